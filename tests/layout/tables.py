@@ -1,0 +1,86 @@
+"""What the layout tests hold the sources to. A change here is a design decision."""
+
+# The stages in the order of the flow, each with the stages it may include.
+EDGES = {
+    "base": [],
+    "crypto": ["base"],
+    "log": ["base", "crypto"],
+    "seal": ["base", "crypto", "log"],
+    "message": ["base", "crypto", "log", "seal"],
+    "pouch": ["base", "crypto", "log", "seal", "message"],
+    "ledger": ["base", "crypto", "log", "message"],
+    "store": ["base", "crypto", "log", "message", "pouch"],
+    "keeper": ["base", "crypto", "log", "seal"],
+    "http": ["base", "crypto"],
+    "node": ["base", "crypto", "log", "seal", "message", "pouch", "ledger", "store", "keeper", "http"],
+    # The command line never opens a live store; it makes keys (init), so it may use the keeper.
+    "cli": ["base", "crypto", "log", "seal", "message", "pouch", "ledger", "keeper", "http"],
+}
+
+# Third-party headers (by their first path component or name) and the one stage that may include each.
+THIRD_PARTY = {
+    "sodium.h": "crypto",
+    "sodium": "crypto",
+    "nettle": "crypto",
+    "simdjson.h": "base",
+    "sqlite3.h": "store",
+    "microhttpd.h": "http",
+    "gnutls": "http",
+    "curl": "http",
+}
+
+# C++ is there for simdjson alone.
+CPP_STAGE = "base"
+
+# The same evidence must give the same result everywhere: no clock, no I/O, no globals, no locale.
+PURE_STAGES = ["log", "seal", "message", "pouch", "ledger"]
+PURE_HEADERS = {
+    "assert.h", "endian.h", "inttypes.h", "limits.h", "stdalign.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h",
+    "stdio.h",  # snprintf; FILE and the functions on it are refused below
+    "stdlib.h",  # qsort, bsearch; the environment is refused below
+    "string.h", "strings.h",
+}
+PURE_FORBIDDEN_WORDS = {"FILE", "stdin", "stdout", "stderr", "errno", "environ", "_Thread_local"}
+PURE_FORBIDDEN_CALLS = {
+    "time", "clock", "clock_gettime", "gettimeofday", "localtime", "localtime_r", "gmtime", "gmtime_r", "mktime",
+    "strftime", "open", "openat", "creat", "close", "read", "pread", "write", "pwrite", "lseek", "stat", "fstat",
+    "lstat", "access", "unlink", "rename", "mkdir", "opendir", "mmap", "fopen", "fdopen", "freopen", "tmpfile", "socket",
+    "connect", "send", "recv", "getaddrinfo", "getenv", "secure_getenv", "setenv", "rand", "random", "srand",
+    "getrandom", "getentropy", "setlocale", "strtok", "system", "popen", "fork", "sleep", "usleep", "nanosleep",
+}
+
+# Libraries never exit, abort, log or print.
+LIBRARY_STAGES = ["base", "crypto", "log", "seal", "message", "pouch", "ledger", "store", "keeper", "http"]
+LIBRARY_FORBIDDEN_CALLS = {
+    "exit", "_exit", "_Exit", "quick_exit", "abort", "printf", "vprintf", "puts", "putchar", "perror", "syslog", "err",
+    "errx", "warn", "warnx",
+}
+
+# The C library as used here; anything else in <> must be in THIRD_PARTY.
+SYSTEM_HEADERS = {
+    "arpa/inet.h", "assert.h", "ctype.h", "dirent.h", "endian.h", "errno.h", "fcntl.h", "getopt.h", "grp.h",
+    "inttypes.h", "limits.h", "netdb.h", "netinet/in.h", "netinet/tcp.h", "poll.h", "pthread.h", "pwd.h", "sched.h",
+    "semaphore.h", "setjmp.h", "signal.h", "stdalign.h", "stdarg.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h",
+    "stdio.h", "stdlib.h", "stdnoreturn.h", "string.h", "strings.h", "sys/epoll.h", "sys/eventfd.h", "sys/file.h",
+    "sys/ioctl.h", "sys/mman.h", "sys/param.h", "sys/prctl.h", "sys/random.h", "sys/resource.h", "sys/select.h",
+    "sys/signalfd.h", "sys/socket.h", "sys/stat.h", "sys/statvfs.h", "sys/time.h", "sys/timerfd.h", "sys/types.h",
+    "sys/uio.h", "sys/un.h", "sys/wait.h", "termios.h", "threads.h", "time.h", "unistd.h",
+}
+CPP_HEADERS = {
+    "algorithm", "array", "cstddef", "cstdint", "cstdlib", "cstring", "limits", "memory", "new", "string",
+    "string_view", "unordered_set", "utility", "vector",
+}
+
+MOST_LINES = 700  # of a .c file
+
+# A function of a header with such a name decodes what someone else wrote.
+DECODER_NAME = r"ent_[a-z0-9_]+_(?:parse|decode|unpack|read_path)(?:_[a-z0-9_]+)?"
+
+# Every decoder and the fuzz target that must call it.
+DECODERS = {
+}
+
+# Decoders by name that need no target of their own.
+DECODER_EXEMPTIONS = {
+    "ent_decimal_parse": "one number; ent_cursor_decimal is under every text decoder's target",
+}
