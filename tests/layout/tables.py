@@ -78,9 +78,37 @@ DECODER_NAME = r"ent_[a-z0-9_]+_(?:parse|decode|unpack|read_path)(?:_[a-z0-9_]+)
 
 # Every decoder and the fuzz target that must call it.
 DECODERS = {
+    "ent_json_parse": "json",
+    "ent_note_parse": "note",
+    "ent_vkey_parse": "vkey",
+    "ent_checkpoint_parse": "checkpoint",
+    "ent_cosignature_parse": "cosignature",
+    "ent_tile_path_parse": "tile_path",
+    "ent_bundle_parse": "entry_bundle",
+    "ent_tlog_proof_parse": "tlog_proof",
+    "ent_policy_parse": "policy",
+    "ent_age_header_parse": "age_header",
+    "ent_age_opener_push": "age_file",
+    "ent_bech32_decode": "bech32",
+    "ent_recipient_parse": "bech32",
+    "ent_identity_parse": "bech32",
+    "ent_card_parse": "card",
+    "ent_entry_decode": "entry",
+    "ent_genesis_decode": "genesis",
+    "ent_body_parse": "body",
+    "ent_ustar_reader_push": "ustar",
+    "ent_pouch_index_parse": "pouch_json",
+    "ent_pouch_parse": "pouch",
 }
 
-# Decoders by name that need no target of their own.
+# Decoders by name that need no target of their own, and why.
 DECODER_EXEMPTIONS = {
     "ent_decimal_parse": "one number; ent_cursor_decimal is under every text decoder's target",
+    "ent_hex_decode": "a fixed size; under the targets entry and genesis",
+    "ent_base64_decode": "under the targets note and genesis",
+    "ent_base64_decode_fixed": "a fixed size; under the targets checkpoint and age_header",
+    "ent_time_parse": "20 characters; under the target entry",
+    "ent_message_ref_parse": "under the target entry, as thread and reply_to",
+    "ent_origin_parse": "under the target pouch_json and the acks of entry",
+    "ent_tree_edge_parse": "a fixed size, written by our own store",
 }
