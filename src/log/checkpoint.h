@@ -1,4 +1,5 @@
-/* Checkpoints: the head of a log as a note text.  Source: C2SP tlog-checkpoint. Extension lines are refused (design.md section 2). */
+/* Checkpoints: the head of a log as a note text.  Source: C2SP tlog-checkpoint. Extension lines are refused (design.md
+ * section 2). */
 #ifndef ENT_LOG_CHECKPOINT_H
 #define ENT_LOG_CHECKPOINT_H
 

@@ -11,7 +11,8 @@ typedef struct {
     ent_signature signature;
 } ent_cosignature;
 
-/** Decode "timestamped_signature": u64 big-endian time (at most 2^63 - 1), 64 bytes signature.  Errors: PEER_MALFORMED. */
+/** Decode "timestamped_signature": u64 big-endian time (at most 2^63 - 1), 64 bytes signature.  Errors: PEER_MALFORMED.
+ */
 ENT_RC ent_cosignature_parse(ent_bytes bytes, ent_cosignature *ret, ent_err *err);
 
 /** Sign "cosignature/v1\ntime <t>\n<checkpoint text>".

@@ -7,7 +7,7 @@
 
 enum {
     ENT_NOTE_MAX_BYTES = 64 * 1024,
-    ENT_NOTE_MAX_SIGNATURES = 32,  /* a reader's limit; "MUST accept at least up to 16 signatures" */
+    ENT_NOTE_MAX_SIGNATURES = 32, /* a reader's limit; "MUST accept at least up to 16 signatures" */
     ENT_KEY_NAME_MAX_BYTES = 256,
     ENT_KEY_ID_SIZE = 4
 };
@@ -23,12 +23,14 @@ typedef struct {
     ent_public_key key;
 } ent_vkey;
 
-/** Whether a key name is allowed: non-empty, UTF-8, at most ENT_KEY_NAME_MAX_BYTES, no Unicode space, no '+', no control character. */
+/** Whether a key name is allowed: non-empty, UTF-8, at most ENT_KEY_NAME_MAX_BYTES, no Unicode space, no '+', no
+ * control character. */
 bool ent_key_name_valid(ent_text name);
 
 /** Make a verifier key, computing its id = SHA-256(name || "\n" || type || key)[:4].  Errors: USAGE for a bad name. */
 ENT_RC ent_vkey_make(ent_text name, ent_key_type type, const ent_public_key *key, ent_vkey *ret, ent_err *err);
-/** Parse `<name>+<hex id>+<base64 type||key>`; types other than the two above are refused, and so is an id that does not match.
+/** Parse `<name>+<hex id>+<base64 type||key>`; types other than the two above are refused, and so is an id that does
+ * not match.
  *  @out  ret   its name borrows from text
  *  Errors: PEER_MALFORMED. */
 ENT_RC ent_vkey_parse(ent_text text, ent_vkey *ret, ent_err *err);

@@ -26,7 +26,8 @@ typedef struct {
 /** A parsed policy. */
 typedef struct ent_policy ent_policy;
 
-/** Parse.  Errors: PEER_MALFORMED (text names the line), PEER_TOO_LARGE, NOMEM.  Owns: caller frees with ent_policy_free. */
+/** Parse.  Errors: PEER_MALFORMED (text names the line), PEER_TOO_LARGE, NOMEM.  Owns: caller frees with
+ * ent_policy_free. */
 ENT_RC ent_policy_parse(ent_bytes bytes, ent_policy **ret, ent_err *err);
 void ent_policy_free(ent_policy *policy);
 void ent_policy_release(ent_policy **policy); /* for ENT_CLEANUP */
@@ -40,9 +41,9 @@ const ent_policy_witness *ent_policy_witness_at(const ent_policy *policy, size_t
 typedef enum {
     ENT_POLICY_NOT_CHECKED = 0,
     ENT_POLICY_SATISFIED,
-    ENT_POLICY_UNKNOWN_LOG,      /* no listed log has this origin */
+    ENT_POLICY_UNKNOWN_LOG, /* no listed log has this origin */
     ENT_POLICY_BAD_LOG_SIGNATURE,
-    ENT_POLICY_BAD_COSIGNATURE,  /* a listed witness's line does not verify */
+    ENT_POLICY_BAD_COSIGNATURE, /* a listed witness's line does not verify */
     ENT_POLICY_NO_QUORUM
 } ent_policy_verdict;
 const char *ent_policy_verdict_words(ent_policy_verdict verdict);

@@ -4,7 +4,12 @@
 
 #include "crypto/types.h"
 
-enum { ENT_TILE_WIDTH = 256, ENT_TILE_BYTES = ENT_TILE_WIDTH * 32, ENT_TILE_PATH_MAX = 64, ENT_ENTRY_MAX_BYTES = 65535 };
+enum {
+    ENT_TILE_WIDTH = 256,
+    ENT_TILE_BYTES = ENT_TILE_WIDTH * 32,
+    ENT_TILE_PATH_MAX = 64,
+    ENT_ENTRY_MAX_BYTES = 65535
+};
 
 /** Names one tile or entry bundle. width 256 is a full one, 1..255 partial. */
 typedef struct {
@@ -28,20 +33,22 @@ typedef struct {
 
 /** Takes the hashes that an append adds to the tile (level, index): `count` of them from position `first` on. */
 typedef struct {
-    ENT_RC (*write)(void *context, uint8_t level, uint64_t index, uint16_t first, const ent_hash *hashes, uint16_t count,
-                    ent_err *err);
+    ENT_RC (*write)
+    (void *context, uint8_t level, uint64_t index, uint16_t first, const ent_hash *hashes, uint16_t count,
+     ent_err *err);
     void *context;
 } ent_tile_writer;
 
 /** Write the tile hashes that growing from old_size by these leaves adds, at every level: a tile's hash goes to the
- *  level above when it is full. Reads a tile's beginning through `tiles` only when it was partial before and is full after.
- *  Errors: USAGE beyond 2^53 entries, NOMEM, those of the reader and the writer. */
+ *  level above when it is full. Reads a tile's beginning through `tiles` only when it was partial before and is full
+ * after. Errors: USAGE beyond 2^53 entries, NOMEM, those of the reader and the writer. */
 ENT_RC ent_tiles_append(uint64_t old_size, const ent_hash *leaves, size_t count, const ent_tile_reader *tiles,
                         const ent_tile_writer *writer, ent_err *err);
 /** Hash of a full tile: the root of its 256 hashes. */
 void ent_tile_hash(const ent_hash hashes[ENT_TILE_WIDTH], ent_hash *ret);
 
-/** Append one entry in bundle encoding: u16 big-endian length, bytes.  Errors: USAGE when it is longer than 65,535 bytes, NOMEM. */
+/** Append one entry in bundle encoding: u16 big-endian length, bytes.  Errors: USAGE when it is longer than 65,535
+ * bytes, NOMEM. */
 ENT_RC ent_bundle_put(ent_buf *buf, ent_bytes entry, ent_err *err);
 
 /** Walk an entry bundle: `for (...; ent_bundle_next(&reader, &entry, err) ...)`. */

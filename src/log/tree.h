@@ -18,7 +18,8 @@ void ent_empty_root(ent_hash *ret);
 
 enum { ENT_TREE_MAX_LEVELS = 54 };
 
-/** The right edge of a tree: one hash per set bit of size, largest subtree first. Plain memory; zeroed is the empty tree. */
+/** The right edge of a tree: one hash per set bit of size, largest subtree first. Plain memory; zeroed is the empty
+ * tree. */
 typedef struct {
     uint64_t size;
     ent_hash edge[ENT_TREE_MAX_LEVELS];
@@ -45,7 +46,8 @@ ENT_RC ent_tree_root_at(uint64_t size, const ent_tile_reader *tiles, ent_hash *r
 /** Rebuild the right edge at a size from the tiles. */
 ENT_RC ent_tree_at(uint64_t size, const ent_tile_reader *tiles, ent_tree *ret, ent_err *err);
 /** Prove that the leaf at index is in the tree of this size.  Errors: USAGE when index >= size; those of the reader. */
-ENT_RC ent_inclusion_prove(uint64_t index, uint64_t size, const ent_tile_reader *tiles, ent_tree_proof *ret, ent_err *err);
+ENT_RC ent_inclusion_prove(uint64_t index, uint64_t size, const ent_tile_reader *tiles, ent_tree_proof *ret,
+                           ent_err *err);
 /** Prove that the tree of old_size is a prefix.  Errors: USAGE when old_size > size; those of the reader. */
 ENT_RC ent_consistency_prove(uint64_t old_size, uint64_t size, const ent_tile_reader *tiles, ent_tree_proof *ret,
                              ent_err *err);

@@ -1,0 +1,91 @@
+/* HTTP server (libmicrohttpd): one for peers over TLS 1.3 with pinned client certificates, one on a Unix socket.  Source: design.md section 8.
+ *
+ * A request goes through two calls: `admit` sees method, path and headers before any body byte is read and decides whether and how the body
+ * is taken; `handle` answers when the body is whole. Slower than 1 KiB/s over 30 s is closed. */
+#ifndef ENT_HTTP_SERVER_H
+#define ENT_HTTP_SERVER_H
+
+#include "base/json.h"
+#include "crypto/types.h"
+
+typedef struct ent_http_request ent_http_request;
+
+/** Request parts; texts live as long as the request. A missing header or query argument is an empty text with NULL data. */
+ent_text ent_http_method(const ent_http_request *request);
+ent_text ent_http_path(const ent_http_request *request); /* percent-decoded; no query */
+ent_text ent_http_header(const ent_http_request *request, const char *name);
+ent_text ent_http_query(const ent_http_request *request, const char *name);
+/** Announced size of the body; false when it is chunked or absent. */
+bool ent_http_content_length(const ent_http_request *request, uint64_t *ret_size);
+/** SHA-256 pin of the client's certificate; false when it presented none. */
+bool ent_http_client_pin(const ent_http_request *request, ent_hash *ret);
+/** The body taken in memory or spooled (then mapped); empty before `handle`. */
+ent_bytes ent_http_body(const ent_http_request *request);
+/** "address:port" of the client, or "unix". */
+const char *ent_http_remote(const ent_http_request *request);
+/** A pointer of the handler's own, freed with the given function when the request ends, however it ends. */
+void ent_http_attach(ent_http_request *request, void *pointer, void (*free_pointer)(void *));
+void *ent_http_attached(const ent_http_request *request);
+
+/** How the body is to be taken. */
+typedef struct {
+    uint64_t limit;     /* a longer body is answered 413; 0 = no body is taken, any body is 413 */
+    bool spool;         /* beyond 256 KiB to an unlinked temporary file, mapped for `handle` */
+    ENT_RC (*sink)(void *context, ent_bytes piece, ent_err *err); /* nullable: takes the pieces instead of memory */
+    void *sink_context;
+} ent_http_intake;
+
+/** The answer; empty body by default. */
+typedef struct {
+    int status;
+    const char *content_type; /* static string */
+    ent_buf body;             /* handed over */
+    char header_name[64];     /* one extra header, "" = none */
+    char header_value[256];
+    int file;                 /* >= 0: the body is this file from its start, closed by the server */
+    uint64_t file_size;
+    /** Nullable: body of unknown length, pulled piece by piece until *ret_end. Called from a server thread; may block on Unix-socket servers. */
+    ENT_RC (*pull)(void *context, ent_buf *ret_piece, bool *ret_end, ent_err *err);
+    void *pull_context;
+    void (*pull_free)(void *context);
+} ent_http_response;
+
+/** Answer with {"error":{"code":word,"rule":…,"text":…}} and the status that belongs to the error. */
+void ent_http_respond_error(ent_http_response *response, const ent_err *err);
+/** Answer with JSON; takes over body. */
+void ent_http_respond_json(ent_http_response *response, int status, ent_buf *body);
+void ent_http_respond_text(ent_http_response *response, int status, const char *text);
+
+typedef struct {
+    /** Decide from method, path and headers: either fill intake and return ENT_OK, or fail (answered by that error, no body read; where the client
+     *  already sends, the rest is drained up to a bound). */
+    ENT_RC (*admit)(void *context, ent_http_request *request, ent_http_intake *ret_intake, ent_err *err);
+    /** Answer; a failure is answered by that error. */
+    ENT_RC (*handle)(void *context, ent_http_request *request, ent_http_response *response, ent_err *err);
+    void *context;
+} ent_http_handler;
+
+typedef struct ent_http_server ent_http_server;
+
+typedef struct {
+    const char *address;  /* "127.0.0.1:8443", "[::1]:0"; port 0 = any */
+    ent_text key_pem;     /* of our TLS identity */
+    ent_text certificate_pem;
+    unsigned threads;     /* of the pool; 0 = 4 */
+    unsigned connections; /* limit; 0 = 1024 */
+    unsigned connections_per_address; /* 0 = 256 */
+    const char *spool_folder; /* for temporary files */
+} ent_http_peers_options;
+
+/** Listen for peers: TLS 1.3 only, a client certificate is requested but not required (the handler answers a readable 403).
+ *  Errors: IO (address in use, …).  Threads: handler calls come from the pool's threads. */
+ENT_RC ent_http_server_peers(const ent_http_peers_options *options, ent_http_handler handler, ent_http_server **ret, ent_err *err);
+/** Listen on a Unix socket (mode 0600; a stale socket file is replaced, a live one refused). One thread per connection, at most 64.
+ *  Errors: REFUSED when another node answers there, IO. */
+ENT_RC ent_http_server_unix(const char *path, const char *spool_folder, ent_http_handler handler, ent_http_server **ret, ent_err *err);
+/** The port really bound. */
+uint16_t ent_http_server_port(const ent_http_server *server);
+/** Stop listening, finish what is being answered (at most grace_ms), close.  NULL is fine. */
+void ent_http_server_stop(ent_http_server *server, unsigned grace_ms);
+
+#endif

@@ -1,0 +1,68 @@
+/* The keeper: the only holder of a party's private keys. It has no network, answers typed requests, and refuses to sign a smaller or another
+ * head of a log than it has signed before.  Source: design.md section 8 "keeper", section 3 "Rollback guard". */
+#ifndef ENT_KEEPER_KEEPER_H
+#define ENT_KEEPER_KEEPER_H
+
+#include "log/cosignature.h"
+#include "seal/age.h"
+#include "seal/card.h"
+
+/** The public halves of the keys a node works with. */
+typedef struct {
+    ent_public_key log;
+    ent_public_key receipt;
+    ent_recipient age;
+} ent_keeper_publics;
+
+/* --- making keys (`entente init`) --- */
+
+/** Make log, receipt and age keys and keep them with the TLS key in a folder (0700, files 0600), sealed with the passphrase if there is one.
+ *  The age key without a passphrase is a stock age identity file.
+ *  @in   passphrase   empty = none
+ *  Errors: REFUSED when keys are there already, IO, NOMEM.  Blocks: yes. */
+ENT_RC ent_keeper_create(const char *folder, ent_text party, ent_bytes passphrase, ent_bytes tls_key_pem, ent_keeper_publics *ret,
+                         ent_err *err);
+/** Make the root key and the next root key in a folder that should then go offline.
+ *  @out  ret_root   @out ret_next_root   hash of the next root's public key, for the card
+ *  Errors: as above. */
+ENT_RC ent_root_create(const char *folder, ent_text party, ent_bytes passphrase, ent_public_key *ret_root, ent_hash *ret_next_root,
+                       ent_err *err);
+/** Sign a card with the root key of a folder.  Errors: ABSENT when the folder has none, REFUSED for a wrong passphrase, IO. */
+ENT_RC ent_root_sign_card(const char *folder, ent_bytes passphrase, const ent_card *card, ent_buf *ret, ent_err *err);
+
+/* --- the keeper at work --- */
+
+typedef struct ent_keeper ent_keeper;
+
+/** Open the keys and the high-water marks, which live in a folder of their own, apart from the store.
+ *  Errors: ABSENT, REFUSED (wrong passphrase; a key file others can read), PEER_MALFORMED (a damaged file), IO, NOMEM. */
+ENT_RC ent_keeper_open(const char *keys_folder, const char *marks_folder, ent_bytes passphrase, ent_keeper **ret, ent_err *err);
+void ent_keeper_free(ent_keeper *keeper);
+const ent_keeper_publics *ent_keeper_public_keys(const ent_keeper *keeper);
+/** The TLS key, for the HTTP threads. Wiped by the caller with ent_buf_wipe. */
+ENT_RC ent_keeper_tls_key(const ent_keeper *keeper, ent_buf *ret_pem, ent_err *err);
+
+typedef enum { ENT_KEEPER_HEAD = 'H', ENT_KEEPER_RECEIPT = 'R' } ent_keeper_what;
+
+/** One thing to sign: a head of an own log, or a receipt for a head of another's. */
+typedef struct {
+    ent_keeper_what what;
+    ent_text origin;
+    ent_tree_head head;
+    uint64_t timestamp_unix_s; /* receipts */
+    ent_signature signature;   /* answer */
+    ent_rc rc;                 /* answer: ENT_OK or REFUSED_KEEPER */
+} ent_keeper_request;
+
+/** Sign several things: the marks of all are made durable with one sync, then each is signed. The same thing may be signed again and gives the
+ *  same signature; a smaller size, or the same size with another root (or another time of a receipt), is refused.
+ *  Errors: IO, IO_FULL, NOMEM: nothing was signed.  Blocks: yes.  Threads: safe, one at a time. */
+ENT_RC ent_keeper_sign(ent_keeper *keeper, ent_keeper_request *requests, size_t count, ent_err *err);
+
+/** The largest head signed so far; ABSENT when there is none. */
+ENT_RC ent_keeper_mark(ent_keeper *keeper, ent_keeper_what what, ent_text origin, ent_tree_head *ret, ent_err *err);
+
+/** Opens age headers with the party's identity.  Threads: safe. */
+ent_age_unwrapper ent_keeper_unwrapper(ent_keeper *keeper);
+
+#endif

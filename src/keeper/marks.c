@@ -1,0 +1,257 @@
+#include "keeper/marks.h"
+
+#include "base/cursor.h"
+#include "base/file.h"
+#include "crypto/crypto.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+/* The file is a journal of lines, each with a checksum, over a region of zeros that was written beforehand: overwriting blocks that exist
+ * needs no change of the file's size, so that fdatasync has one thing to write. When the region is full the file is written anew with one
+ * line per mark. */
+enum { REGION_BYTES = 256 * 1024, CHECK_DIGITS = 16, LINE_MAX_BYTES = 512 };
+
+struct ent_marks {
+    char *path;
+    int fd;
+    size_t used;     /* bytes of the region that hold lines */
+    size_t region;   /* bytes of the file */
+    ent_buf pending; /* lines not written yet */
+    ent_mark *rows;  /* sorted by (what, origin) */
+    size_t count;
+    size_t capacity;
+};
+
+static int compare(ent_keeper_what what, ent_text origin, const ent_mark *row)
+{
+    if (what != row->what)
+        return what < row->what ? -1 : 1;
+    return ent_text_compare(origin, ent_text_of(row->origin));
+}
+
+static size_t position(const ent_marks *marks, ent_keeper_what what, ent_text origin, bool *ret_found)
+{
+    size_t low = 0;
+    size_t high = marks->count;
+    *ret_found = false;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = compare(what, origin, &marks->rows[middle]);
+        if (order == 0) {
+            *ret_found = true;
+            return middle;
+        }
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+const ent_mark *ent_marks_find(const ent_marks *marks, ent_keeper_what what, ent_text origin)
+{
+    bool found = false;
+    size_t at = position(marks, what, origin, &found);
+    return found ? &marks->rows[at] : NULL;
+}
+
+static ent_rc remember(ent_marks *marks, const ent_mark *mark, ent_err *err)
+{
+    bool found = false;
+    size_t at = position(marks, mark->what, ent_text_of(mark->origin), &found);
+    if (found) {
+        marks->rows[at] = *mark;
+        return ENT_DONE;
+    }
+    if (marks->count == marks->capacity) {
+        size_t capacity = marks->capacity == 0 ? 16 : marks->capacity * 2;
+        ent_mark *rows = ent_realloc(marks->rows, capacity * sizeof *rows);
+        if (rows == NULL)
+            return ent_fail(err, ENT_NOMEM, NULL, "out of memory for %zu high-water marks", capacity);
+        marks->rows = rows;
+        marks->capacity = capacity;
+    }
+    memmove(marks->rows + at + 1, marks->rows + at, (marks->count - at) * sizeof *marks->rows);
+    marks->rows[at] = *mark;
+    marks->count++;
+    return ENT_DONE;
+}
+
+static void checksum(ent_text line, char ret[CHECK_DIGITS + 1])
+{
+    ent_hash hash;
+    ent_sha256(ent_text_bytes(line), &hash);
+    ent_hex_encode(ent_bytes_of(hash.bytes, CHECK_DIGITS / 2), ret);
+}
+
+/* "<16 hex check> <H|R> <size> <root hex> <time> <origin>\n"; the check covers what stands behind it. */
+static void put_line(ent_buf *buf, const ent_mark *mark)
+{
+    char check[CHECK_DIGITS + 1];
+    ENT_CLEANUP(ent_buf_release) ent_buf line = {0};
+    ent_buf_put_u8(&line, (uint8_t)mark->what);
+    ent_buf_put_u8(&line, ' ');
+    ent_buf_put_decimal(&line, mark->head.size);
+    ent_buf_put_u8(&line, ' ');
+    ent_buf_put_hex(&line, ent_hash_bytes(&mark->head.root));
+    ent_buf_put_u8(&line, ' ');
+    ent_buf_put_decimal(&line, mark->timestamp_unix_s);
+    ent_buf_put_u8(&line, ' ');
+    ent_buf_put_string(&line, mark->origin);
+    if (line.failed != ENT_OK) {
+        buf->failed = line.failed;
+        return;
+    }
+    checksum(ent_buf_text(&line), check);
+    ent_buf_put_string(buf, check);
+    ent_buf_put_u8(buf, ' ');
+    ent_buf_put(buf, ent_buf_bytes(&line));
+    ent_buf_put_u8(buf, '\n');
+}
+
+static bool parse_line(ent_text line, ent_mark *ret)
+{
+    char check[CHECK_DIGITS + 1];
+    if (line.size <= CHECK_DIGITS + 1 || line.size > LINE_MAX_BYTES)
+        return false;
+    ent_text covered = {line.data + CHECK_DIGITS + 1, line.size - CHECK_DIGITS - 1};
+    checksum(covered, check);
+    if (memcmp(check, line.data, CHECK_DIGITS) != 0)
+        return false;
+    ent_cursor cursor = ent_cursor_of(ent_text_bytes(covered));
+    uint8_t what = ent_cursor_u8(&cursor);
+    ent_cursor_literal(&cursor, ENT_TEXT(" "));
+    ret->what = what == ENT_KEEPER_HEAD ? ENT_KEEPER_HEAD : ENT_KEEPER_RECEIPT;
+    ret->head.size = ent_cursor_decimal(&cursor, ENT_LOG_MAX_SIZE);
+    ent_cursor_literal(&cursor, ENT_TEXT(" "));
+    ent_text root = ent_cursor_until(&cursor, ' ');
+    ret->timestamp_unix_s = ent_cursor_decimal(&cursor, INT64_MAX);
+    ent_cursor_literal(&cursor, ENT_TEXT(" "));
+    ent_bytes origin = ent_cursor_take(&cursor, ent_cursor_left(&cursor));
+    if (cursor.failed || (what != ENT_KEEPER_HEAD && what != ENT_KEEPER_RECEIPT) || origin.size == 0 ||
+        origin.size >= sizeof ret->origin)
+        return false;
+    if (ent_hex_decode(root, ret->head.root.bytes, sizeof ret->head.root.bytes, NULL).code != ENT_OK)
+        return false;
+    memset(ret->origin, 0, sizeof ret->origin);
+    memcpy(ret->origin, origin.data, origin.size);
+    return true;
+}
+
+static ent_rc load(ent_marks *marks, ent_bytes bytes, ent_err *err)
+{
+    ent_cursor cursor = ent_cursor_of(bytes);
+    while (ent_cursor_left(&cursor) > 0 && *cursor.next != 0) {
+        size_t start = ent_cursor_offset(&cursor);
+        ent_mark mark = {0};
+        ent_text line = ent_cursor_line(&cursor);
+        if (cursor.failed || !parse_line(line, &mark)) {
+            /* Only the last write can be torn; a good line behind a bad one means damage, and damage must not be overlooked. */
+            while (!cursor.failed && ent_cursor_left(&cursor) > 0 && *cursor.next != 0) {
+                if (parse_line(ent_cursor_line(&cursor), &mark))
+                    return ent_fail(err, ENT_PEER_MALFORMED, "design 3, rollback guard",
+                                    "%s is damaged at byte %zu: restore it from a backup, or recover this node's logs from a "
+                                    "peer; without it a head could be signed twice",
+                                    marks->path, start);
+            }
+            return ENT_DONE;
+        }
+        ENT_TRY(remember(marks, &mark, err));
+    }
+    return ENT_DONE;
+}
+
+/* Write the file anew: one line per mark, the rest of the region zeros. */
+static ent_rc rewrite(ent_marks *marks, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf file = {0};
+    for (size_t i = 0; i < marks->count; i++)
+        put_line(&file, &marks->rows[i]);
+    size_t used = file.size;
+    size_t region = used + REGION_BYTES;
+    uint8_t *room = ent_buf_reserve(&file, REGION_BYTES);
+    ENT_TRY(ent_buf_check(&file, err));
+    memset(room, 0, REGION_BYTES);
+    file.size = region;
+    ENT_TRY(ent_file_write(marks->path, 0600, ent_buf_bytes(&file), err));
+    ent_file_close(&marks->fd);
+    marks->fd = open(marks->path, O_WRONLY | O_CLOEXEC);
+    if (marks->fd < 0)
+        return ent_fail(err, ENT_IO, NULL, "cannot open %s again", marks->path);
+    marks->used = used;
+    marks->region = region;
+    ent_buf_clear(&marks->pending);
+    return ENT_DONE;
+}
+
+ent_rc ent_marks_open(const char *folder, ent_marks **ret, ent_err *err)
+{
+    ent_marks *marks = ent_alloc(sizeof *marks);
+    if (marks == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    marks->fd = -1;
+    marks->path = ent_file_join(folder, "marks");
+    ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
+    ent_rc rc = marks->path == NULL ? ent_fail(err, ENT_NOMEM, NULL, "out of memory") : ENT_DONE;
+    if (rc.code == ENT_OK)
+        rc = ent_file_make_folder(folder, 0700, err);
+    if (rc.code == ENT_OK && ent_file_exists(marks->path)) {
+        rc = ent_file_read(marks->path, (size_t)1 << 30, &bytes, err);
+        if (rc.code == ENT_OK)
+            rc = load(marks, ent_buf_bytes(&bytes), err);
+    }
+    if (rc.code == ENT_OK)
+        rc = rewrite(marks, err);
+    if (rc.code != ENT_OK) {
+        ent_marks_free(marks);
+        return rc;
+    }
+    *ret = marks;
+    return ENT_DONE;
+}
+
+void ent_marks_free(ent_marks *marks)
+{
+    if (marks == NULL)
+        return;
+    ent_file_close(&marks->fd);
+    ent_buf_release(&marks->pending);
+    ent_free(marks->rows);
+    ent_free(marks->path);
+    ent_free(marks);
+}
+
+ent_rc ent_marks_put(ent_marks *marks, const ent_mark *mark, ent_err *err)
+{
+    put_line(&marks->pending, mark);
+    ENT_TRY(ent_buf_check(&marks->pending, err));
+    return remember(marks, mark, err);
+}
+
+ent_rc ent_marks_sync(ent_marks *marks, ent_err *err)
+{
+    if (marks->pending.size == 0)
+        return ENT_DONE;
+    if (marks->pending.size > marks->region - marks->used)
+        return rewrite(marks, err);
+    ent_bytes left = ent_buf_bytes(&marks->pending);
+    size_t at = marks->used;
+    while (left.size > 0) {
+        ssize_t written = pwrite(marks->fd, left.data, left.size, (off_t)at);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return ent_fail(err, errno == ENOSPC ? ENT_IO_FULL : ENT_IO, NULL, "cannot write %s", marks->path);
+        at += (size_t)written;
+        left.data += written;
+        left.size -= (size_t)written;
+    }
+    if (fdatasync(marks->fd) != 0)
+        return ent_fail(err, ENT_IO, NULL, "cannot sync %s", marks->path);
+    marks->used = at;
+    ent_buf_clear(&marks->pending);
+    return ENT_DONE;
+}

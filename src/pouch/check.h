@@ -1,0 +1,78 @@
+/* Checking a pouch against what is held: steps 3 to 7 of design.md section 3, in that order. Pure: what is held comes through callbacks. */
+#ifndef ENT_POUCH_CHECK_H
+#define ENT_POUCH_CHECK_H
+
+#include "log/cosignature.h"
+#include "log/tree.h"
+#include "pouch/pouch.h"
+
+/** What the receiver holds of the channel. */
+typedef struct {
+    const ent_genesis *genesis;
+    ent_hash channel;
+    size_t self;   /* our index in genesis members */
+    size_t writer; /* whose log the pouch carries */
+    const ent_tree *tree; /* right edge of that log as stored; size 0 when nothing is held */
+    ent_tile_reader tiles; /* of that log */
+    /** Root of our copy of a member's log at a size; *ret_known false when our copy is shorter. */
+    ENT_RC (*root_at)(void *context, size_t member, uint64_t size, bool *ret_known, ent_hash *ret_root, ent_err *err);
+    /** Whether a head (of a log we hold less of) has come to us before, signed by its log. */
+    ENT_RC (*head_held)(void *context, size_t member, const ent_tree_head *head, bool *ret_held, ent_err *err);
+    void *context;
+    uint64_t acked[ENT_ENTRY_MAX_MEMBERS]; /* per member: largest size the stored entries of this writer ack */
+} ent_pouch_known;
+
+typedef enum {
+    ENT_POUCH_NOT_CHECKED = 0,
+    ENT_POUCH_NEW,  /* entries first_new .. head.size-1 can be stored */
+    ENT_POUCH_HELD, /* nothing new, and the root is ours */
+    ENT_POUCH_FORKED /* two signed heads of `fork_member`'s log contradict each other */
+} ent_pouch_verdict;
+
+/** A verified head of another member's log. */
+typedef struct {
+    size_t member;
+    ent_tree_head head;
+    ent_bytes note;
+} ent_checked_head;
+
+/** A verified receipt: `receiver` holds `member`'s log up to head. */
+typedef struct {
+    size_t member;
+    size_t receiver;
+    ent_tree_head head;
+    ent_cosignature cosignature;
+} ent_checked_receipt;
+
+typedef struct {
+    ent_pouch_verdict verdict;
+    ent_tree_head head;  /* the pouch's checkpoint */
+    ent_tree tree;       /* right edge after the new entries */
+    uint64_t first_new;
+    size_t new_count;
+    ent_entry *entries;      /* new_count, decoded */
+    ent_bytes *entry_bytes;  /* borrow from the pouch */
+    ent_bytes *bodies;       /* sealed; empty when the entry has none */
+    ent_hash *leaves;
+    ent_checked_head *heads;
+    size_t head_count;
+    ent_checked_receipt *receipts;
+    size_t receipt_count;
+    uint64_t acked[ENT_ENTRY_MAX_MEMBERS]; /* after the new entries */
+    /* FORKED: */
+    size_t fork_member;
+    ent_tree_head fork_head; /* what the note below says */
+    ent_hash fork_root_held; /* our root at that size */
+    ent_bytes fork_note;     /* the signed head that contradicts what we hold */
+    ent_arena arena;
+} ent_pouch_checked;
+
+/** Check.
+ *  @in   pouch   parsed; its origin is known to be writer's in this channel
+ *  Errors: PEER_SIGNATURE (step 3), PEER_STALE (step 4: old size beyond what is held), PEER_MISMATCH (overlap, digest or size differs),
+ *  PEER_INCONSISTENT (step 5: the root does not follow; an ack nobody signed), PEER_MALFORMED, PEER_NOT_CANONICAL (step 6), NOMEM, those of the
+ *  callbacks. err.rule is "design 3, step N".  Owns: release with ent_pouch_checked_release. */
+ENT_RC ent_pouch_check(const ent_pouch *pouch, const ent_pouch_known *known, ent_pouch_checked *ret, ent_err *err);
+void ent_pouch_checked_release(ent_pouch_checked *checked);
+
+#endif

@@ -1,0 +1,72 @@
+/* The pouch: the one thing that crosses a border.  Source: design.md section 2 "Pouch".
+ *
+ * Members, in this order: pouch.json, genesis, cards/<party>, cutoffs/<party>, checkpoint, heads/<party>, receipts/<nnnn>-<receiver>,
+ * entries, bodies/<index>.age. Only pouch.json and checkpoint must be there. pouch.json is canonical JSON
+ * {"v":1,"origin":…,"old_size":n,"size":n,"members":[{"name":…,"size":n},…]} listing every other member in order. */
+#ifndef ENT_POUCH_POUCH_H
+#define ENT_POUCH_POUCH_H
+
+#include "message/genesis.h"
+
+enum {
+    ENT_POUCH_MAX_BYTES = 64 << 20,
+    ENT_POUCH_MAX_ENTRIES = 16384,
+    ENT_POUCH_MAX_RECEIPTS = 4096,
+    ENT_POUCH_VERSION = 1
+};
+
+typedef struct {
+    ent_text party; /* or receiver */
+    ent_bytes data;
+} ent_pouch_item;
+
+typedef struct {
+    uint64_t index;
+    ent_bytes sealed;
+} ent_pouch_body;
+
+/** A pouch's parts. Bytes borrow: from what was parsed, or from the caller when writing. Arrays of a parsed pouch are in its arena. */
+typedef struct {
+    ent_text origin;
+    uint64_t old_size;
+    uint64_t size;
+    ent_bytes genesis; /* empty when absent */
+    ent_pouch_item *cards; /* sorted by party, as cutoffs and heads */
+    size_t card_count;
+    ent_pouch_item *cutoffs;
+    size_t cutoff_count;
+    ent_bytes checkpoint; /* signed note of the writer's newest head, of size `size` */
+    ent_pouch_item *heads; /* signed notes */
+    size_t head_count;
+    ent_pouch_item *receipts; /* notes with one cosignature line; party = receiver */
+    size_t receipt_count;
+    ent_bytes entries; /* bundle of entries old_size .. size-1; empty when there are none */
+    ent_pouch_body *bodies; /* by index, for entries that have one */
+    size_t body_count;
+    ent_arena arena;
+} ent_pouch;
+
+/** Append the pouch.  Errors: USAGE naming the part, PEER_TOO_LARGE over 64 MiB, NOMEM. */
+ENT_RC ent_pouch_put(ent_buf *buf, const ent_pouch *pouch, ent_err *err);
+/** Upper bound of the bytes the parts will take, so that a packer can stop in time. */
+uint64_t ent_pouch_size_bound(const ent_pouch *pouch);
+
+/** Parse whole bytes: structure only, nothing is verified. Writing the result again gives the same bytes.
+ *  @in   bytes   borrowed as long as the pouch lives
+ *  Errors: PEER_MALFORMED (names offset or member), PEER_TOO_LARGE, NOMEM.  Owns: release with ent_pouch_release. */
+ENT_RC ent_pouch_parse(ent_bytes bytes, ent_pouch *ret, ent_err *err);
+void ent_pouch_release(ent_pouch *pouch);
+
+/** pouch.json alone. */
+typedef struct {
+    ent_text origin;
+    uint64_t old_size;
+    uint64_t size;
+    struct ent_pouch_listed { ent_text name; uint64_t size; } *members;
+    size_t member_count;
+} ent_pouch_index;
+ENT_RC ent_pouch_index_put(ent_buf *buf, const ent_pouch_index *index, ent_err *err);
+/** Decode exactly what the writer writes.  Errors: PEER_MALFORMED, PEER_NOT_CANONICAL, NOMEM. */
+ENT_RC ent_pouch_index_parse(ent_bytes bytes, ent_arena *arena, ent_pouch_index *ret, ent_err *err);
+
+#endif

@@ -1,0 +1,91 @@
+/* Cards: what a party says of itself, signed by its root key.  Source: design.md section 2 "Card", "Keys", "Rotation".
+ *
+ * A card is a signed note. Its text is the line "entente.card/v1 <party>" and one line of JSON; its signature (type 01)
+ * is by the key
+ * "<party>/entente/root". The JSON may hold any UTF-8 (names and places of contacts), escaped so that it has no control
+ * character. */
+#ifndef ENT_SEAL_CARD_H
+#define ENT_SEAL_CARD_H
+
+#include "log/note.h"
+
+enum {
+    ENT_CARD_MAX_BYTES = 16 * 1024,
+    ENT_CARD_MAX_CONTACTS = 16,
+    ENT_CARD_MAX_LANGUAGES = 16,
+    ENT_CARD_TEXT_MAX_BYTES = 256, /* url and texts of contacts */
+    ENT_FINGERPRINT_TEXT_SIZE = 49 /* 10 groups of 4 hex digits, 9 spaces */
+};
+
+/** A point of contact, reachable around the clock. Texts are one line of UTF-8 without control characters and may be
+ * empty, but a phone number or an e-mail address must be there. */
+typedef struct {
+    ent_text role; /* "technical" or "diplomatic" */
+    ent_text name;
+    ent_text position;
+    ent_text phone;
+    ent_text email;
+    ent_text languages[ENT_CARD_MAX_LANGUAGES]; /* BCP 47 tags */
+    size_t language_count;
+    ent_text hours; /* "24/7" or UTC intervals, free text */
+} ent_card_contact;
+
+typedef struct {
+    uint64_t entries_a_day; /* 0 = no limit told */
+    uint64_t bytes_a_day;
+    uint64_t attachment_bytes; /* of one attachment */
+} ent_card_quotas;
+
+/** A card's contents; texts borrow (from the arena of an opened card, or from the caller's memory when making one). */
+typedef struct {
+    ent_text name;
+    uint64_t serial;   /* from 1 */
+    bool has_previous; /* in all but the first */
+    ent_hash previous; /* SHA-256 of the note text of the card before */
+    ent_text issued;   /* YYYY-MM-DDThh:mm:ssZ */
+    ent_public_key root;
+    ent_hash next_root; /* SHA-256 of the next root public key's 32 bytes */
+    ent_public_key log;
+    ent_public_key receipt;
+    ent_recipient age;
+    ent_hash tls; /* SHA-256 of the certificate's SubjectPublicKeyInfo (DER) */
+    ent_text url; /* https://host:port, or empty for an air-gapped party */
+    ent_card_quotas quotas;
+    ent_card_contact contacts[ENT_CARD_MAX_CONTACTS];
+    size_t contact_count;
+} ent_card;
+
+/** An opened card: contents and the memory they live in. */
+typedef struct {
+    ent_card card;
+    ent_hash text_hash; /* what the next card names as previous */
+    ent_arena arena;
+} ent_card_opened;
+
+/** Append the signed note of a card.
+ *  Errors: USAGE when a field is not allowed (the text names it) or root is not card->root's key, those of the buffer.
+ */
+ENT_RC ent_card_sign(const ent_card *card, const ent_secret_key *root, ent_buf *ret, ent_err *err);
+/** Parse a card, check every field, and verify that the root key it names signed it. That root key is not yet trusted:
+ * compare the fingerprint, or check it against a card known before (ent_card_succeeds). JSON members that are not known
+ * are ignored. Owns: caller releases with ent_card_release. Errors: PEER_MALFORMED naming the field, PEER_SIGNATURE,
+ * PEER_MISMATCH (one public key in two roles), PEER_TOO_LARGE, NOMEM. */
+ENT_RC ent_card_parse(ent_bytes bytes, ent_card_opened *ret, ent_err *err);
+void ent_card_release(ent_card_opened *card);
+
+/** Whether `next` may follow `current`: same name, serial + 1, previous = hash of current, and its root key is the one
+ *  committed by current, or the same with the same commitment (a stolen root key must not replace it).  Errors:
+ * PEER_MISMATCH with the reason. */
+ENT_RC ent_card_succeeds(const ent_card_opened *current, const ent_card_opened *next, ent_err *err);
+
+/** Fingerprint for people to compare: the first 160 bits of SHA-256 over the root vkey's text, as "xxxx xxxx …" and a
+ * NUL. It names party and root key, so it stays the same when a new card is issued under the same root. */
+ENT_RC ent_card_fingerprint(const ent_card *card, char ret[ENT_FINGERPRINT_TEXT_SIZE + 1], ent_err *err);
+/** Whether what a person typed (any case, spaces, colons) is that fingerprint, whole. */
+bool ent_fingerprint_matches(const char *fingerprint, ent_text typed);
+
+/** Write "<party>/entente/root" or "…/receipt" style key names: appends name + suffix. */
+void ent_root_key_name_put(ent_buf *buf, ent_text party);
+void ent_receipt_key_name_put(ent_buf *buf, ent_text party);
+
+#endif

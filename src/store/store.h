@@ -1,0 +1,204 @@
+/* What a node keeps, behind one small vtable so that another engine can be held to the same contract.  Source: design.md section 8 "Store".
+ *
+ * One writer: between begin and commit the calls belong to the thread that began. Readers: any thread, any time; they see committed state. */
+#ifndef ENT_STORE_STORE_H
+#define ENT_STORE_STORE_H
+
+#include "log/cosignature.h"
+#include "log/tree.h"
+#include "message/genesis.h"
+
+typedef enum {
+    ENT_CHANNEL_INVITED = 1, /* a peer opened it; we have not answered */
+    ENT_CHANNEL_OPENING,     /* our entry 0 is logged, not every member's is held */
+    ENT_CHANNEL_OPEN,        /* every entry 0 is held */
+    ENT_CHANNEL_REFUSED
+} ent_channel_state;
+const char *ent_channel_state_word(ent_channel_state state);
+
+typedef struct {
+    int64_t number; /* of the store; assigned by channel_add */
+    ent_hash id;
+    ent_channel_state state;
+    char alias[ENT_NAME_MAX_BYTES + 1]; /* "" = none */
+    int64_t added_unix_s;
+} ent_store_channel;
+
+/** One log of a channel: ours or a member's copy. */
+typedef struct {
+    int64_t number; /* of the store; assigned by log_add; < 2^22 */
+    int64_t channel;
+    uint32_t member; /* index in genesis members */
+    bool own;
+    bool frozen;      /* a fork was seen; nothing is appended any more */
+    ent_tree tree;    /* size and right edge of what is stored */
+    uint64_t opened;  /* entries below this index have been opened and validated (step 10) */
+    uint64_t bytes;   /* entries and sealed bodies */
+    uint64_t acked[ENT_ENTRY_MAX_MEMBERS]; /* per member: largest size that this log's entries ack */
+} ent_store_log;
+
+/** Entries to append to a log; all arrays have count rows. */
+typedef struct {
+    uint64_t first; /* = the log's size before */
+    size_t count;
+    const ent_bytes *entries;
+    const ent_hash *leaves;
+    const ent_bytes *bodies;        /* sealed; empty = none */
+    const ent_hash *body_digests;
+    int64_t arrived_unix_s;
+} ent_store_append;
+
+/** One receipt: `receiver` holds log up to head. */
+typedef struct {
+    int64_t number; /* ascending in order of arrival; assigned by receipt_add */
+    int64_t log;
+    uint32_t receiver; /* member index */
+    ent_tree_head head;
+    ent_cosignature cosignature; /* signature all zero = not signed yet (ours only) */
+    int64_t arrived_unix_s;
+} ent_store_receipt;
+
+/** What a peer is known to have of one of our channels; the outbox is what lies beyond it. */
+typedef struct {
+    int64_t log;            /* the log carried */
+    uint32_t member;        /* to whom */
+    uint64_t confirmed;     /* entries the member has receipted */
+    int64_t receipts_sent;  /* receipt numbers up to this one are confirmed to be there */
+    bool refused;           /* the peer refused the last pouch for good (4xx); reason below */
+    char reason[256];
+    int64_t last_success_unix_s; /* 0 = never */
+    int64_t last_attempt_unix_s;
+} ent_store_delivery;
+
+typedef enum { ENT_BLOB_WANTED = 1, ENT_BLOB_HELD } ent_blob_state;
+
+/** An attachment of an entry, sealed. */
+typedef struct {
+    int64_t log;
+    uint64_t index;
+    uint32_t at; /* position in the entry's attachments */
+    ent_hash digest;
+    uint64_t size;
+    ent_blob_state state;
+} ent_store_blob;
+
+/** An attachment that a member has not got yet. */
+typedef struct {
+    int64_t number;
+    int64_t log;
+    uint32_t member;
+    ent_hash digest;
+    uint64_t size;
+} ent_store_blob_send;
+
+typedef struct {
+    char name[ENT_NAME_MAX_BYTES + 1];
+    uint64_t serial;
+    int64_t added_unix_s;
+} ent_store_peer;
+
+/** Two signed heads, or a signed head and our root, that contradict each other. */
+typedef struct {
+    int64_t number;
+    int64_t log;
+    int64_t seen_unix_s;
+} ent_store_fork;
+
+typedef struct ent_store ent_store;
+
+/** Walks give each row to this; a failure stops the walk and is passed on. */
+typedef ENT_RC (*ent_store_channel_row)(void *context, const ent_store_channel *channel, ent_err *err);
+typedef ENT_RC (*ent_store_receipt_row)(void *context, const ent_store_receipt *receipt, ent_err *err);
+typedef ENT_RC (*ent_store_blob_row)(void *context, const ent_store_blob *blob, ent_err *err);
+typedef ENT_RC (*ent_store_blob_send_row)(void *context, const ent_store_blob_send *send, ent_err *err);
+typedef ENT_RC (*ent_store_peer_row)(void *context, const ent_store_peer *peer, ent_bytes card, ent_err *err);
+typedef ENT_RC (*ent_store_fork_row)(void *context, const ent_store_fork *fork, ent_bytes note, ent_bytes held, ent_err *err);
+
+/** The engine. Every call: errors IO, IO_FULL, NOMEM besides those named. Reads that find nothing: ABSENT. */
+typedef struct {
+    void (*close)(ent_store *store);
+
+    /* One transaction at a time; commit is durable when it returns. After a failed commit the caller stops the process
+     * ("After a failed fsync the process stops; it never reads back and goes on"). */
+    ENT_RC (*begin)(ent_store *store, ent_err *err);
+    ENT_RC (*commit)(ent_store *store, ent_err *err);
+    void (*rollback)(ent_store *store);
+
+    /* inside a transaction */
+    ENT_RC (*peer_put)(ent_store *store, ent_text name, uint64_t serial, ent_bytes card, int64_t now_unix_s, ent_err *err);
+    ENT_RC (*peer_remove)(ent_store *store, ent_text name, ent_err *err);
+    ENT_RC (*channel_add)(ent_store *store, ent_store_channel *channel, ent_bytes genesis, ent_err *err);
+    ENT_RC (*channel_update)(ent_store *store, const ent_store_channel *channel, ent_err *err); /* state and alias */
+    ENT_RC (*invite_put)(ent_store *store, int64_t channel, ent_bytes pouch, ent_err *err);     /* empty = forget */
+    ENT_RC (*log_add)(ent_store *store, ent_store_log *log, ent_err *err);
+    /** Append entries, bodies and tiles and store the log row (tree, bytes, acked) as given; log->tree is the tree after. */
+    ENT_RC (*append)(ent_store *store, const ent_store_log *log, const ent_store_append *append, ent_err *err);
+    ENT_RC (*log_opened)(ent_store *store, int64_t log, uint64_t opened, ent_err *err);
+    ENT_RC (*log_freeze)(ent_store *store, int64_t log, ent_err *err);
+    /** Keep a signed head: one row for each (log, size), never overwritten (a second one for the same size is ignored). */
+    ENT_RC (*head_put)(ent_store *store, int64_t log, const ent_tree_head *head, ent_bytes note, ent_err *err);
+    /** Add a receipt; a second one for the same (log, receiver, size) is not stored and *ret_new is false. */
+    ENT_RC (*receipt_add)(ent_store *store, ent_store_receipt *receipt, bool *ret_new, ent_err *err);
+    ENT_RC (*receipt_sign)(ent_store *store, int64_t number, const ent_signature *signature, ent_err *err);
+    ENT_RC (*delivery_put)(ent_store *store, const ent_store_delivery *delivery, ent_err *err);
+    ENT_RC (*blob_add)(ent_store *store, const ent_store_blob *blob, ent_err *err);
+    ENT_RC (*blob_held)(ent_store *store, const ent_hash *digest, ent_err *err); /* every row with that digest */
+    ENT_RC (*blob_send_add)(ent_store *store, const ent_store_blob_send *send, ent_err *err);
+    ENT_RC (*blob_send_done)(ent_store *store, int64_t number, ent_err *err);
+    ENT_RC (*fork_add)(ent_store *store, int64_t log, ent_bytes note, ent_bytes held, int64_t now_unix_s, ent_err *err);
+
+    /* reads */
+    ENT_RC (*peer_get)(ent_store *store, ent_text name, ent_store_peer *ret, ent_buf *ret_card, ent_err *err);
+    ENT_RC (*peer_walk)(ent_store *store, ent_store_peer_row row, void *context, ent_err *err);
+    ENT_RC (*channel_get)(ent_store *store, const ent_hash *id, ent_store_channel *ret, ent_buf *ret_genesis, ent_err *err);
+    ENT_RC (*channel_walk)(ent_store *store, ent_store_channel_row row, void *context, ent_err *err);
+    ENT_RC (*invite_get)(ent_store *store, int64_t channel, ent_buf *ret_pouch, ent_err *err);
+    ENT_RC (*log_get)(ent_store *store, int64_t channel, uint32_t member, ent_store_log *ret, ent_err *err);
+    /** Append the entries from index `first` on to ret as an entry bundle: at most `count`, and at least one but no more than
+     *  max_bytes of bundle. */
+    ENT_RC (*entries_read)(ent_store *store, int64_t log, uint64_t first, uint64_t count, size_t max_bytes, ent_buf *ret_bundle,
+                           uint64_t *ret_count, ent_err *err);
+    ENT_RC (*entry_arrived)(ent_store *store, int64_t log, uint64_t index, int64_t *ret_unix_s, ent_err *err);
+    ENT_RC (*body_read)(ent_store *store, int64_t log, uint64_t index, ent_buf *ret_sealed, ent_err *err);
+    ENT_RC (*tile_read)(ent_store *store, int64_t log, uint8_t level, uint64_t index, uint16_t width, ent_hash *ret, ent_err *err);
+    /** The kept head of the largest size <= at_most (UINT64_MAX: the newest). */
+    ENT_RC (*head_get)(ent_store *store, int64_t log, uint64_t at_most, ent_tree_head *ret, ent_buf *ret_note, ent_err *err);
+    /** The receipt of the smallest size >= size by a receiver. */
+    ENT_RC (*receipt_covering)(ent_store *store, int64_t log, uint32_t receiver, uint64_t size, ent_store_receipt *ret, ent_err *err);
+    ENT_RC (*receipt_newest)(ent_store *store, int64_t log, uint32_t receiver, ent_store_receipt *ret, ent_err *err);
+    /** Receipts of all logs of a channel with a number above `after`, ascending, at most limit. */
+    ENT_RC (*receipt_walk)(ent_store *store, int64_t channel, int64_t after, size_t limit, ent_store_receipt_row row, void *context,
+                           ent_err *err);
+    /** Our receipts that are not signed yet. */
+    ENT_RC (*receipt_unsigned_walk)(ent_store *store, ent_store_receipt_row row, void *context, ent_err *err);
+    ENT_RC (*delivery_get)(ent_store *store, int64_t log, uint32_t member, ent_store_delivery *ret, ent_err *err); /* zeroed when none */
+    ENT_RC (*blob_find)(ent_store *store, const ent_hash *digest, ent_store_blob *ret, ent_err *err); /* a wanted one before a held one */
+    ENT_RC (*blob_walk)(ent_store *store, int64_t log, uint64_t index, ent_store_blob_row row, void *context, ent_err *err);
+    ENT_RC (*blob_send_walk)(ent_store *store, int64_t after, size_t limit, ent_store_blob_send_row row, void *context, ent_err *err);
+    ENT_RC (*fork_walk)(ent_store *store, int64_t log, ent_store_fork_row row, void *context, ent_err *err);
+} ent_store_engine;
+
+struct ent_store {
+    const ent_store_engine *engine;
+};
+
+/** Close; NULL is fine. */
+void ent_store_close(ent_store *store);
+void ent_store_release(ent_store **store); /* for ENT_CLEANUP */
+
+/** A tile reader over a log of the store. The context must outlive it. */
+typedef struct {
+    ent_store *store;
+    int64_t log;
+} ent_store_tiles;
+ent_tile_reader ent_store_tile_reader(ent_store_tiles *tiles);
+
+/** Open the SQLite engine on a folder (created files 0600): WAL, synchronous=FULL, one connection writes and checkpoints, the others
+ *  are read-only. folder NULL = in memory, for tests.
+ *  Errors: IO, REFUSED when another process has it open or it was written by a newer version. */
+ENT_RC ent_store_sqlite_open(const char *folder, ent_store **ret, ent_err *err);
+
+/** Fault injection for tests: fail the Nth write to the database or a body file with IO (1 = the next); 0 = off. */
+void ent_store_sqlite_fail_at(ent_store *store, unsigned long nth);
+
+#endif
