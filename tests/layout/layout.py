@@ -116,7 +116,8 @@ def check_third_party_stays_inside(tree, leaks):
     for name in tree.files:
         for header in sorted(reached(name, set()) & leaks.keys()):
             if tree.stage(header) != tree.stage(name):
-                problems.append(f"src/{name}: gets <{leaks[header]}> through src/{header}, which is private to its stage")
+                problems.append(
+                    f"src/{name}: gets <{leaks[header]}> through src/{header}, which is private to its stage")
     return problems
 
 
@@ -163,7 +164,8 @@ def is_mutable(declaration):
     if re.match(r"(typedef|_Static_assert|static_assert|extern)\b", declaration) or not declaration:
         return False
     head = declaration.split("=", 1)[0]
-    object_part = re.sub(r"^(?:static |const )*(?:struct|union|enum)\b[^{]*\{\}", "const" if "const " in head else "T", head)
+    kind = "const" if re.match(r"(?:static )?const ", head) else "T"
+    object_part = re.sub(r"^(?:static |const )*(?:struct|union|enum)\b[^{]*\{\}", kind, head)
     if "(" in re.sub(r"__attribute__\s*\(\(.*?\)\)|_Alignas\s*\([^)]*\)", "", object_part):
         return "=" in declaration and "(*" in object_part and not is_const_object(object_part)
     names = object_part.replace("static", "").split()

@@ -44,8 +44,8 @@ PURE_FORBIDDEN_WORDS = {"FILE", "stdin", "stdout", "stderr", "errno", "environ",
 PURE_FORBIDDEN_CALLS = {
     "time", "clock", "clock_gettime", "gettimeofday", "localtime", "localtime_r", "gmtime", "gmtime_r", "mktime",
     "strftime", "open", "openat", "creat", "close", "read", "pread", "write", "pwrite", "lseek", "stat", "fstat",
-    "lstat", "access", "unlink", "rename", "mkdir", "opendir", "mmap", "fopen", "fdopen", "freopen", "tmpfile", "socket",
-    "connect", "send", "recv", "getaddrinfo", "getenv", "secure_getenv", "setenv", "rand", "random", "srand",
+    "lstat", "access", "unlink", "rename", "mkdir", "opendir", "mmap", "fopen", "fdopen", "freopen", "tmpfile",
+    "socket", "connect", "send", "recv", "getaddrinfo", "getenv", "secure_getenv", "setenv", "rand", "random", "srand",
     "getrandom", "getentropy", "setlocale", "strtok", "system", "popen", "fork", "sleep", "usleep", "nanosleep",
 }
 

@@ -40,7 +40,8 @@ class Includes(BadTree):
         return layout.check_includes(self.tree(**files))
 
     def test_includes__allowed_accepted(self):
-        self.assertEqual(self.check(src__log__note_c='#include "log/note.h"\n#include <string.h>\n#include "base/bytes.h"\n'), [])
+        source = '#include "log/note.h"\n#include <string.h>\n#include "base/bytes.h"\n'
+        self.assertEqual(self.check(src__log__note_c=source), [])
 
     def test_includes__no_sources_refused(self):
         self.refused(self.check(), "no source file")
@@ -66,7 +67,8 @@ class Includes(BadTree):
             self.refused(self.check(src__pouch__a_c=f"#include <{header}>\n"), "alone")
 
     def test_includes__third_party_at_home_accepted(self):
-        self.assertEqual(self.check(src__crypto__a_c="#include <sodium.h>\n", src__store__a_h="#include <sqlite3.h>\n"), [])
+        crypto, store = "#include <sodium.h>\n", "#include <sqlite3.h>\n"
+        self.assertEqual(self.check(src__crypto__a_c=crypto, src__store__a_h=store), [])
 
     def test_includes__third_party_through_a_header_refused(self):
         problems = self.check(
@@ -100,10 +102,12 @@ class Purity(BadTree):
             self.refused(self.check(src__seal__a_c=f"void f(void)\n{{\n    {call};\n}}\n"), "src/seal/a.c:3")
 
     def test_purity__own_names_members_and_strings_accepted(self):
-        self.assertEqual(self.check(src__pouch__a_c='int f(void) { ent_pouch_open(p); r->read(r); r.close(); s = "time(x)"; }\n'), [])
+        source = 'int f(void) { ent_pouch_open(p); r->read(r); r.close(); s = "time(x)"; }\n'
+        self.assertEqual(self.check(src__pouch__a_c=source), [])
 
     def test_purity__impure_stage_accepted(self):
-        self.assertEqual(self.check(src__store__a_c="#include <time.h>\nstatic int n;\nint f(void) { return time(0); }\n"), [])
+        source = "#include <time.h>\nstatic int n;\nint f(void) { return time(0); }\n"
+        self.assertEqual(self.check(src__store__a_c=source), [])
 
     def test_purity__file_refused(self):
         self.refused(self.check(src__log__a_c="void f(FILE *out);\n"), "FILE")
@@ -118,7 +122,8 @@ class Purity(BadTree):
 
     def test_purity__constants_and_types_accepted(self):
         for declaration in (
-                "static const int limit = 3;", "static const char *const names[] = {\"a\", \"b\"};", "enum { A = 1, B };",
+                "static const int limit = 3;", "enum { A = 1, B };",
+                "static const char *const names[] = {\"a\", \"b\"};",
                 "struct ent_x;", "struct ent_x { int a; char b; };", "typedef struct { int a; } ent_y;",
                 "static const struct { const char *n; int v; } rows[] = {{\"a\", 1}};", "int f(int a);",
                 "static int f(int a)\n{\n    int b = a;\n    static const int c = 1;\n    return b + c;\n}",
@@ -139,7 +144,8 @@ class Headers(BadTree):
         return layout.check_headers(self.tree(**files), COMPILER)
 
     def test_headers__complete_accepted(self):
-        self.assertEqual(self.check(src__log__a_h="#ifndef A_H\n#define A_H\n#include <stddef.h>\nstruct a { size_t n; };\n#endif\n"), [])
+        source = "#ifndef A_H\n#define A_H\n#include <stddef.h>\nstruct a { size_t n; };\n#endif\n"
+        self.assertEqual(self.check(src__log__a_h=source), [])
 
     def test_headers__missing_include_refused(self):
         self.refused(self.check(src__log__a_h="size_t f(void);\n"), "does not compile alone")
