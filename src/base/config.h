@@ -1,0 +1,39 @@
+/* A party's folder: what lies where, and its configuration file node.json. */
+#ifndef ENT_BASE_CONFIG_H
+#define ENT_BASE_CONFIG_H
+
+#include "base/json.h"
+#include "base/name.h"
+
+/** node.json: {"name","listen":"address:port"|null,"url":text|null,"air_gapped":bool}. Texts are owned. */
+typedef struct {
+    char *name;
+    char *listen; /* NULL when air-gapped */
+    char *url;    /* NULL when air-gapped */
+    bool air_gapped;
+} ent_config;
+
+/** Paths inside a party's folder; owned. */
+typedef struct {
+    char *config; /* node.json */
+    char *card;   /* card */
+    char *certificate; /* tls.crt */
+    char *keys;   /* keys/ */
+    char *root;   /* root/ (unless --root-dir) */
+    char *marks;  /* marks/ */
+    char *store;  /* store/ */
+    char *blobs;  /* blobs/ */
+    char *spool;  /* spool/ */
+    char *socket; /* socket */
+} ent_paths;
+
+/** Paths below a folder.  Errors: NOMEM.  Owns: release with ent_paths_release. */
+ENT_RC ent_paths_make(const char *folder, ent_paths *ret, ent_err *err);
+void ent_paths_release(ent_paths *paths);
+
+/** Read node.json.  Errors: ABSENT (says to run `entente init`), PEER_MALFORMED naming the member, IO, NOMEM. */
+ENT_RC ent_config_read(const char *path, ent_config *ret, ent_err *err);
+ENT_RC ent_config_write(const char *path, const ent_config *config, ent_err *err);
+void ent_config_release(ent_config *config);
+
+#endif
