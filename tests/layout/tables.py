@@ -110,5 +110,6 @@ DECODER_EXEMPTIONS = {
     "ent_time_parse": "20 characters; under the target entry",
     "ent_message_ref_parse": "under the target entry, as thread and reply_to",
     "ent_origin_parse": "under the target pouch_json and the acks of entry",
+    "ent_key_file_parse": "the party's own file of mode 0600",
     "ent_tree_edge_parse": "a fixed size, written by our own store",
 }
