@@ -127,7 +127,10 @@ void ent_json_key(ent_json_writer *writer, const char *key)
 void ent_json_put_text(ent_json_writer *writer, ent_text text)
 {
     before_value(writer);
-    put_quoted(writer->buf, text);
+    if (text.data == NULL)
+        ent_buf_put_text(writer->buf, ENT_TEXT("null"));
+    else
+        put_quoted(writer->buf, text);
 }
 
 void ent_json_put_string(ent_json_writer *writer, const char *string)
