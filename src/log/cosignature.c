@@ -26,8 +26,8 @@ static bool build_message(ent_text checkpoint_text, uint64_t timestamp_unix_s, s
     if (timestamp_unix_s > INT64_MAX || checkpoint_text.size > CHECKPOINT_TEXT_MAX_BYTES ||
         ent_checkpoint_parse(checkpoint_text, &checkpoint, NULL).code != ENT_OK)
         return false;
-    int header_size = snprintf(ret->text, sizeof ret->text, "cosignature/v1\ntime %llu\n",
-                               (unsigned long long)timestamp_unix_s);
+    int header_size =
+        snprintf(ret->text, sizeof ret->text, "cosignature/v1\ntime %llu\n", (unsigned long long)timestamp_unix_s);
     memcpy(ret->text + header_size, checkpoint_text.data, checkpoint_text.size);
     ret->size = (size_t)header_size + checkpoint_text.size;
     return true;

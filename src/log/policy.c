@@ -104,7 +104,8 @@ static ENT_RC take_vkey_and_url(policy_parser *parser, ent_key_type type, const 
         return ent_fail_in(parser->err, rc, "line %zu", parser->line);
     if (vkey.type != type)
         return malformed(parser, key_rule,
-                         type == ENT_KEY_ED25519 ? "the key of a log is of type 01" : "the key of a witness is of type 04");
+                         type == ENT_KEY_ED25519 ? "the key of a log is of type 01"
+                                                 : "the key of a witness is of type 04");
     if (has_key(parser->policy, &vkey.key))
         return malformed(parser, rule, "this public key is already listed");
     ent_text url = next_item(parser);

@@ -33,7 +33,7 @@ typedef struct {
 
 /** Takes the hashes that an append adds to the tile (level, index): `count` of them from position `first` on. */
 typedef struct {
-    ENT_RC (*write)
+    ENT_RC(*write)
     (void *context, uint8_t level, uint64_t index, uint16_t first, const ent_hash *hashes, uint16_t count,
      ent_err *err);
     void *context;

@@ -225,8 +225,8 @@ ent_rc ent_consistency_prove(uint64_t old_size, uint64_t size, const ent_tile_re
         uint64_t half = (uint64_t)1 << (63 - __builtin_clzll(end - begin - 1));
         uint64_t middle = begin + half;
         bool old_is_left = old_size <= middle;
-        ENT_TRY(read_node(&view, old_is_left ? middle : begin, old_is_left ? end : middle,
-                          &proof.hashes[proof.count], err));
+        ENT_TRY(read_node(&view, old_is_left ? middle : begin, old_is_left ? end : middle, &proof.hashes[proof.count],
+                          err));
         proof.count++;
         if (old_is_left)
             end = middle;
