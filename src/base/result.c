@@ -16,7 +16,7 @@ static const struct {
 #undef X
 };
 
-ent_rc ent_fail(ent_err *err, ent_code code, const char *rule, const char *format, ...)
+void ent_err_set(ent_err *err, ent_code code, const char *rule, const char *format, ...)
 {
     if (err != NULL) {
         va_list arguments;
@@ -26,14 +26,13 @@ ent_rc ent_fail(ent_err *err, ent_code code, const char *rule, const char *forma
         (void)vsnprintf(err->text, sizeof err->text, format, arguments);
         va_end(arguments);
     }
-    return (ent_rc){code};
 }
 
-ent_rc ent_fail_in(ent_err *err, ent_rc rc, const char *format, ...)
+void ent_err_put_in(ent_err *err, int code, const char *format, ...)
 {
-    if (err != NULL && rc.code != ENT_OK) {
+    if (err != NULL && code != ENT_OK) {
         char old[sizeof err->text];
-        char context[sizeof err->text];
+        char context[sizeof err->text - 3];
         va_list arguments;
         memcpy(old, err->text, sizeof old);
         va_start(arguments, format);
@@ -41,9 +40,14 @@ ent_rc ent_fail_in(ent_err *err, ent_rc rc, const char *format, ...)
         va_end(arguments);
         size_t used = strlen(context);
         memcpy(err->text, context, used);
-        (void)snprintf(err->text + used, sizeof err->text - used, ": %s", old);
+        memcpy(err->text + used, ": ", 2);
+        used += 2;
+        size_t kept = strnlen(old, sizeof old - 1);
+        if (kept > sizeof err->text - 1 - used)
+            kept = sizeof err->text - 1 - used;
+        memcpy(err->text + used, old, kept);
+        err->text[used + kept] = 0;
     }
-    return rc;
 }
 
 static int known(int code)
