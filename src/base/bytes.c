@@ -197,13 +197,14 @@ void ent_buf_wipe(ent_buf *buf)
     ent_buf_release(buf);
 }
 
-static int hex_value(char digit)
+/* 16 when it is no digit. */
+static unsigned hex_value(char digit)
 {
     if (digit >= '0' && digit <= '9')
-        return digit - '0';
+        return (unsigned)(digit - '0');
     if (digit >= 'a' && digit <= 'f')
-        return digit - 'a' + 10;
-    return -1;
+        return (unsigned)(digit - 'a') + 10;
+    return 16;
 }
 
 ent_rc ent_hex_decode(ent_text hex, void *out, size_t out_size, ent_err *err)
@@ -213,7 +214,7 @@ ent_rc ent_hex_decode(ent_text hex, void *out, size_t out_size, ent_err *err)
         return ent_fail(err, ENT_PEER_MALFORMED, NULL, "expected %zu hex digits, found %zu characters", out_size * 2,
                         hex.size);
     for (size_t i = 0; i < hex.size; i++) {
-        if (hex_value(hex.data[i]) < 0)
+        if (hex_value(hex.data[i]) > 15)
             return ent_fail(err, ENT_PEER_MALFORMED, NULL, "character %zu is not a lower-case hex digit", i + 1);
     }
     for (size_t i = 0; i < out_size; i++)

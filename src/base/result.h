@@ -54,11 +54,25 @@ typedef struct {
  *  @in   err    nullable
  *  @in   rule   nullable
  *  Errors: always the given code. */
-ENT_RC ent_fail(ent_err *err, ent_code code, const char *rule, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+#define ent_fail(err, error_code, ...) (ent_err_set((err), (error_code), __VA_ARGS__), ent_rc_of(error_code))
 
 /** Put "context: " before the text of a recorded failure and return rc unchanged. */
-ENT_RC ent_fail_in(ent_err *err, ent_rc rc, const char *format, ...) __attribute__((format(printf, 3, 4)));
+#define ent_fail_in(err, rc, ...)                                                                                      \
+    __extension__({                                                                                                    \
+        const ent_rc ent_fail_in_rc_ = (rc);                                                                           \
+        ent_err_put_in((err), ent_fail_in_rc_.code, __VA_ARGS__);                                                      \
+        ent_fail_in_rc_;                                                                                               \
+    })
+
+/* What the two are made of: macros and an inline function, so that every compiler and checker sees that a failure is one. */
+void ent_err_set(ent_err *err, ent_code code, const char *rule, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+void ent_err_put_in(ent_err *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static inline ENT_RC ent_rc_of(ent_code code)
+{
+    ent_rc rc = {(int)code};
+    return rc;
+}
 
 /** Stable word for a code ("malformed"), as shown to people and sent in JSON reasons. */
 const char *ent_code_word(int code);
