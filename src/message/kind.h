@@ -12,8 +12,10 @@ typedef struct {
     const char *schema;      /* JSON Schema of the body's `fields` */
     bool before_open;        /* may pass before every member holds every entry 0 */
     bool is_answer;          /* answers the message it replies to */
-    bool wants_answer;       /* stays unanswered until an answer or acknowledgement refers to it */
+    bool wants_answer;       /* stays unanswered until a kind with is_answer refers to it; a message of a kind that both
+                                answers and wants an answer wants one only when it replies to nothing */
     bool needs_reply_to;
+    bool needs_text;         /* the body must say it in words too */
     bool by_node;            /* logged by the node itself, never by `entente send` */
 } ent_kind;
 

@@ -1,0 +1,15 @@
+/* The compiled schemas. Private to kind.c and body.c. */
+#ifndef ENT_MESSAGE_KIND_INTERNAL_H
+#define ENT_MESSAGE_KIND_INTERNAL_H
+
+#include "message/kind.h"
+
+struct ent_kinds {
+    ent_schema *envelope;
+    ent_schema **fields; /* one per row of the table */
+};
+
+/** Row of a kind in the table, or ent_kind_count() for an unknown one. */
+size_t ent_kind_row(ent_text name);
+
+#endif
