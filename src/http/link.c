@@ -1,0 +1,204 @@
+#include "http/server_internal.h"
+#include "http/pace.h"
+
+#include <arpa/inet.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "http/tls_internal.h"
+
+/* libmicrohttpd's own timeout is renewed by a single byte, so one byte a minute would hold a connection for ever. Here every state that waits for
+ * the client has a deadline instead: a window of 30 s must move 30 KiB, and headers must be complete in time. */
+
+static void set_deadline(ent_http_link *link, int64_t in_ms)
+{
+    atomic_store_explicit(&link->deadline_ms, ent_clock_monotonic_ms() + in_ms, memory_order_relaxed);
+    link->window_bytes = 0;
+}
+
+void ent_http_link_rest(ent_http_link *link)
+{
+    atomic_store_explicit(&link->deadline_ms, LLONG_MAX, memory_order_relaxed);
+}
+
+void ent_http_link_pause(ent_http_link *link)
+{
+    link->left_ms = atomic_load_explicit(&link->deadline_ms, memory_order_relaxed) - ent_clock_monotonic_ms();
+    ent_http_link_rest(link);
+}
+
+void ent_http_link_resume(ent_http_link *link)
+{
+    atomic_store_explicit(&link->deadline_ms, ent_clock_monotonic_ms() + link->left_ms, memory_order_relaxed);
+}
+
+void ent_http_link_expect(ent_http_link *link, uint64_t bytes)
+{
+    const uint64_t longest_ms = (uint64_t)INT32_MAX;
+    uint64_t window_ms = atomic_load_explicit(&link->server->window_ms, memory_order_relaxed);
+    uint64_t needed_ms = bytes / ENT_HTTP_RATE_BYTES_S > longest_ms / 1000
+                             ? longest_ms
+                             : bytes * 1000 / ENT_HTTP_RATE_BYTES_S;
+    set_deadline(link, (int64_t)(needed_ms > window_ms ? needed_ms : window_ms));
+}
+
+void ent_http_link_moved(ent_http_link *link, uint64_t bytes)
+{
+    uint64_t window_ms = atomic_load_explicit(&link->server->window_ms, memory_order_relaxed);
+    link->window_bytes += bytes;
+    if (link->window_bytes >= window_ms * ENT_HTTP_RATE_BYTES_S / 1000)
+        ent_http_link_expect(link, 0);
+}
+
+void ent_http_link_idle(ent_http_link *link)
+{
+    set_deadline(link, (int64_t)atomic_load_explicit(&link->server->idle_ms, memory_order_relaxed));
+}
+
+bool ent_http_link_gone(const ent_http_link *link)
+{
+    struct pollfd entry = {.fd = link->fd, .events = POLLRDHUP};
+    return poll(&entry, 1, 0) > 0 && (entry.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+ent_http_link *ent_http_link_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info == NULL ? NULL : info->socket_context;
+}
+
+static void name_remote(ent_http_link *link, const struct sockaddr *address)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    (void)snprintf(link->remote, sizeof link->remote, "%s", "unix");
+    if (address == NULL)
+        return;
+    if (address->sa_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, address, sizeof v4);
+        if (inet_ntop(AF_INET, &v4.sin_addr, host, sizeof host) != NULL)
+            (void)snprintf(link->remote, sizeof link->remote, "%s:%u", host, (unsigned)ntohs(v4.sin_port));
+    } else if (address->sa_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, address, sizeof v6);
+        if (inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof host) != NULL)
+            (void)snprintf(link->remote, sizeof link->remote, "[%s]:%u", host, (unsigned)ntohs(v6.sin6_port));
+    }
+}
+
+static void open_link(ent_http_server *server, struct MHD_Connection *connection, void **socket_context)
+{
+    const union MHD_ConnectionInfo *fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    ent_http_link *link = ent_alloc(sizeof *link);
+    if (link == NULL) {
+        /* Unwatched connections do not exist; the handler refuses what may still come. */
+        (void)shutdown(fd->connect_fd, SHUT_RDWR);
+        *socket_context = NULL;
+        return;
+    }
+    const union MHD_ConnectionInfo *address =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    link->server = server;
+    link->fd = fd->connect_fd;
+    name_remote(link, server->unix_path != NULL || address == NULL ? NULL : address->client_addr);
+    if (server->tls) {
+        const union MHD_ConnectionInfo *session =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+        link->session = session == NULL ? NULL : session->tls_session;
+        if (link->session != NULL)
+            ent_tls_session_prepare(link->session);
+    }
+    ent_http_link_idle(link);
+    (void)pthread_mutex_lock(&server->mutex);
+    link->next = server->links;
+    if (link->next != NULL)
+        link->next->previous = link;
+    server->links = link;
+    (void)pthread_mutex_unlock(&server->mutex);
+    *socket_context = link;
+}
+
+/* Called before the socket is closed, so the watchdog never touches a descriptor that is already another's. */
+static void close_link(ent_http_server *server, ent_http_link *link)
+{
+    (void)pthread_mutex_lock(&server->mutex);
+    if (link->previous != NULL)
+        link->previous->next = link->next;
+    else
+        server->links = link->next;
+    if (link->next != NULL)
+        link->next->previous = link->previous;
+    (void)pthread_mutex_unlock(&server->mutex);
+    ent_free(link);
+}
+
+void ent_http_on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                            enum MHD_ConnectionNotificationCode code)
+{
+    ent_http_server *server = context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        open_link(server, connection, socket_context);
+    } else if (*socket_context != NULL) {
+        close_link(server, *socket_context);
+        *socket_context = NULL;
+    }
+}
+
+/* Often enough that a deadline is missed by a quarter of the window at most, and by a second at most. */
+static int64_t tick_ms(const ent_http_server *server)
+{
+    unsigned window_ms = atomic_load(&server->window_ms);
+    unsigned idle_ms = atomic_load(&server->idle_ms);
+    int64_t tick = (int64_t)(window_ms < idle_ms ? window_ms : idle_ms) / 4;
+    return tick < 10 ? 10 : tick > 1000 ? 1000 : tick;
+}
+
+static void *watch(void *context)
+{
+    ent_http_server *server = context;
+    (void)pthread_mutex_lock(&server->mutex);
+    while (!server->watch_ends) {
+        int64_t now = ent_clock_monotonic_ms();
+        for (ent_http_link *link = server->links; link != NULL; link = link->next) {
+            if (atomic_load_explicit(&link->deadline_ms, memory_order_relaxed) < now) {
+                (void)shutdown(link->fd, SHUT_RDWR);
+                ent_http_link_rest(link);
+            }
+        }
+        int64_t until = now + tick_ms(server);
+        struct timespec at = {.tv_sec = (time_t)(until / 1000), .tv_nsec = (long)(until % 1000) * 1000000};
+        (void)pthread_cond_timedwait(&server->changed, &server->mutex, &at);
+    }
+    (void)pthread_mutex_unlock(&server->mutex);
+    return NULL;
+}
+
+ent_rc ent_http_watchdog_start(ent_http_server *server, ent_err *err)
+{
+    if (pthread_create(&server->watchdog, NULL, watch, server) != 0)
+        return ent_fail(err, ENT_IO, NULL, "cannot start a thread for the HTTP server");
+    return ENT_DONE;
+}
+
+void ent_http_watchdog_stop(ent_http_server *server)
+{
+    (void)pthread_mutex_lock(&server->mutex);
+    server->watch_ends = true;
+    (void)pthread_cond_broadcast(&server->changed);
+    (void)pthread_mutex_unlock(&server->mutex);
+    (void)pthread_join(server->watchdog, NULL);
+}
+
+void ent_http_server_set_pace(ent_http_server *server, unsigned window_ms, unsigned idle_ms)
+{
+    (void)pthread_mutex_lock(&server->mutex);
+    atomic_store(&server->window_ms, window_ms);
+    atomic_store(&server->idle_ms, idle_ms);
+    (void)pthread_cond_broadcast(&server->changed);
+    (void)pthread_mutex_unlock(&server->mutex);
+}

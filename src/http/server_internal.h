@@ -1,0 +1,137 @@
+/* Private to src/http: a server, the connections to it, and the requests on them. */
+#ifndef ENT_HTTP_SERVER_INTERNAL_H
+#define ENT_HTTP_SERVER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <microhttpd.h>
+
+#include "http/server.h"
+
+enum {
+    ENT_HTTP_WINDOW_MS = 30000,
+    ENT_HTTP_IDLE_MS = 60000,
+    ENT_HTTP_RATE_BYTES_S = 1024,
+    /* A refused body is read to its end, so that the client gets the answer instead of a reset connection, up to the size of the largest pouch.
+     * Beyond it the answer is sent at once and may be lost: such a client should say "Expect: 100-continue". */
+    ENT_HTTP_DRAIN_BYTES = 64 << 20,
+    ENT_HTTP_SPILL_BYTES = 256 << 10,
+    ENT_HTTP_REMOTE_SIZE = 64
+};
+
+/** A connection, from accept to close. */
+typedef struct ent_http_link {
+    ent_http_server *server;
+    struct ent_http_link *previous;
+    struct ent_http_link *next;
+    int fd;
+    atomic_llong deadline_ms; /* monotonic; the watchdog cuts the connection when it has passed */
+    uint64_t window_bytes;    /* what came since the deadline was set; this and the rest: the connection's thread only */
+    int64_t left_ms;          /* while paused */
+    void *session;            /* GnuTLS session; NULL without TLS */
+    bool pin_asked;
+    bool has_pin;
+    ent_hash pin;
+    char remote[ENT_HTTP_REMOTE_SIZE];
+} ent_http_link;
+
+struct ent_http_server {
+    struct MHD_Daemon *daemon;
+    ent_http_handler handler;
+    char *spool_folder; /* nullable: bodies stay in memory */
+    char *unix_path;    /* nullable */
+    dev_t unix_device;
+    ino_t unix_inode;
+    uint16_t port;
+    bool tls;
+    atomic_bool stopping; /* no new connection, no new request */
+    atomic_bool cutting;  /* answers under way end now */
+    atomic_uint window_ms;
+    atomic_uint idle_ms;
+    pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t changed;
+    ent_http_link *links;
+    size_t active; /* requests begun and not completed */
+    bool watch_ends;
+    pthread_t watchdog;
+};
+
+/* --- link.c: connections and the watchdog over them --- */
+
+ENT_RC ent_http_watchdog_start(ent_http_server *server, ent_err *err);
+void ent_http_watchdog_stop(ent_http_server *server);
+/** MHD_NotifyConnectionCallback. */
+void ent_http_on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                            enum MHD_ConnectionNotificationCode code);
+ent_http_link *ent_http_link_of(struct MHD_Connection *connection);
+/** Nothing is expected of the client now. */
+void ent_http_link_rest(ent_http_link *link);
+/** The client has a window's time, or more when so many bytes take longer at the slowest rate allowed. */
+void ent_http_link_expect(ent_http_link *link, uint64_t bytes);
+/** Stop the clock while the server itself is at work, and let it go on. */
+void ent_http_link_pause(ent_http_link *link);
+void ent_http_link_resume(ent_http_link *link);
+/** Body bytes came: a window is over, and the next begins, when it has moved as much as it must. */
+void ent_http_link_moved(ent_http_link *link, uint64_t bytes);
+/** The client may be silent for as long as an idle connection is kept. */
+void ent_http_link_idle(ent_http_link *link);
+/** Whether the client has closed its end. */
+bool ent_http_link_gone(const ent_http_link *link);
+
+/* --- spool.c: a body on its way in --- */
+
+typedef struct {
+    ent_buf memory;
+    int file; /* -1: still in memory */
+    uint64_t size;
+    void *map;
+} ent_http_spool;
+
+void ent_http_spool_init(ent_http_spool *spool);
+/** Add a piece; beyond ENT_HTTP_SPILL_BYTES into an unlinked file in folder, unless that is NULL. */
+ENT_RC ent_http_spool_put(ent_http_spool *spool, const char *folder, ent_bytes piece, ent_err *err);
+/** The whole, mapped if it is a file; valid until released. */
+ENT_RC ent_http_spool_view(ent_http_spool *spool, ent_bytes *ret, ent_err *err);
+void ent_http_spool_release(ent_http_spool *spool);
+
+/* --- exchange.c: one request and its answer --- */
+
+struct ent_http_request {
+    ent_http_server *server;
+    ent_http_link *link;
+    struct MHD_Connection *connection;
+    const char *method;
+    const char *path;
+    bool has_length;
+    bool chunked;
+    bool expects;     /* the client waits for "100 Continue" before it sends the body */
+    uint64_t length;  /* announced */
+    uint64_t taken;   /* body bytes so far */
+    uint64_t drained; /* body bytes thrown away after a failure */
+    ent_http_intake intake;
+    ent_http_spool spool;
+    ent_bytes body;
+    ent_err failure; /* code ENT_OK: none so far */
+    void *attached;
+    void (*free_attached)(void *);
+};
+
+/** MHD_AccessHandlerCallback. */
+enum MHD_Result ent_http_on_access(void *context, struct MHD_Connection *connection, const char *url,
+                                   const char *method, const char *version, const char *upload, size_t *upload_size,
+                                   void **state);
+/** MHD_RequestCompletedCallback. */
+void ent_http_on_completed(void *context, struct MHD_Connection *connection, void **state,
+                           enum MHD_RequestTerminationCode code);
+
+/* --- response.c: the answer on its way out --- */
+
+/** Hand the answer to libmicrohttpd; whatever the result, the response is used up. */
+enum MHD_Result ent_http_response_queue(ent_http_request *request, ent_http_response *response);
+/** Free what a response holds and make it an empty 200. */
+void ent_http_response_clear(ent_http_response *response);
+
+#endif
