@@ -112,7 +112,7 @@ typedef enum {
 } ent_seal_verdict;
 
 /** Recompute every stanza from the file key and compare the header byte for byte. A key under which the header's MAC
- * does not verify is refused, not judged: anybody can show a wrong key.
+ *  does not verify is refused, not judged: anybody can show a wrong key.
  *  @in   sealed       at least the header and the 16-byte payload nonce
  *  @in   recipients   in genesis order
  *  Errors: PEER_MALFORMED, PEER_TOO_LARGE (header), PEER_SIGNATURE (not this file's key), USAGE (recipients), NOMEM. */

@@ -17,7 +17,7 @@ ENT_RC ent_bech32_decode(ent_text text, ent_text hrp, uint8_t ret_data[ENT_BECH3
                          ent_err *err);
 
 /** Whether some identity can have this recipient: a reduced X25519 point that is not of low order. Nothing could be
- * sealed to another, or its owner could not open it. */
+ *  sealed to another, or its owner could not open it. */
 bool ent_recipient_valid(const ent_recipient *recipient);
 /** "age1…"; refuses what is not ent_recipient_valid.  Errors: PEER_MALFORMED. */
 ENT_RC ent_recipient_parse(ent_text text, ent_recipient *ret, ent_err *err);

@@ -1,9 +1,8 @@
 /* Cards: what a party says of itself, signed by its root key.  Source: design.md section 2 "Card", "Keys", "Rotation".
  *
  * A card is a signed note. Its text is the line "entente.card/v1 <party>" and one line of JSON; its signature (type 01)
- * is by the key
- * "<party>/entente/root". The JSON may hold any UTF-8 (names and places of contacts), escaped so that it has no control
- * character. */
+ * is by the key "<party>/entente/root". The JSON may hold any UTF-8 (names and places of contacts), escaped so that it
+ * has no control character. */
 #ifndef ENT_SEAL_CARD_H
 #define ENT_SEAL_CARD_H
 
@@ -18,7 +17,7 @@ enum {
 };
 
 /** A point of contact, reachable around the clock. Texts are one line of UTF-8 without control characters and may be
- * empty, but a phone number or an e-mail address must be there. */
+ *  empty, but a phone number or an e-mail address must be there. */
 typedef struct {
     ent_text role; /* "technical" or "diplomatic" */
     ent_text name;
@@ -63,28 +62,31 @@ typedef struct {
 } ent_card_opened;
 
 /** Append the signed note of a card.
- *  Errors: USAGE when a field is not allowed (the text names it) or root is not card->root's key, those of the buffer.
- */
+ *  Errors: USAGE when a field is not allowed (the text names it) or root is not card->root's key, those of the
+ *  buffer. */
 ENT_RC ent_card_sign(const ent_card *card, const ent_secret_key *root, ent_buf *ret, ent_err *err);
 /** Parse a card, check every field, and verify that the root key it names signed it. That root key is not yet trusted:
- * compare the fingerprint, or check it against a card known before (ent_card_succeeds). JSON members that are not known
- * are ignored. Owns: caller releases with ent_card_release. Errors: PEER_MALFORMED naming the field, PEER_SIGNATURE,
- * PEER_MISMATCH (one public key in two roles), PEER_TOO_LARGE, NOMEM. */
+ *  compare the fingerprint, or check it against a card known before (ent_card_succeeds). JSON members that are not
+ *  known are ignored.
+ *  Owns: caller releases with ent_card_release.
+ *  Errors: PEER_MALFORMED naming the field, PEER_SIGNATURE, PEER_MISMATCH (one public key in two roles),
+ *  PEER_TOO_LARGE, NOMEM. */
 ENT_RC ent_card_parse(ent_bytes bytes, ent_card_opened *ret, ent_err *err);
 void ent_card_release(ent_card_opened *card);
 
 /** Whether `next` may follow `current`: same name, serial + 1, previous = hash of current, and its root key is the one
- *  committed by current, or the same with the same commitment (a stolen root key must not replace it).  Errors:
- * PEER_MISMATCH with the reason. */
+ *  committed by current, or the same with the same commitment (a stolen root key must not replace it).
+ *  Errors: PEER_MISMATCH with the reason. */
 ENT_RC ent_card_succeeds(const ent_card_opened *current, const ent_card_opened *next, ent_err *err);
 
 /** Fingerprint for people to compare: the first 160 bits of SHA-256 over the root vkey's text, as "xxxx xxxx …" and a
- * NUL. It names party and root key, so it stays the same when a new card is issued under the same root. */
+ *  NUL. It names party and root key, so it stays the same when a new card is issued under the same root.
+ *  Errors: USAGE for a bad name, NOMEM. */
 ENT_RC ent_card_fingerprint(const ent_card *card, char ret[ENT_FINGERPRINT_TEXT_SIZE + 1], ent_err *err);
 /** Whether what a person typed (any case, spaces, colons) is that fingerprint, whole. */
 bool ent_fingerprint_matches(const char *fingerprint, ent_text typed);
 
-/** Write "<party>/entente/root" or "…/receipt" style key names: appends name + suffix. */
+/** Append the name of a key: "<party>/entente/root", "<party>/entente/receipt". */
 void ent_root_key_name_put(ent_buf *buf, ent_text party);
 void ent_receipt_key_name_put(ent_buf *buf, ent_text party);
 
