@@ -88,7 +88,8 @@ ENT_RC ent_age_opener_new(ent_age_unwrapper unwrapper, ent_age_sink sink, ent_ag
  *  sink has got must be thrown away.
  *  Errors: PEER_MALFORMED, PEER_TOO_LARGE (header), PEER_SIGNATURE (MAC or chunk), those of the unwrapper and sink. */
 ENT_RC ent_age_opener_push(ent_age_opener *opener, ent_bytes sealed, ent_err *err);
-/** The sealed bytes are over: check that the last chunk was the final one.  Errors: PEER_MALFORMED when it is cut. */
+/** The sealed bytes are over: open the last chunk and check that it was the final one.
+ *  Errors: PEER_MALFORMED when the file is cut, PEER_SIGNATURE, those of the sink. */
 ENT_RC ent_age_opener_finish(ent_age_opener *opener, ent_err *err);
 void ent_age_opener_free(ent_age_opener *opener);
 void ent_age_opener_release(ent_age_opener **opener);
@@ -98,8 +99,8 @@ void ent_age_opener_release(ent_age_opener **opener);
  *  Errors: those of ent_age_opener_push and _finish, of the unwrapper and of the buffer. */
 ENT_RC ent_age_open(ent_bytes sealed, ent_age_unwrapper unwrapper, ent_buf *ret, ent_file_key *ret_key, ent_err *err);
 
-/** An unwrapper that holds one identity (context: const ent_identity *) or one known file key (const ent_file_key *).
- */
+/** An unwrapper that holds one identity (context: const ent_identity *) or one known file key (const
+ *  ent_file_key *); it must live as long as the unwrapper is used. */
 ent_age_unwrapper ent_age_identity_unwrapper(const ent_identity *identity);
 ent_age_unwrapper ent_age_key_unwrapper(const ent_file_key *key);
 

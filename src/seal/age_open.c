@@ -178,7 +178,7 @@ ent_rc ent_age_opener_finish(ent_age_opener *opener, ent_err *err)
 
 /* --- in memory --- */
 
-/* out has room for payload.size minus the tags; the size of the last chunk has been checked. */
+/* out has room for payload.size minus the tags. */
 static ent_rc open_payload(ent_age_stream *stream, ent_bytes payload, uint8_t *out, ent_err *err)
 {
     while (payload.size > ENT_AGE_SEALED_CHUNK_BYTES) {
@@ -187,6 +187,7 @@ static ent_rc open_payload(ent_age_stream *stream, ent_bytes payload, uint8_t *o
         out += ENT_AGE_CHUNK_BYTES;
         payload = skip(payload, sealed.size);
     }
+    ENT_TRY(ent_age_last_chunk_check(stream->chunk, payload.size, err));
     return ent_age_chunk_check(ent_age_stream_open(stream, payload, true, out), stream, err);
 }
 
@@ -196,8 +197,8 @@ static ent_rc open_body(ent_bytes body, const ent_file_key *key, ent_buf *ret, e
         return ent_fail(err, ENT_PEER_MALFORMED, "age, Payload", "the file ends in its payload nonce");
     ent_bytes payload = skip(body, ENT_AGE_NONCE_SIZE);
     size_t before = payload.size == 0 ? 0 : (payload.size - 1) / ENT_AGE_SEALED_CHUNK_BYTES;
-    ENT_TRY(ent_age_last_chunk_check(before, payload.size - before * ENT_AGE_SEALED_CHUNK_BYTES, err));
-    size_t size = payload.size - (before + 1) * ENT_AEAD_TAG_SIZE;
+    size_t last = payload.size - before * ENT_AGE_SEALED_CHUNK_BYTES;
+    size_t size = before * ENT_AGE_CHUNK_BYTES + (last > ENT_AEAD_TAG_SIZE ? last - ENT_AEAD_TAG_SIZE : 0);
     uint8_t nothing[1];
     uint8_t *out = size == 0 ? nothing : ent_buf_reserve(ret, size);
     if (out == NULL)

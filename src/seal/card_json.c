@@ -14,20 +14,31 @@ static void put_key(ent_json_writer *writer, const char *name, const void *bytes
     ent_json_put_hex(writer, ent_bytes_of(bytes, 32));
 }
 
+/* A field that was left zero is an empty string; the writer would make it null. */
+static ent_text not_null(ent_text text)
+{
+    return text.data == NULL ? ENT_TEXT("") : text;
+}
+
+static void put_text(ent_json_writer *writer, const char *name, ent_text text)
+{
+    ent_json_member_text(writer, name, not_null(text));
+}
+
 static void put_contact(ent_json_writer *writer, const ent_card_contact *contact)
 {
     ent_json_object_begin(writer);
-    ent_json_member_text(writer, "role", contact->role);
-    ent_json_member_text(writer, "name", contact->name);
-    ent_json_member_text(writer, "position", contact->position);
-    ent_json_member_text(writer, "phone", contact->phone);
-    ent_json_member_text(writer, "email", contact->email);
+    put_text(writer, "role", contact->role);
+    put_text(writer, "name", contact->name);
+    put_text(writer, "position", contact->position);
+    put_text(writer, "phone", contact->phone);
+    put_text(writer, "email", contact->email);
     ent_json_key(writer, "languages");
     ent_json_array_begin(writer);
     for (size_t i = 0; i < contact->language_count; i++)
-        ent_json_put_text(writer, contact->languages[i]);
+        ent_json_put_text(writer, not_null(contact->languages[i]));
     ent_json_array_end(writer);
-    ent_json_member_text(writer, "hours", contact->hours);
+    put_text(writer, "hours", contact->hours);
     ent_json_object_end(writer);
 }
 
@@ -54,7 +65,7 @@ void ent_card_json_put(ent_buf *buf, const ent_card *card)
 {
     ent_json_writer writer = ent_json_writer_of(buf);
     ent_json_object_begin(&writer);
-    ent_json_member_text(&writer, "name", card->name);
+    put_text(&writer, "name", card->name);
     ent_json_member_unsigned(&writer, "serial", card->serial);
     if (card->has_previous) {
         put_key(&writer, "previous", card->previous.bytes);
@@ -62,9 +73,9 @@ void ent_card_json_put(ent_buf *buf, const ent_card *card)
         ent_json_key(&writer, "previous");
         ent_json_put_null(&writer);
     }
-    ent_json_member_text(&writer, "issued", card->issued);
+    put_text(&writer, "issued", card->issued);
     put_keys(&writer, card);
-    ent_json_member_text(&writer, "url", card->url);
+    put_text(&writer, "url", card->url);
     ent_json_key(&writer, "quotas");
     ent_json_object_begin(&writer);
     ent_json_member_unsigned(&writer, "entries_a_day", card->quotas.entries_a_day);

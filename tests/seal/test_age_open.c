@@ -136,7 +136,6 @@ static void test_age_open__chunks_not_as_they_must_be_refused(void **state)
         ENT_CLEANUP(ent_buf_release) ent_buf file = start_file();
         for (size_t k = 0; k < files[i].count; k++)
             put_chunk(&file, &key, files[i].chunks[k].number, files[i].chunks[k].final, files[i].chunks[k].plaintext);
-        /* In memory an empty final chunk is seen before anything is opened: the code is the same. */
         refuse(&file, files[i].expected, files[i].released);
     }
     ENT_CLEANUP(ent_buf_release) ent_buf file = start_file();

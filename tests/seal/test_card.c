@@ -167,6 +167,21 @@ static void test_card__least_and_largest_accepted(void **state)
     ent_card_release(&opened);
 }
 
+static void test_card__fields_left_zero_are_empty(void **state)
+{
+    (void)state;
+    ent_card_opened opened;
+    ent_card card = example();
+    card.url = (ent_text){NULL, 0};
+    card.contacts[0] = (ent_card_contact){.role = ENT_TEXT("technical"), .phone = ENT_TEXT("+1")};
+    card.contact_count = 1;
+    sign(&card, 1, &opened);
+    assert_int_equal(opened.card.url.size, 0);
+    assert_int_equal(opened.card.contacts[0].name.size, 0);
+    assert_int_equal(opened.card.contacts[0].hours.size, 0);
+    ent_card_release(&opened);
+}
+
 static void test_card__unknown_members_ignored(void **state)
 {
     (void)state;
@@ -587,6 +602,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_card__signed_and_read_again_is_the_same),
         cmocka_unit_test(test_card__least_and_largest_accepted),
+        cmocka_unit_test(test_card__fields_left_zero_are_empty),
         cmocka_unit_test(test_card__unknown_members_ignored),
         cmocka_unit_test(test_card__wrong_field_refused_and_named),
         cmocka_unit_test(test_card__one_key_in_two_roles_refused),
