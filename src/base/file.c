@@ -42,11 +42,8 @@ char *ent_file_join(const char *folder, const char *name)
     return path;
 }
 
-ent_rc ent_file_read(const char *path, size_t limit, ent_buf *ret, ent_err *err)
+static ENT_RC read_to_end(int fd, const char *path, size_t limit, ent_buf *ret, ent_err *err)
 {
-    ENT_CLEANUP(ent_file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return fail_errno(err, "cannot open", path);
     size_t total = 0;
     for (;;) {
         uint8_t *room = ent_buf_reserve(ret, 65536);
@@ -64,6 +61,18 @@ ent_rc ent_file_read(const char *path, size_t limit, ent_buf *ret, ent_err *err)
             return ent_fail(err, ENT_PEER_TOO_LARGE, NULL, "%s is larger than %zu bytes", path, limit);
         ret->size += (size_t)got;
     }
+}
+
+ent_rc ent_file_read(const char *path, size_t limit, ent_buf *ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno(err, "cannot open", path);
+    size_t before = ret->size;
+    ent_rc rc = read_to_end(fd, path, limit, ret, err);
+    if (rc.code != ENT_OK)
+        ret->size = before;
+    return rc;
 }
 
 ent_rc ent_file_write_all(int fd, ent_bytes bytes, ent_err *err)
