@@ -1,4 +1,5 @@
-/* Checking a pouch against what is held: steps 3 to 7 of design.md section 3, in that order. Pure: what is held comes through callbacks. */
+/* Checking a pouch against what is held: steps 3 to 7 of design.md section 3, in that order. Pure: what is held comes
+ * through callbacks. */
 #ifndef ENT_POUCH_CHECK_H
 #define ENT_POUCH_CHECK_H
 
@@ -10,9 +11,9 @@
 typedef struct {
     const ent_genesis *genesis;
     ent_hash channel;
-    size_t self;   /* our index in genesis members */
-    size_t writer; /* whose log the pouch carries */
-    const ent_tree *tree; /* right edge of that log as stored; size 0 when nothing is held */
+    size_t self;           /* our index in genesis members */
+    size_t writer;         /* whose log the pouch carries */
+    const ent_tree *tree;  /* right edge of that log as stored; size 0 when nothing is held */
     ent_tile_reader tiles; /* of that log */
     /** Root of our copy of a member's log at a size; *ret_known false when our copy is shorter. */
     ENT_RC (*root_at)(void *context, size_t member, uint64_t size, bool *ret_known, ent_hash *ret_root, ent_err *err);
@@ -24,8 +25,8 @@ typedef struct {
 
 typedef enum {
     ENT_POUCH_NOT_CHECKED = 0,
-    ENT_POUCH_NEW,  /* entries first_new .. head.size-1 can be stored */
-    ENT_POUCH_HELD, /* nothing new, and the root is ours */
+    ENT_POUCH_NEW,   /* entries first_new .. head.size-1 can be stored */
+    ENT_POUCH_HELD,  /* nothing new, and the root is ours */
     ENT_POUCH_FORKED /* two signed heads of `fork_member`'s log contradict each other */
 } ent_pouch_verdict;
 
@@ -46,20 +47,20 @@ typedef struct {
 
 typedef struct {
     ent_pouch_verdict verdict;
-    ent_tree_head head;  /* the pouch's checkpoint */
-    ent_tree tree;       /* right edge after the new entries */
+    ent_tree_head head; /* the pouch's checkpoint */
+    ent_tree tree;      /* right edge after the new entries */
     uint64_t first_new;
     size_t new_count;
-    ent_entry *entries;      /* new_count, decoded */
-    ent_bytes *entry_bytes;  /* borrow from the pouch */
-    ent_bytes *bodies;       /* sealed; empty when the entry has none */
+    ent_entry *entries;     /* new_count, decoded */
+    ent_bytes *entry_bytes; /* borrow from the pouch */
+    ent_bytes *bodies;      /* sealed; empty when the entry has none */
     ent_hash *leaves;
     ent_checked_head *heads;
     size_t head_count;
     ent_checked_receipt *receipts;
     size_t receipt_count;
     uint64_t acked[ENT_ENTRY_MAX_MEMBERS]; /* after the new entries */
-    /* FORKED: */
+    /* FORKED, and nothing else but head and first_new is of use then: */
     size_t fork_member;
     ent_tree_head fork_head; /* what the note below says */
     ent_hash fork_root_held; /* our root at that size */
@@ -68,10 +69,18 @@ typedef struct {
 } ent_pouch_checked;
 
 /** Check.
- *  @in   pouch   parsed; its origin is known to be writer's in this channel
- *  Errors: PEER_SIGNATURE (step 3), PEER_STALE (step 4: old size beyond what is held), PEER_MISMATCH (overlap, digest or size differs),
- *  PEER_INCONSISTENT (step 5: the root does not follow; an ack nobody signed), PEER_MALFORMED, PEER_NOT_CANONICAL (step 6), NOMEM, those of the
- *  callbacks. err.rule is "design 3, step N".  Owns: release with ent_pouch_checked_release. */
+ *
+ *  Every entry and body is hashed once and none is copied. Heads and receipts are part of step 6. A fork ends the
+ * check: then only head, first_new and the fork_ fields say something, and nothing of the pouch is to be stored. Cards
+ * and cutoffs are not looked at (step 2 is the caller's).
+ *  @in   pouch   parsed, borrowed as long as ret lives; its origin is known to be writer's in this channel
+ *  @in   known   borrowed for the call; decoded entries do not borrow from it
+ *  Errors: PEER_SIGNATURE (step 3: the checkpoint; step 6: a head, a receipt), PEER_STALE (step 4: old size beyond what
+ * is held), PEER_MISMATCH (an entry that overlaps, another channel, writer or index, a party that is no member, digest
+ * or size of a body), PEER_INCONSISTENT (step 5: number of entries, or the root does not follow; step 6: an ack that no
+ * log signed, a receipt for another root), PEER_MALFORMED, PEER_NOT_CANONICAL, PEER_INVALID (step 6), PEER_TOO_LARGE,
+ * NOMEM, those of the callbacks. For each PEER error err.rule is "design 3, step N" and the text names member or entry.
+ *  Owns: release with ent_pouch_checked_release. */
 ENT_RC ent_pouch_check(const ent_pouch *pouch, const ent_pouch_known *known, ent_pouch_checked *ret, ent_err *err);
 void ent_pouch_checked_release(ent_pouch_checked *checked);
 

@@ -1,0 +1,180 @@
+#include "pouch/check_steps.h"
+
+#include "seal/card.h"
+
+#include <stdlib.h>
+
+/* Heads and receipts: what others have signed about the logs of the channel. */
+
+/* The log that an origin names.  Errors: PEER_MISMATCH when it is no member's log in this channel. */
+static ent_rc log_of_origin(const ent_pouch_checking *checking, ent_text origin, size_t *ret_member, ent_err *err)
+{
+    ent_text party = {NULL, 0};
+    ent_hash channel;
+    if (ent_origin_parse(origin, &party, &channel, NULL).code != ENT_OK ||
+        !ent_hash_equal(&channel, &checking->known->channel))
+        return ent_fail(err, ENT_PEER_MISMATCH, ENT_STEP_ENTRIES, "the checkpoint is of no log of this channel");
+    int member = ent_genesis_member(checking->known->genesis, party);
+    if (member < 0)
+        return ent_fail(err, ENT_PEER_MISMATCH, ENT_STEP_ENTRIES,
+                        "the checkpoint is of %.*s, who is no member of this channel", ENT_TEXT_ARG(party));
+    *ret_member = (size_t)member;
+    return ENT_DONE;
+}
+
+static ent_rc check_head_item(const ent_pouch_checking *checking, const ent_pouch_item *item, ent_checked_head *ret,
+                              ent_err *err)
+{
+    const ent_pouch_known *known = checking->known;
+    int member = ent_genesis_member(known->genesis, item->party);
+    if (member < 0)
+        return ent_fail(err, ENT_PEER_MISMATCH, ENT_STEP_ENTRIES, "no member of this channel");
+    if ((size_t)member == known->writer)
+        return ent_fail(err, ENT_PEER_MISMATCH, ENT_STEP_ENTRIES, "the writer's own head is the pouch's checkpoint");
+
+    char memory[ENT_ORIGIN_TEXT_MAX + 1];
+    ent_note note ENT_CLEANUP(ent_note_release) = {0};
+    ent_checkpoint checkpoint;
+    ENT_TRY(ent_checkpoint_open(item->data, ent_origin_write(item->party, &known->channel, memory),
+                                &known->genesis->members[member].log, &note, &checkpoint, err));
+    *ret = (ent_checked_head){.member = (size_t)member, .head = checkpoint.head, .note = item->data};
+    return ENT_DONE;
+}
+
+ent_rc ent_pouch_check_heads(ent_pouch_checking *checking, ent_err *err)
+{
+    const ent_pouch *pouch = checking->pouch;
+    const ent_pouch_known *known = checking->known;
+    ent_pouch_checked *out = checking->out;
+    void *memory = NULL;
+    ENT_TRY(ent_pouch_checking_alloc(checking, pouch->head_count, sizeof *out->heads, &memory, err));
+    out->heads = memory;
+    for (size_t i = 0; i < pouch->head_count; i++) {
+        ent_checked_head *head = &out->heads[i];
+        ent_rc rc = check_head_item(checking, &pouch->heads[i], head, err);
+        if (rc.code != ENT_OK)
+            return ent_pouch_checking_fail_in(err, rc, ENT_STEP_ENTRIES, "heads/%.*s",
+                                              ENT_TEXT_ARG(pouch->heads[i].party));
+        out->head_count++;
+
+        /* "signed but inconsistent with what we hold ⇒ that log's fork" */
+        bool is_known = false;
+        ent_hash ours;
+        ENT_TRY(known->root_at(known->context, head->member, head->head.size, &is_known, &ours, err));
+        if (is_known && !ent_hash_equal(&ours, &head->head.root)) {
+            out->verdict = ENT_POUCH_FORKED;
+            out->fork_member = head->member;
+            out->fork_head = head->head;
+            out->fork_root_held = ours;
+            out->fork_note = head->note;
+            return ENT_DONE;
+        }
+    }
+    return ENT_DONE;
+}
+
+static ent_rc check_receipt_signature(const ent_pouch_checking *checking, const ent_pouch_item *item, ent_buf *key_name,
+                                      ent_checked_receipt *ret, ent_err *err)
+{
+    const ent_pouch_known *known = checking->known;
+    int receiver = ent_genesis_member(known->genesis, item->party);
+    if (receiver < 0)
+        return ent_fail(err, ENT_PEER_MISMATCH, ENT_STEP_ENTRIES, "the receiver is no member of this channel");
+    ent_note note ENT_CLEANUP(ent_note_release) = {0};
+    ent_checkpoint checkpoint;
+    ent_checked_receipt receipt = {.receiver = (size_t)receiver};
+    ENT_TRY(ent_note_parse(item->data, &note, err));
+    ENT_TRY(ent_checkpoint_parse(note.text, &checkpoint, err));
+    ENT_TRY(log_of_origin(checking, checkpoint.origin, &receipt.member, err));
+    if (receipt.member == receipt.receiver)
+        return ent_fail(err, ENT_PEER_MISMATCH, ENT_STEP_ENTRIES, "a party does not receipt its own log");
+    if (note.signature_count != 1)
+        return ent_fail(err, ENT_PEER_MALFORMED, ENT_STEP_ENTRIES,
+                        "%zu signature lines, where the one cosignature belongs", note.signature_count);
+
+    ent_vkey vkey;
+    ent_buf_clear(key_name);
+    ent_receipt_key_name_put(key_name, item->party);
+    ENT_TRY(ent_buf_check(key_name, err));
+    ENT_TRY(ent_vkey_make(ent_buf_text(key_name), ENT_KEY_COSIGNATURE, &known->genesis->members[receiver].receipt,
+                          &vkey, err));
+    if (ent_note_verify_cosignature(&note, &vkey, &receipt.cosignature) != ENT_SIGNATURE_VALID)
+        return ent_fail(err, ENT_PEER_SIGNATURE, ENT_STEP_ENTRIES, "not cosigned by the receipt key of %.*s",
+                        ENT_TEXT_ARG(item->party));
+    receipt.head = checkpoint.head;
+    *ret = receipt;
+    return ENT_DONE;
+}
+
+static ent_rc wrong_root(const ent_pouch_checking *checking, size_t at, ent_err *err)
+{
+    const ent_checked_receipt *receipt = &checking->out->receipts[at];
+    return ent_fail(err, ENT_PEER_INCONSISTENT, ENT_STEP_ENTRIES,
+                    "receipts/%04zu-%.*s: another root than the log of %.*s has at size %" PRIu64, at,
+                    ENT_TEXT_ARG(ent_pouch_checking_name(checking, receipt->receiver)),
+                    ENT_TEXT_ARG(ent_pouch_checking_name(checking, receipt->member)), receipt->head.size);
+}
+
+/* A receipt of the pouch's own log at a size among the new entries; their order by size lets one walk over the leaves
+ * do. */
+typedef struct {
+    uint64_t size;
+    size_t at;
+} pending_receipt;
+
+static int compare_pending(const void *a, const void *b)
+{
+    const pending_receipt *x = a;
+    const pending_receipt *y = b;
+    return x->size < y->size ? -1 : x->size > y->size;
+}
+
+static ent_rc check_pending(const ent_pouch_checking *checking, pending_receipt *pending, size_t count, ent_err *err)
+{
+    ent_tree tree = *checking->known->tree;
+    size_t leaf = checking->overlap;
+    if (count > 1)
+        qsort(pending, count, sizeof *pending, compare_pending);
+    for (size_t i = 0; i < count; i++) {
+        while (tree.size < pending[i].size)
+            ENT_TRY(ent_tree_append(&tree, &checking->leaves[leaf++], err));
+        ent_hash root;
+        ent_tree_root(&tree, &root);
+        if (!ent_hash_equal(&root, &checking->out->receipts[pending[i].at].head.root))
+            return wrong_root(checking, pending[i].at, err);
+    }
+    return ENT_DONE;
+}
+
+ent_rc ent_pouch_check_receipts(ent_pouch_checking *checking, ent_err *err)
+{
+    const ent_pouch *pouch = checking->pouch;
+    const ent_pouch_known *known = checking->known;
+    ent_pouch_checked *out = checking->out;
+    ent_buf key_name ENT_CLEANUP(ent_buf_release) = {0};
+    void *memory = NULL;
+    ENT_TRY(ent_pouch_checking_alloc(checking, pouch->receipt_count, sizeof *out->receipts, &memory, err));
+    out->receipts = memory;
+    ENT_TRY(ent_pouch_checking_alloc(checking, pouch->receipt_count, sizeof(pending_receipt), &memory, err));
+    pending_receipt *pending = memory;
+    size_t pending_count = 0;
+    for (size_t i = 0; i < pouch->receipt_count; i++) {
+        ent_checked_receipt *receipt = &out->receipts[i];
+        ent_rc rc = check_receipt_signature(checking, &pouch->receipts[i], &key_name, receipt, err);
+        if (rc.code != ENT_OK)
+            return ent_pouch_checking_fail_in(err, rc, ENT_STEP_ENTRIES, "receipts/%04zu-%.*s", i,
+                                              ENT_TEXT_ARG(pouch->receipts[i].party));
+        out->receipt_count++;
+        if (receipt->member == known->writer && receipt->head.size > known->tree->size &&
+            receipt->head.size <= out->tree.size) {
+            pending[pending_count++] = (pending_receipt){receipt->head.size, i};
+            continue;
+        }
+        bool is_known = false;
+        ent_hash ours;
+        ENT_TRY(known->root_at(known->context, receipt->member, receipt->head.size, &is_known, &ours, err));
+        if (is_known && !ent_hash_equal(&ours, &receipt->head.root))
+            return wrong_root(checking, i, err);
+    }
+    return check_pending(checking, pending, pending_count, err);
+}

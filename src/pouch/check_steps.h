@@ -1,0 +1,46 @@
+/* The steps of a pouch check, one file each. Private to this stage.  Source: design.md section 3. */
+#ifndef ENT_POUCH_CHECK_STEPS_H
+#define ENT_POUCH_CHECK_STEPS_H
+
+#include "pouch/check.h"
+
+#include <inttypes.h>
+
+/* err.rule of each step. */
+#define ENT_STEP_HEAD "design 3, step 3"
+#define ENT_STEP_HELD "design 3, step 4"
+#define ENT_STEP_ROOT "design 3, step 5"
+#define ENT_STEP_ENTRIES "design 3, step 6"
+#define ENT_STEP_BODIES "design 3, step 7"
+
+/** A check under way. `out` is filled as it goes and handed over when all is well. */
+typedef struct {
+    const ent_pouch *pouch;
+    const ent_pouch_known *known;
+    ent_pouch_checked *out;
+    /* Of every entry in the pouch, from old_size on. The first `overlap` of them are held already. */
+    ent_bytes *entry_bytes;
+    ent_hash *leaves;
+    size_t entry_count;
+    size_t overlap;
+} ent_pouch_checking;
+
+/** Name of a member, for errors. */
+ent_text ent_pouch_checking_name(const ent_pouch_checking *checking, size_t member);
+/** Memory of the result, zeroed.  Errors: NOMEM. */
+ENT_RC ent_pouch_checking_alloc(ent_pouch_checking *checking, size_t count, size_t size, void **ret, ent_err *err);
+/** Name the step in a failure that was passed on, if it is the sender's, and say where it was found. */
+ENT_RC ent_pouch_checking_fail_in(ent_err *err, ent_rc rc, const char *step, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/** Heads: each signed by its log; a contradiction with our copy makes the verdict FORKED. Fills heads. */
+ENT_RC ent_pouch_check_heads(ent_pouch_checking *checking, ent_err *err);
+/** Receipts: each signed by its receiver, none at odds with what we hold or with the pouch's own entries. Fills
+ * receipts. */
+ENT_RC ent_pouch_check_receipts(ent_pouch_checking *checking, ent_err *err);
+/** New entries: canonical, in their place, their references and acks. Fills entries and acked. */
+ENT_RC ent_pouch_check_entries(ent_pouch_checking *checking, ent_err *err);
+/** Bodies: what the entries say, each once, none besides. Fills bodies. */
+ENT_RC ent_pouch_check_bodies(ent_pouch_checking *checking, ent_err *err);
+
+#endif

@@ -1,0 +1,374 @@
+#include "world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+/* Step 6, heads and receipts: what others have signed about the logs of the channel. */
+
+/* Aurora's pouch of three entries to Boreal, who holds one of them and all of the own log. */
+typedef struct {
+    world *w;
+    holder *h;
+    parcel *p;
+} scene;
+
+static scene *scene_new(void)
+{
+    scene *s = ent_alloc(sizeof *s);
+    assert_non_null(s);
+    s->w = world_new();
+    world_say(s->w, AURORA, 5, "scene");
+    world_say(s->w, BOREAL, 4, "scene");
+    world_say(s->w, COBALT, 4, "scene");
+    s->h = holder_new(s->w, BOREAL);
+    holder_copy(s->h, s->w, AURORA, 2);
+    holder_copy(s->h, s->w, BOREAL, 4);
+    s->p = parcel_new(s->w, AURORA, 1, 5);
+    return s;
+}
+
+static void scene_free(scene *s)
+{
+    parcel_free(s->p);
+    holder_free(s->h);
+    world_free(s->w);
+    ent_free(s);
+}
+
+static void refuse(scene *s, ent_code code, const char *reason)
+{
+    delivery *d = deliver(s->h, s->p, AURORA);
+    if (d->code != (int)code || strcmp(d->err.rule, "design 3, step 6") != 0 || strstr(d->err.text, reason) == NULL)
+        fail_msg("%s, %s: \"%s\" is not %s: \"%s\"", ent_code_word(d->code), d->err.rule, d->err.text,
+                 ent_code_word(code), reason);
+    delivery_free(d);
+    scene_free(s);
+}
+
+static void add_head(scene *s, size_t named, size_t log, const ent_tree_head *head, size_t by)
+{
+    char memory[ENT_ORIGIN_TEXT_MAX + 1];
+    ent_buf note = {0};
+    world_sign_head(s->w, world_origin(s->w, log, memory), head, by, &note);
+    parcel_add_head_note(s->p, named, ent_buf_bytes(&note));
+    ent_buf_release(&note);
+}
+
+static void add_receipt(scene *s, size_t named, size_t log, const ent_tree_head *head, size_t by)
+{
+    char memory[ENT_ORIGIN_TEXT_MAX + 1];
+    ent_buf note = {0};
+    world_sign_receipt(s->w, world_origin(s->w, log, memory), head, by, &note);
+    parcel_add_receipt_note(s->p, named, ent_buf_bytes(&note));
+    ent_buf_release(&note);
+}
+
+static void test_check_evidence__heads_of_members_are_given(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    parcel_add_head(s->p, s->w, BOREAL, 3);
+    parcel_add_head(s->p, s->w, COBALT, 4);
+    delivery *d = deliver(s->h, s->p, AURORA);
+    assert_int_equal(d->code, ENT_OK);
+    assert_int_equal(d->checked.verdict, ENT_POUCH_NEW);
+    assert_int_equal(d->checked.head_count, 2);
+    assert_int_equal(d->checked.heads[0].member, BOREAL);
+    assert_int_equal(d->checked.heads[0].head.size, 3);
+    assert_int_equal(d->checked.heads[1].member, COBALT);
+    ent_tree_head head = world_head(s->w, COBALT, 4);
+    assert_true(ent_hash_equal(&d->checked.heads[1].head.root, &head.root));
+    assert_true(ent_bytes_equal(d->checked.heads[1].note, s->p->heads[1].data));
+    delivery_free(d);
+    scene_free(s);
+}
+
+static void test_check_evidence__head_by_another_key_is_refused(void **state)
+{
+    (void)state;
+    const size_t others[] = {AURORA, BOREAL, STRANGER};
+    for (size_t i = 0; i < 3; i++) {
+        scene *s = scene_new();
+        ent_tree_head head = world_head(s->w, COBALT, 4);
+        add_head(s, COBALT, COBALT, &head, others[i]);
+        refuse(s, ENT_PEER_SIGNATURE, "heads/cobalt.example: ");
+    }
+}
+
+static void test_check_evidence__head_under_another_name_is_refused(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    ent_tree_head head = world_head(s->w, COBALT, 4);
+    add_head(s, BOREAL, COBALT, &head, COBALT);
+    refuse(s, ENT_PEER_MISMATCH, "heads/boreal.example: ");
+}
+
+static void test_check_evidence__head_of_a_stranger_is_refused(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    ent_tree_head head = world_head(s->w, COBALT, 4);
+    add_head(s, STRANGER, STRANGER, &head, STRANGER);
+    refuse(s, ENT_PEER_MISMATCH, "heads/stranger.example: no member");
+}
+
+static void test_check_evidence__second_head_of_the_writer_is_refused(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    parcel_add_head(s->p, s->w, AURORA, 4);
+    refuse(s, ENT_PEER_MISMATCH, "heads/aurora.example: the writer's own head");
+}
+
+static void test_check_evidence__head_that_is_no_note_is_refused(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    parcel_add_head_note(s->p, COBALT, ent_text_bytes(ENT_TEXT("no note")));
+    refuse(s, ENT_PEER_MALFORMED, "heads/cobalt.example: ");
+}
+
+static void assert_fork(scene *s, size_t member, const ent_tree_head *theirs, const ent_tree_head *ours)
+{
+    delivery *d = deliver(s->h, s->p, AURORA);
+    assert_int_equal(d->code, ENT_OK);
+    assert_int_equal(d->checked.verdict, ENT_POUCH_FORKED);
+    assert_int_equal(d->checked.fork_member, member);
+    assert_int_equal(d->checked.fork_head.size, theirs->size);
+    assert_true(ent_hash_equal(&d->checked.fork_head.root, &theirs->root));
+    assert_true(ent_hash_equal(&d->checked.fork_root_held, &ours->root));
+    assert_true(ent_bytes_equal(d->checked.fork_note, s->p->heads[s->p->pouch.head_count - 1].data));
+    assert_int_equal(d->checked.new_count, 0);
+    assert_int_equal(d->checked.tree.size, 2);
+    delivery_free(d);
+}
+
+static void test_check_evidence__signed_head_that_contradicts_our_copy_is_a_fork(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    world *other = world_new();
+    world_say(other, COBALT, 4, "otherwise");
+    holder_copy(s->h, s->w, COBALT, 4);
+    parcel_add_head(s->p, other, COBALT, 3);
+    ent_tree_head theirs = world_head(other, COBALT, 3);
+    ent_tree_head ours = world_head(s->w, COBALT, 3);
+    assert_fork(s, COBALT, &theirs, &ours);
+    /* even when the pouch would be refused for something else later */
+    s->p->pouch.body_count = 0;
+    assert_fork(s, COBALT, &theirs, &ours);
+    world_free(other);
+    scene_free(s);
+}
+
+static void test_check_evidence__our_own_key_on_another_history_is_a_fork(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    world *other = world_new();
+    world_say(other, BOREAL, 4, "otherwise");
+    parcel_add_head(s->p, other, BOREAL, 4);
+    ent_tree_head theirs = world_head(other, BOREAL, 4);
+    ent_tree_head ours = world_head(s->w, BOREAL, 4);
+    assert_fork(s, BOREAL, &theirs, &ours);
+    world_free(other);
+    scene_free(s);
+}
+
+static void test_check_evidence__fork_shown_with_a_held_pouch_is_seen(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    world *other = world_new();
+    world_say(other, COBALT, 4, "otherwise");
+    holder_copy(s->h, s->w, AURORA, 5);
+    holder_copy(s->h, s->w, COBALT, 4);
+    parcel_add_head(s->p, other, COBALT, 4);
+    delivery *d = deliver(s->h, s->p, AURORA);
+    assert_int_equal(d->code, ENT_OK);
+    assert_int_equal(d->checked.verdict, ENT_POUCH_FORKED);
+    assert_int_equal(d->checked.fork_member, COBALT);
+    delivery_free(d);
+    world_free(other);
+    scene_free(s);
+}
+
+/* --- receipts --- */
+
+static void test_check_evidence__receipts_of_any_log_are_given(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    parcel_add_receipt(s->p, s->w, BOREAL, AURORA, 3); /* of our log, by the writer */
+    parcel_add_receipt(s->p, s->w, AURORA, COBALT, 2); /* of the pouch's log: held, new, newest */
+    parcel_add_receipt(s->p, s->w, AURORA, COBALT, 5);
+    parcel_add_receipt(s->p, s->w, AURORA, BOREAL, 4);
+    parcel_add_receipt(s->p, s->w, AURORA, COBALT, 3);
+    parcel_add_receipt(s->p, s->w, COBALT, BOREAL, 4); /* of a log that is not held */
+    delivery *d = deliver(s->h, s->p, AURORA);
+    if (d->code != ENT_OK)
+        fail_msg("%s", d->err.text);
+    assert_int_equal(d->checked.receipt_count, 6);
+    assert_int_equal(d->checked.receipts[0].member, BOREAL);
+    assert_int_equal(d->checked.receipts[0].receiver, AURORA);
+    assert_int_equal(d->checked.receipts[0].head.size, 3);
+    assert_int_equal(d->checked.receipts[0].cosignature.timestamp_unix_s, 1750000000);
+    assert_int_equal(d->checked.receipts[2].head.size, 5);
+    assert_int_equal(d->checked.receipts[3].receiver, BOREAL);
+    assert_int_equal(d->checked.receipts[5].member, COBALT);
+    delivery_free(d);
+    scene_free(s);
+}
+
+static void test_check_evidence__receipts_come_with_a_held_pouch_too(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    holder_copy(s->h, s->w, AURORA, 5);
+    parcel_add_receipt(s->p, s->w, BOREAL, AURORA, 4);
+    delivery *d = deliver(s->h, s->p, AURORA);
+    assert_int_equal(d->code, ENT_OK);
+    assert_int_equal(d->checked.verdict, ENT_POUCH_HELD);
+    assert_int_equal(d->checked.receipt_count, 1);
+    delivery_free(d);
+    scene_free(s);
+}
+
+static void test_check_evidence__receipt_by_an_unknown_key_is_refused(void **state)
+{
+    (void)state;
+    /* signed by a stranger; said to be a member's, or the stranger's own */
+    scene *s = scene_new();
+    ent_tree_head head = world_head(s->w, BOREAL, 3);
+    add_receipt(s, AURORA, BOREAL, &head, STRANGER);
+    refuse(s, ENT_PEER_SIGNATURE, "receipts/0000-aurora.example: not cosigned by the receipt key");
+    s = scene_new();
+    add_receipt(s, STRANGER, BOREAL, &head, STRANGER);
+    refuse(s, ENT_PEER_MISMATCH, "receipts/0000-stranger.example: the receiver is no member");
+    s = scene_new();
+    add_receipt(s, COBALT, BOREAL, &head, AURORA);
+    refuse(s, ENT_PEER_SIGNATURE, "receipts/0000-cobalt.example: not cosigned");
+}
+
+static void test_check_evidence__receipt_by_a_log_key_is_refused(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    s->w->receipt_keys[AURORA] = s->w->log_keys[AURORA];
+    parcel_add_receipt(s->p, s->w, BOREAL, AURORA, 3);
+    refuse(s, ENT_PEER_SIGNATURE, "receipts/0000-aurora.example: not cosigned");
+    /* a log's head is no receipt */
+    s = scene_new();
+    parcel_add_head(s->p, s->w, BOREAL, 3);
+    parcel_add_receipt_note(s->p, AURORA, s->p->heads[0].data);
+    s->p->pouch.head_count = 0;
+    refuse(s, ENT_PEER_SIGNATURE, "receipts/0000-aurora.example: not cosigned");
+}
+
+static void test_check_evidence__receipt_of_the_own_log_is_refused(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    parcel_add_receipt(s->p, s->w, AURORA, AURORA, 3);
+    refuse(s, ENT_PEER_MISMATCH, "receipts/0000-aurora.example: a party does not receipt its own log");
+}
+
+static void test_check_evidence__receipt_of_another_channel_is_refused(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    ent_tree_head head = world_head(s->w, BOREAL, 3);
+    char memory[ENT_ORIGIN_TEXT_MAX + 1];
+    ent_buf note = {0};
+    s->w->channel.bytes[0] ^= 1;
+    ent_text origin = world_origin(s->w, BOREAL, memory);
+    s->w->channel.bytes[0] ^= 1;
+    world_sign_receipt(s->w, origin, &head, AURORA, &note);
+    parcel_add_receipt_note(s->p, AURORA, ent_buf_bytes(&note));
+    refuse(s, ENT_PEER_MISMATCH, "receipts/0000-aurora.example: the checkpoint is of no log of this channel");
+    s = scene_new();
+    ent_buf_clear(&note);
+    world_sign_receipt(s->w, world_origin(s->w, STRANGER, memory), &head, AURORA, &note);
+    parcel_add_receipt_note(s->p, AURORA, ent_buf_bytes(&note));
+    refuse(s, ENT_PEER_MISMATCH, "the checkpoint is of stranger.example, who is no member");
+    s = scene_new();
+    ent_buf_clear(&note);
+    world_sign_receipt(s->w, ENT_TEXT("go.sum database tree"), &head, AURORA, &note);
+    parcel_add_receipt_note(s->p, AURORA, ent_buf_bytes(&note));
+    refuse(s, ENT_PEER_MISMATCH, "the checkpoint is of no log of this channel");
+    ent_buf_release(&note);
+}
+
+static void test_check_evidence__receipt_with_two_lines_is_refused(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    ent_buf note = {0};
+    ent_buf second = {0};
+    char memory[ENT_ORIGIN_TEXT_MAX + 1];
+    ent_text origin = world_origin(s->w, BOREAL, memory);
+    ent_tree_head head = world_head(s->w, BOREAL, 3);
+    world_sign_receipt(s->w, origin, &head, AURORA, &note);
+    world_sign_receipt(s->w, origin, &head, COBALT, &second);
+    const uint8_t *line = memmem(second.data, second.size, "\n\n", 2);
+    assert_non_null(line);
+    ent_buf_put(&note, ent_bytes_of(line + 2, second.size - (size_t)(line + 2 - second.data)));
+    parcel_add_receipt_note(s->p, AURORA, ent_buf_bytes(&note));
+    refuse(s, ENT_PEER_MALFORMED, "receipts/0000-aurora.example: 2 signature lines");
+    ent_buf_release(&second);
+    ent_buf_release(&note);
+}
+
+static void test_check_evidence__receipt_for_another_root_is_refused(void **state)
+{
+    (void)state;
+    const struct {
+        size_t log;
+        uint64_t size;
+        size_t receiver;
+    } cases[] = {{BOREAL, 3, AURORA}, /* our own log */
+                 {AURORA, 2, COBALT}, /* what is held of the pouch's log */
+                 {AURORA, 3, COBALT}, /* what is new of it */
+                 {AURORA, 5, BOREAL}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        scene *s = scene_new();
+        ent_tree_head head = world_head(s->w, cases[i].log, cases[i].size);
+        char reason[160];
+        /* a good one beside it, so that the bad one is not the first */
+        parcel_add_receipt(s->p, s->w, AURORA, COBALT, 4);
+        head.root.bytes[0] ^= 1;
+        add_receipt(s, cases[i].receiver, cases[i].log, &head, cases[i].receiver);
+        (void)snprintf(reason, sizeof reason, "receipts/0001-%s: another root than the log of %s has at size %d",
+                       world_name(cases[i].receiver).data, world_name(cases[i].log).data, (int)cases[i].size);
+        refuse(s, ENT_PEER_INCONSISTENT, reason);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_check_evidence__heads_of_members_are_given),
+        cmocka_unit_test(test_check_evidence__head_by_another_key_is_refused),
+        cmocka_unit_test(test_check_evidence__head_under_another_name_is_refused),
+        cmocka_unit_test(test_check_evidence__head_of_a_stranger_is_refused),
+        cmocka_unit_test(test_check_evidence__second_head_of_the_writer_is_refused),
+        cmocka_unit_test(test_check_evidence__head_that_is_no_note_is_refused),
+        cmocka_unit_test(test_check_evidence__signed_head_that_contradicts_our_copy_is_a_fork),
+        cmocka_unit_test(test_check_evidence__our_own_key_on_another_history_is_a_fork),
+        cmocka_unit_test(test_check_evidence__fork_shown_with_a_held_pouch_is_seen),
+        cmocka_unit_test(test_check_evidence__receipts_of_any_log_are_given),
+        cmocka_unit_test(test_check_evidence__receipts_come_with_a_held_pouch_too),
+        cmocka_unit_test(test_check_evidence__receipt_by_an_unknown_key_is_refused),
+        cmocka_unit_test(test_check_evidence__receipt_by_a_log_key_is_refused),
+        cmocka_unit_test(test_check_evidence__receipt_of_the_own_log_is_refused),
+        cmocka_unit_test(test_check_evidence__receipt_of_another_channel_is_refused),
+        cmocka_unit_test(test_check_evidence__receipt_with_two_lines_is_refused),
+        cmocka_unit_test(test_check_evidence__receipt_for_another_root_is_refused),
+    };
+    return cmocka_run_group_tests_name("check evidence", tests, NULL, NULL);
+}
