@@ -222,7 +222,7 @@ bool ent_recipient_valid(const ent_recipient *recipient)
 
 ent_rc ent_recipient_parse(ent_text text, ent_recipient *ret, ent_err *err)
 {
-    ent_recipient recipient;
+    ent_recipient recipient = {0};
     ENT_TRY(decode_key(text, ENT_TEXT("age"), recipient.bytes, err));
     if (!ent_recipient_valid(&recipient))
         return ent_fail(err, ENT_PEER_MALFORMED, x25519_rule, "no identity can have this recipient");
@@ -239,7 +239,7 @@ void ent_recipient_put(ent_buf *buf, const ent_recipient *recipient)
 
 ent_rc ent_identity_parse(ent_text text, ent_identity *ret, ent_err *err)
 {
-    ent_identity identity;
+    ent_identity identity = {0};
     ent_rc rc = decode_key(text, ENT_TEXT("AGE-SECRET-KEY-"), identity.bytes, err);
     if (rc.code == ENT_OK)
         *ret = identity;

@@ -80,27 +80,27 @@ static void test_age_header__malformed_refused(void **state)
     /* 48 bytes a full line */
 #define FULL "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
     static const char *const bad[] = {
-        "",                      /* no stanza */
-        "-> \n\n",               /* empty argument */
-        "->  a\n\n",             /* empty argument */
-        "-> a \n\n",             /* empty argument */
-        "-> a  b\n\n",           /* empty argument */
-        "->\n\n",                /* no argument */
-        "-> a\tb\n\n",           /* not VCHAR */
-        "-> a\x7f\n\n",          /* not VCHAR */
-        "-> \xc3\xa9\n\n",       /* not VCHAR */
-        "-> a\r\n\n",            /* CRLF */
-        "-> a\n\r\n",            /* CRLF */
-        "-> a\n",                /* no body: the MAC line is taken for it */
-        "-> a\n" FULL "\n",      /* no short last line */
-        "-> a\n" FULL "A\n\n",   /* 65 columns */
-        "-> a\nAA\nAA\n",        /* two short lines */
-        "-> a\nAA==\n",          /* padding */
-        "-> a\nA\n",             /* not a whole byte */
-        "-> a\nAB\n",            /* unused bits not zero */
-        "-> a\nA-\n",            /* URL alphabet */
-        "-> a\n" FULL "\nA A\n", /* space */
-        " -> a\n\n",             /* space before */
+        "",                        /* no stanza */
+        "-> \n\n",                 /* empty argument */
+        "->  a\n\n",               /* empty argument */
+        "-> a \n\n",               /* empty argument */
+        "-> a  b\n\n",             /* empty argument */
+        "->\n\n",                  /* no argument */
+        "-> a\tb\n\n",             /* not VCHAR */
+        "-> a\x7f\n\n",            /* not VCHAR */
+        "-> \xc3\xa9\n\n",         /* not VCHAR */
+        "-> a\r\n\n",              /* CRLF */
+        "-> a\n\r\n",              /* CRLF */
+        "-> a\n",                  /* no body: the MAC line is taken for it */
+        ("-> a\n" FULL "\n"),      /* no short last line */
+        ("-> a\n" FULL "A\n\n"),   /* 65 columns */
+        "-> a\nAA\nAA\n",          /* two short lines */
+        "-> a\nAA==\n",            /* padding */
+        "-> a\nA\n",               /* not a whole byte */
+        "-> a\nAB\n",              /* unused bits not zero */
+        "-> a\nA-\n",              /* URL alphabet */
+        ("-> a\n" FULL "\nA A\n"), /* space */
+        " -> a\n\n",               /* space before */
         "--> a\n\n",
         "\n-> a\n\n",
     };
@@ -255,8 +255,8 @@ static void test_unwrap__each_recipient_gets_the_key_and_others_nothing(void **s
     ent_age_header header;
     put_stanzas(&stanzas, ENT_AGE_MAX_RECIPIENTS);
     make_header(&text, ent_buf_text(&stanzas), &header);
-    for (uint8_t i = 1; i <= ENT_AGE_MAX_RECIPIENTS + 1; i++) {
-        ent_identity identity = identity_of(i);
+    for (size_t i = 1; i <= ENT_AGE_MAX_RECIPIENTS + 1; i++) {
+        ent_identity identity = identity_of((uint8_t)i);
         ent_file_key key = {{0x5a}};
         ent_rc rc = ent_age_unwrap(&header, &identity, &key, NULL);
         assert_code(rc, i <= ENT_AGE_MAX_RECIPIENTS ? ENT_OK : ENT_ABSENT);
