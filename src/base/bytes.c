@@ -26,7 +26,7 @@ uint8_t *ent_buf_reserve(ent_buf *buf, size_t more)
         buf->failed = ENT_PEER_TOO_LARGE;
         return NULL;
     }
-    if (wanted > buf->capacity) {
+    if (wanted > buf->capacity || buf->data == NULL) {
         size_t capacity = buf->capacity < 64 ? 64 : buf->capacity;
         while (capacity < wanted)
             capacity = capacity > SIZE_MAX / 2 ? wanted : capacity * 2;

@@ -66,6 +66,20 @@ static void test_buf__limit_is_sticky(void **state)
     assert_int_equal(buf.limit, 4);
 }
 
+static void test_buf_reserve__nothing_in_an_empty_buffer_is_no_failure(void **state)
+{
+    (void)state;
+    ent_buf buf = {0};
+    assert_non_null(ent_buf_reserve(&buf, 0));
+    assert_ok(ent_buf_check(&buf, NULL));
+    ent_buf_release(&buf);
+    ent_buf_put_base64(&buf, (ent_bytes){NULL, 0});
+    ent_buf_put_hex(&buf, (ent_bytes){NULL, 0});
+    assert_ok(ent_buf_check(&buf, NULL));
+    assert_int_equal(buf.size, 0);
+    ent_buf_release(&buf);
+}
+
 static void test_buf__absurd_size_is_refused(void **state)
 {
     (void)state;
@@ -281,6 +295,7 @@ int main(void)
         cmocka_unit_test(test_buf__appends_everything),
         cmocka_unit_test(test_buf__grows_far),
         cmocka_unit_test(test_buf__limit_is_sticky),
+        cmocka_unit_test(test_buf_reserve__nothing_in_an_empty_buffer_is_no_failure),
         cmocka_unit_test(test_buf__absurd_size_is_refused),
         cmocka_unit_test(test_buf__failed_allocation_is_sticky_and_loses_nothing),
         cmocka_unit_test(test_base64__published_vectors),
