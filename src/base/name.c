@@ -14,7 +14,7 @@ static bool label_valid(ent_text label)
 
 bool ent_name_valid(ent_text name)
 {
-    if (name.size > ENT_NAME_MAX_BYTES)
+    if (name.size == 0 || name.size > ENT_NAME_MAX_BYTES)
         return false;
     size_t labels = 0;
     size_t start = 0;
