@@ -42,9 +42,6 @@ static ent_rc check_fields(const ent_pouch_checking *checking, const ent_entry *
             return ent_fail(err, ENT_PEER_INVALID, ENT_STEP_ENTRIES, "to: %.*s is no member of this channel",
                             ENT_TEXT_ARG(entry->to[i]));
     }
-    if (entry->has_body && entry->body.size > ENT_BODY_MAX_BYTES)
-        return ent_fail(err, ENT_PEER_TOO_LARGE, ENT_STEP_ENTRIES, "body: %" PRIu64 " bytes, at most %d are allowed",
-                        entry->body.size, ENT_BODY_MAX_BYTES);
     return ENT_DONE;
 }
 

@@ -134,7 +134,8 @@ ent_rc ent_ustar_put_header(ent_buf *buf, ent_text name, uint64_t size, ent_err 
     return ent_buf_check(buf, err);
 }
 
-static const uint8_t zeros[2 * ENT_USTAR_BLOCK];
+enum { END_BYTES = 2 * ENT_USTAR_BLOCK };
+static const uint8_t zeros[END_BYTES];
 
 void ent_ustar_put_padding(ent_buf *buf, uint64_t size)
 {

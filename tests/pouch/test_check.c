@@ -349,6 +349,26 @@ static void test_check__other_number_of_entries_is_refused(void **state)
     world_free(w);
 }
 
+static void test_check__more_entries_than_allowed_are_refused(void **state)
+{
+    (void)state;
+    world *w = world_new();
+    holder *h = holder_new(w, BOREAL);
+    world_say(w, AURORA, 1, "many");
+    parcel *p = parcel_new(w, AURORA, 0, 1);
+    const ent_tree_head head = {.size = ENT_POUCH_MAX_ENTRIES + 1};
+    ent_pouch_checked checked = {0};
+    ent_err err = {0};
+    ent_buf_clear(&p->checkpoint);
+    world_sign_head(w, p->pouch.origin, &head, AURORA, &p->checkpoint);
+    p->pouch.checkpoint = ent_buf_bytes(&p->checkpoint);
+    p->pouch.size = head.size;
+    assert_int_equal(check_parts(h, &p->pouch, AURORA, &checked, &err), ENT_PEER_TOO_LARGE);
+    parcel_free(p);
+    holder_free(h);
+    world_free(w);
+}
+
 static void test_check__bit_flipped_anywhere_is_refused(void **state)
 {
     (void)state;
@@ -502,6 +522,7 @@ int main(void)
         cmocka_unit_test(test_check__other_root_at_held_size_is_a_fork),
         cmocka_unit_test(test_check__root_that_does_not_follow_is_inconsistent),
         cmocka_unit_test(test_check__other_number_of_entries_is_refused),
+        cmocka_unit_test(test_check__more_entries_than_allowed_are_refused),
         cmocka_unit_test(test_check__bit_flipped_anywhere_is_refused),
         cmocka_unit_test(test_check__any_split_with_overlaps_and_repeats_ends_the_same),
         cmocka_unit_test(test_check__failure_of_what_is_held_is_passed_on),

@@ -212,7 +212,7 @@ typedef struct {
 static int parse_forged(const tar_member *listed, size_t listed_count, const tar_member *given, size_t given_count,
                         ent_err *err)
 {
-    struct ent_pouch_listed rows[16];
+    struct ent_pouch_listed rows[64];
     ent_buf json = {0};
     ent_buf tar = {0};
     for (size_t i = 0; i < listed_count; i++)
@@ -301,6 +301,22 @@ static void test_pouch__listing_that_the_writer_would_not_write_is_refused(void 
         if (code != ENT_PEER_MALFORMED || strstr(err.text, forged[i].reason) == NULL)
             fail_msg("case %zu: %s, \"%s\" does not tell \"%s\"", i, ent_code_word(code), err.text, forged[i].reason);
     }
+}
+
+static void test_pouch__more_members_of_a_folder_than_allowed_are_refused(void **state)
+{
+    (void)state;
+    enum { HEADS = 34 };
+    tar_member members[1 + HEADS] = {{"checkpoint", "c"}};
+    char names[HEADS][32];
+    ent_err err = {0};
+    for (int i = 0; i < HEADS; i++) {
+        (void)snprintf(names[i], sizeof names[i], "heads/p%02d.example", i);
+        members[1 + i] = (tar_member){names[i], "h"};
+    }
+    assert_int_equal(parse_forged(members, HEADS, members, HEADS, &err), ENT_OK);
+    assert_int_equal(parse_forged(members, HEADS + 1, members, HEADS + 1, &err), ENT_PEER_TOO_LARGE);
+    assert_non_null(strstr(err.text, "heads/: at most 33"));
 }
 
 static void test_pouch__other_first_member_is_refused(void **state)
@@ -420,8 +436,14 @@ static void test_pouch__most_members_fit(void **state)
 static void test_pouch__no_memory_leaves_everything_as_it_was(void **state)
 {
     (void)state;
+    enum { RECEIPTS = 600 }; /* more than one block of an arena holds */
+    static ent_pouch_item receipts[RECEIPTS];
     parts p;
     make_parts(&p);
+    for (size_t i = 0; i < RECEIPTS; i++)
+        receipts[i] = p.receipts[0];
+    p.pouch.receipts = receipts;
+    p.pouch.receipt_count = RECEIPTS;
     ent_buf good = pack(&p.pouch);
     for (unsigned long nth = 1;; nth++) {
         ent_buf buf = {0};
@@ -460,6 +482,7 @@ int main(void)
         cmocka_unit_test(test_pouch__bit_flipped_is_refused_or_data_of_one_part),
         cmocka_unit_test(test_pouch__members_that_are_not_listed_so_are_refused),
         cmocka_unit_test(test_pouch__listing_that_the_writer_would_not_write_is_refused),
+        cmocka_unit_test(test_pouch__more_members_of_a_folder_than_allowed_are_refused),
         cmocka_unit_test(test_pouch__other_first_member_is_refused),
         cmocka_unit_test(test_pouch__parts_that_are_not_allowed_are_not_written),
         cmocka_unit_test(test_pouch__up_to_64_mib_passes_and_no_more),

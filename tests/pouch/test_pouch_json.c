@@ -194,6 +194,12 @@ static void test_pouch_json__what_may_not_be_read_is_not_written(void **state)
     index = good;
     member.name = ENT_TEXT("a\"b");
     assert_int_equal(ent_pouch_index_put(&buf, &index, NULL).code, ENT_USAGE);
+    index = good;
+    member.name = ENT_TEXT("checkpoint");
+    member.size = ENT_POUCH_MAX_BYTES + 1;
+    assert_int_equal(ent_pouch_index_put(&buf, &index, NULL).code, ENT_PEER_TOO_LARGE);
+    index.member_count = 30000;
+    assert_int_equal(ent_pouch_index_put(&buf, &index, NULL).code, ENT_PEER_TOO_LARGE);
     assert_int_equal(buf.size, 0);
 }
 
