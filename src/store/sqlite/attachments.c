@@ -1,0 +1,143 @@
+#include "store/sqlite/internal.h"
+
+/* A row's key is that of its entry, and its position there. */
+static void take_blob(ent_sql *sql, ent_store_blob *ret)
+{
+    uint64_t entry = ent_sql_size(sql, 0);
+    ret->log = (int64_t)(entry >> ENT_STORE_INDEX_BITS);
+    ret->index = entry & (((uint64_t)1 << ENT_STORE_INDEX_BITS) - 1);
+    ret->at = (uint32_t)ent_sql_size(sql, 1);
+    ent_sql_fixed(sql, 2, ret->digest.bytes, sizeof ret->digest.bytes);
+    ret->size = ent_sql_size(sql, 3);
+    int64_t state = ent_sql_int(sql, 4);
+    ret->state = (ent_blob_state)state;
+}
+
+ent_rc ent_sqlite_blob_add(ent_store *store, const ent_store_blob *blob, ent_err *err)
+{
+    int64_t key = 0;
+    if (!ent_store_entry_key(blob->log, blob->index, &key))
+        return ent_fail(err, ENT_USAGE, NULL, "log %lld has no entry %llu", (long long)blob->log,
+                        (unsigned long long)blob->index);
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(ent_sql_write(store, ENT_SQL_BLOB_ADD,
+                          "INSERT INTO blobs (entry, at, digest, size, state) VALUES (?1, ?2, ?3, ?4, ?5)", &sql, err));
+    ent_sql_bind_int(&sql, key);
+    ent_sql_bind_int(&sql, blob->at);
+    ent_sql_bind_hash(&sql, &blob->digest);
+    ent_sql_bind_size(&sql, blob->size);
+    ent_sql_bind_int(&sql, blob->state);
+    return ent_sql_run(&sql, err);
+}
+
+ent_rc ent_sqlite_blob_held(ent_store *store, const ent_hash *digest, ent_err *err)
+{
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(ent_sql_write(store, ENT_SQL_BLOB_HELD, "UPDATE blobs SET state = 2 WHERE digest = ?1 AND state = 1", &sql,
+                          err));
+    ent_sql_bind_hash(&sql, digest);
+    return ent_sql_run(&sql, err);
+}
+
+ent_rc ent_sqlite_blob_find(ent_store *store, const ent_hash *digest, ent_store_blob *ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(ent_sql_read(
+        store, ENT_SQL_BLOB_FIND,
+        "SELECT entry, at, digest, size, state FROM blobs WHERE digest = ?1 ORDER BY state, entry, at LIMIT 1", &sql,
+        err));
+    ent_sql_bind_hash(&sql, digest);
+    ENT_TRY(ent_sql_row(&sql, "the attachment", err));
+    ent_store_blob blob = {0};
+    take_blob(&sql, &blob);
+    ENT_TRY(ent_sql_check(&sql, err));
+    *ret = blob;
+    return ENT_DONE;
+}
+
+ent_rc ent_sqlite_blob_walk(ent_store *store, int64_t log, uint64_t index, ent_store_blob_row row, void *context,
+                            ent_err *err)
+{
+    int64_t key = 0;
+    if (!ent_store_entry_key(log, index, &key))
+        return ENT_DONE;
+    ent_store_blob blobs[ENT_ENTRY_MAX_ATTACHMENTS] = {0};
+    size_t count = 0;
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(ent_sql_read(store, ENT_SQL_BLOB_WALK,
+                         "SELECT entry, at, digest, size, state FROM blobs WHERE entry = ?1 ORDER BY at", &sql, err));
+    ent_sql_bind_int(&sql, key);
+    while (count < ENT_ENTRY_MAX_ATTACHMENTS) {
+        bool more = false;
+        ENT_TRY(ent_sql_step(&sql, &more, err));
+        if (!more)
+            break;
+        take_blob(&sql, &blobs[count++]);
+    }
+    ENT_TRY(ent_sql_check(&sql, err));
+    ent_sql_finish(&sql);
+    for (size_t at = 0; at < count; at++)
+        ENT_TRY(row(context, &blobs[at], err));
+    return ENT_DONE;
+}
+
+/* ---- what members have not got yet ---- */
+
+ent_rc ent_sqlite_blob_send_add(ent_store *store, const ent_store_blob_send *send, ent_err *err)
+{
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(ent_sql_write(store, ENT_SQL_BLOB_SEND_ADD,
+                          "INSERT INTO blob_sends (log, member, digest, size) VALUES (?1, ?2, ?3, ?4)"
+                          " ON CONFLICT (log, member, digest) DO NOTHING",
+                          &sql, err));
+    ent_sql_bind_int(&sql, send->log);
+    ent_sql_bind_int(&sql, send->member);
+    ent_sql_bind_hash(&sql, &send->digest);
+    ent_sql_bind_size(&sql, send->size);
+    return ent_sql_run(&sql, err);
+}
+
+ent_rc ent_sqlite_blob_send_done(ent_store *store, int64_t number, ent_err *err)
+{
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(ent_sql_write(store, ENT_SQL_BLOB_SEND_DONE, "DELETE FROM blob_sends WHERE number = ?1", &sql, err));
+    ent_sql_bind_int(&sql, number);
+    return ent_sql_run(&sql, err);
+}
+
+static ent_rc collect_sends(ent_store *store, int64_t after, size_t limit, ent_buf *rows, ent_err *err)
+{
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(ent_sql_read(
+        store, ENT_SQL_BLOB_SEND_WALK,
+        "SELECT number, log, member, digest, size FROM blob_sends WHERE number > ?1 ORDER BY number LIMIT ?2", &sql,
+        err));
+    ent_sql_bind_int(&sql, after);
+    ent_sql_bind_size(&sql, limit > INT64_MAX ? INT64_MAX : limit);
+    for (;;) {
+        bool more = false;
+        ENT_TRY(ent_sql_step(&sql, &more, err));
+        if (!more)
+            break;
+        ent_store_blob_send send = {0};
+        send.number = ent_sql_int(&sql, 0);
+        send.log = ent_sql_int(&sql, 1);
+        send.member = (uint32_t)ent_sql_size(&sql, 2);
+        ent_sql_fixed(&sql, 3, send.digest.bytes, sizeof send.digest.bytes);
+        send.size = ent_sql_size(&sql, 4);
+        ent_buf_put(rows, ent_bytes_of(&send, sizeof send));
+    }
+    ENT_TRY(ent_sql_check(&sql, err));
+    return ent_buf_check(rows, err);
+}
+
+ent_rc ent_sqlite_blob_send_walk(ent_store *store, int64_t after, size_t limit, ent_store_blob_send_row row,
+                                 void *context, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf rows = {0};
+    ENT_TRY(collect_sends(store, after, limit, &rows, err));
+    const ent_store_blob_send *sends = (const ent_store_blob_send *)(const void *)rows.data;
+    for (size_t at = 0; at < rows.size / sizeof *sends; at++)
+        ENT_TRY(row(context, &sends[at], err));
+    return ENT_DONE;
+}

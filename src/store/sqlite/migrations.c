@@ -1,0 +1,223 @@
+#include "store/sqlite/migrations.h"
+
+#include "store/sqlite/internal.h"
+
+#include <stdio.h>
+
+/* "ENTE": tells a store from any other SQLite file. */
+enum { APPLICATION_ID = 0x454e5445 };
+
+/* Keys on the append path are packed integers that ascend within a log (internal.h), so that an append touches the end
+ * of that log's range and no random page. A node may be told anything by its peers; what must never be true of what it
+ * keeps stands here as a constraint, beside the checks in C. */
+static const char peers_and_channels_1[] =
+    "CREATE TABLE peers ("
+    "  name TEXT PRIMARY KEY NOT NULL CHECK (length(name) BETWEEN 1 AND 64),"
+    "  serial INTEGER NOT NULL CHECK (serial >= 0),"
+    "  added_unix_s INTEGER NOT NULL,"
+    "  card BLOB NOT NULL"
+    ") STRICT;"
+
+    "CREATE TABLE channels ("
+    "  number INTEGER PRIMARY KEY,"
+    "  id BLOB NOT NULL UNIQUE CHECK (length(id) = 32),"
+    "  state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 4),"
+    "  alias TEXT NOT NULL CHECK (length(alias) <= 64),"
+    "  added_unix_s INTEGER NOT NULL,"
+    "  genesis BLOB NOT NULL"
+    ") STRICT;"
+    "CREATE UNIQUE INDEX channels_by_alias ON channels (alias) WHERE alias <> '';"
+    "CREATE TABLE invites ("
+    "  channel INTEGER PRIMARY KEY REFERENCES channels,"
+    "  pouch BLOB NOT NULL"
+    ") STRICT;";
+
+static const char logs_1[] =
+    "CREATE TABLE logs ("
+    "  number INTEGER PRIMARY KEY CHECK (number BETWEEN 1 AND 4194303),"
+    "  channel INTEGER NOT NULL REFERENCES channels,"
+    "  member INTEGER NOT NULL CHECK (member BETWEEN 0 AND 31),"
+    "  own INTEGER NOT NULL CHECK (own IN (0, 1)),"
+    "  frozen INTEGER NOT NULL CHECK (frozen IN (0, 1)),"
+    "  size INTEGER NOT NULL CHECK (size BETWEEN 0 AND 1099511627776),"
+    "  edge BLOB NOT NULL CHECK (length(edge) % 32 = 0 AND (length(edge) = 0) = (size = 0)),"
+    "  opened INTEGER NOT NULL CHECK (opened BETWEEN 0 AND size),"
+    "  bytes INTEGER NOT NULL CHECK (bytes >= 0),"
+    "  acked BLOB NOT NULL CHECK (length(acked) % 8 = 0 AND length(acked) <= 256),"
+    "  UNIQUE (channel, member)"
+    ") STRICT;"
+    "CREATE UNIQUE INDEX logs_own ON logs (channel) WHERE own = 1;"
+    "CREATE TRIGGER logs_grow BEFORE UPDATE ON logs WHEN NEW.size < OLD.size OR NEW.frozen < OLD.frozen BEGIN"
+    "  SELECT RAISE(ABORT, 'a log never shrinks and never thaws');"
+    "END;"
+
+    /* id = log << 40 | index */
+    "CREATE TABLE entries ("
+    "  id INTEGER PRIMARY KEY CHECK (id >= 0),"
+    "  arrived_unix_s INTEGER NOT NULL,"
+    "  entry BLOB NOT NULL CHECK (length(entry) BETWEEN 1 AND 16384)"
+    ") STRICT;"
+    "CREATE TRIGGER entries_stay BEFORE DELETE ON entries BEGIN"
+    "  SELECT RAISE(ABORT, 'entries are never removed');"
+    "END;"
+    "CREATE TRIGGER entries_same BEFORE UPDATE ON entries BEGIN"
+    "  SELECT RAISE(ABORT, 'entries are never changed');"
+    "END;"
+    /* the same id; file is the digest that names a larger body's file */
+    "CREATE TABLE bodies ("
+    "  id INTEGER PRIMARY KEY CHECK (id >= 0),"
+    "  sealed BLOB,"
+    "  file BLOB CHECK (length(file) = 32),"
+    "  CHECK ((sealed IS NULL) <> (file IS NULL))"
+    ") STRICT;"
+    /* id = log << 40 | level << 36 | tile index; hashes have room for a full tile from the start, so that growing one
+     * overwrites 32 bytes in place. How many count follows from the log's size. */
+    "CREATE TABLE tiles ("
+    "  id INTEGER PRIMARY KEY CHECK (id >= 0),"
+    "  hashes BLOB NOT NULL CHECK (length(hashes) = 8192)"
+    ") STRICT;"
+    "CREATE TABLE heads ("
+    "  log INTEGER NOT NULL REFERENCES logs,"
+    "  size INTEGER NOT NULL CHECK (size >= 0),"
+    "  root BLOB NOT NULL CHECK (length(root) = 32),"
+    "  note BLOB NOT NULL,"
+    "  PRIMARY KEY (log, size)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TRIGGER heads_same BEFORE UPDATE ON heads BEGIN"
+    "  SELECT RAISE(ABORT, 'a signed head never changes');"
+    "END;";
+
+static const char exchange_1[] =
+    "CREATE TABLE receipts ("
+    "  number INTEGER PRIMARY KEY,"
+    "  channel INTEGER NOT NULL,"
+    "  log INTEGER NOT NULL REFERENCES logs,"
+    "  receiver INTEGER NOT NULL CHECK (receiver BETWEEN 0 AND 31),"
+    "  size INTEGER NOT NULL CHECK (size >= 0),"
+    "  root BLOB NOT NULL CHECK (length(root) = 32),"
+    "  timestamp_unix_s INTEGER NOT NULL CHECK (timestamp_unix_s >= 0),"
+    "  signature BLOB CHECK (length(signature) = 64),"
+    "  arrived_unix_s INTEGER NOT NULL,"
+    "  UNIQUE (log, receiver, size)"
+    ") STRICT;"
+    "CREATE INDEX receipts_by_channel ON receipts (channel);"
+    "CREATE INDEX receipts_unsigned ON receipts (number) WHERE signature IS NULL;"
+    "CREATE TRIGGER receipts_stay BEFORE DELETE ON receipts BEGIN"
+    "  SELECT RAISE(ABORT, 'receipts are never removed');"
+    "END;"
+    "CREATE TRIGGER receipts_signed_once BEFORE UPDATE ON receipts WHEN OLD.signature IS NOT NULL BEGIN"
+    "  SELECT RAISE(ABORT, 'a signed receipt never changes');"
+    "END;"
+
+    "CREATE TABLE deliveries ("
+    "  log INTEGER NOT NULL REFERENCES logs,"
+    "  member INTEGER NOT NULL CHECK (member BETWEEN 0 AND 31),"
+    "  confirmed INTEGER NOT NULL CHECK (confirmed >= 0),"
+    "  receipts_sent INTEGER NOT NULL CHECK (receipts_sent >= 0),"
+    "  refused INTEGER NOT NULL CHECK (refused IN (0, 1)),"
+    "  reason TEXT NOT NULL,"
+    "  last_success_unix_s INTEGER NOT NULL,"
+    "  last_attempt_unix_s INTEGER NOT NULL,"
+    "  PRIMARY KEY (log, member)"
+    ") STRICT, WITHOUT ROWID;"
+
+    /* Attachments are rare beside entries, so an index by digest is affordable here. */
+    "CREATE TABLE blobs ("
+    "  entry INTEGER NOT NULL CHECK (entry >= 0),"
+    "  at INTEGER NOT NULL CHECK (at BETWEEN 0 AND 15),"
+    "  digest BLOB NOT NULL CHECK (length(digest) = 32),"
+    "  size INTEGER NOT NULL CHECK (size >= 0),"
+    "  state INTEGER NOT NULL CHECK (state IN (1, 2)),"
+    "  PRIMARY KEY (entry, at)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX blobs_by_digest ON blobs (digest, state);"
+    /* AUTOINCREMENT: a number that a walk has passed is never given again. */
+    "CREATE TABLE blob_sends ("
+    "  number INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  log INTEGER NOT NULL REFERENCES logs,"
+    "  member INTEGER NOT NULL CHECK (member BETWEEN 0 AND 31),"
+    "  digest BLOB NOT NULL CHECK (length(digest) = 32),"
+    "  size INTEGER NOT NULL CHECK (size >= 0),"
+    "  UNIQUE (log, member, digest)"
+    ") STRICT;"
+
+    "CREATE TABLE forks ("
+    "  number INTEGER PRIMARY KEY,"
+    "  log INTEGER NOT NULL REFERENCES logs,"
+    "  seen_unix_s INTEGER NOT NULL,"
+    "  note BLOB NOT NULL,"
+    "  held BLOB NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX forks_by_log ON forks (log);"
+    "CREATE TRIGGER forks_stay BEFORE DELETE ON forks BEGIN"
+    "  SELECT RAISE(ABORT, 'a proof of a fork is never removed');"
+    "END;";
+
+/* Step i brings version i to i + 1. A step that was released is never edited; a change is a new one. */
+enum { MOST_PARTS = 3 };
+static const char *const steps[][MOST_PARTS] = {
+    {peers_and_channels_1, logs_1, exchange_1},
+};
+enum { VERSION = sizeof steps / sizeof steps[0] };
+
+static ent_rc pragma_get(sqlite3 *db, const char *sql, int64_t *ret, ent_err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(statement);
+    int64_t value = rc == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+    (void)sqlite3_finalize(statement);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        return ent_sql_fail(db, rc, "cannot read the database's version", err);
+    *ret = value;
+    return ENT_DONE;
+}
+
+static ent_rc run_step(sqlite3 *db, int from, ent_err *err)
+{
+    char stamp[96];
+    (void)snprintf(stamp, sizeof stamp, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+                   (int)APPLICATION_ID, from + 1);
+    int rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    for (size_t part = 0; rc == SQLITE_OK && part < MOST_PARTS && steps[from][part] != NULL; part++)
+        rc = sqlite3_exec(db, steps[from][part], NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, stamp, NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        return ENT_DONE;
+    ent_rc failure = ent_sql_fail(db, rc, "cannot bring the database to this version", err);
+    if (sqlite3_get_autocommit(db) == 0)
+        (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return failure;
+}
+
+ent_rc ent_migrate_check(sqlite3 *db, int *ret_version, ent_err *err)
+{
+    int64_t version = 0;
+    int64_t application = 0;
+    int64_t objects = 0;
+    ENT_TRY(pragma_get(db, "PRAGMA user_version", &version, err));
+    ENT_TRY(pragma_get(db, "PRAGMA application_id", &application, err));
+    ENT_TRY(pragma_get(db, "SELECT count(*) FROM sqlite_schema", &objects, err));
+    bool empty = version == 0 && application == 0 && objects == 0;
+    if (!empty && application != APPLICATION_ID)
+        return ent_fail(err, ENT_REFUSED, NULL,
+                        "the database is not a store of Entente; move it away or name another folder");
+    if (version > VERSION)
+        return ent_fail(
+            err, ENT_REFUSED, NULL,
+            "the store has version %lld and was written by a newer Entente; this one knows up to %d: upgrade it",
+            (long long)version, (int)VERSION);
+    if (version < 0 || (version == 0 && !empty))
+        return ent_fail(err, ENT_IO, NULL, "the store says version %lld: it is damaged", (long long)version);
+    *ret_version = (int)version;
+    return ENT_DONE;
+}
+
+ent_rc ent_migrate(sqlite3 *db, int version, ent_err *err)
+{
+    for (; version < VERSION; version++)
+        ENT_TRY(run_step(db, version, err));
+    return ENT_DONE;
+}
