@@ -62,7 +62,10 @@ ent_json_value value_of(const dom::element &element) noexcept
 
 std::string_view view_of(ent_text text) noexcept
 {
-    return text.size == 0 ? std::string_view("", 0) : std::string_view(text.data, text.size); /* never NULL: memcmp */
+    std::string_view view;
+    if (text.size > 0)
+        view = {text.data, text.size};
+    return view;
 }
 
 ent_text text_of(std::string_view view) noexcept

@@ -21,7 +21,8 @@ typedef enum {
 /** A parsed document. */
 typedef struct ent_json ent_json;
 
-/** A value inside a document; valid while the document lives. Zero-initialised is ABSENT, and every accessor takes that. */
+/** A value inside a document; valid while the document lives. Zero-initialised is ABSENT, and every accessor takes
+ * that. */
 typedef struct {
     const void *opaque[2];
 } ent_json_value;
@@ -80,7 +81,8 @@ void ent_json_array_begin(ent_json_writer *writer);
 void ent_json_array_end(ent_json_writer *writer);
 void ent_json_key(ent_json_writer *writer, const char *key);
 void ent_json_key_text(ent_json_writer *writer, ent_text key);
-/** Invalid UTF-8 is written as U+FFFD, so that what is written always parses; a text whose data is NULL is written null. */
+/** Invalid UTF-8 is written as U+FFFD, so that what is written always parses; a text whose data is NULL is written
+ * null. */
 void ent_json_put_text(ent_json_writer *writer, ent_text text);
 void ent_json_put_string(ent_json_writer *writer, const char *string);
 void ent_json_put_unsigned(ent_json_writer *writer, uint64_t value);

@@ -1,4 +1,5 @@
-/* The entry: header of a message, one line of canonical JSON in its writer's log.  Source: design.md section 2 "Entry". */
+/* The entry: header of a message, one line of canonical JSON in its writer's log.  Source: design.md section 2 "Entry".
+ */
 #ifndef ENT_MESSAGE_ENTRY_H
 #define ENT_MESSAGE_ENTRY_H
 
@@ -29,7 +30,8 @@ typedef enum {
 } ent_marking;
 /** "TLP:CLEAR" … "TLP:RED"; NULL for NONE. */
 const char *ent_marking_word(ent_marking marking);
-/** Parse "TLP:AMBER+STRICT" or "amber+strict" (any case, prefix optional); false when it is none. For what people type. */
+/** Parse "TLP:AMBER+STRICT" or "amber+strict" (any case, prefix optional); false when it is none. For what people type.
+ */
 bool ent_marking_from_person(ent_text text, ent_marking *ret);
 /** The stricter of two, NONE counting as AMBER. */
 ent_marking ent_marking_strictest(ent_marking a, ent_marking b);

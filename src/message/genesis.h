@@ -1,4 +1,5 @@
-/* Genesis: what a channel is, unsealed canonical JSON; the channel's id is its SHA-256.  Source: design.md section 2 "Genesis". */
+/* Genesis: what a channel is, unsealed canonical JSON; the channel's id is its SHA-256.  Source: design.md section 2
+ * "Genesis". */
 #ifndef ENT_MESSAGE_GENESIS_H
 #define ENT_MESSAGE_GENESIS_H
 
@@ -55,11 +56,11 @@ typedef struct {
     ent_text *witness_policy; /* lines of a tlog-policy without log lines; none = null */
     size_t witness_policy_count;
     ent_quotas quotas;
-    uint64_t delta_s;          /* allowed clock difference */
+    uint64_t delta_s; /* allowed clock difference */
     uint64_t mailbox_window_s;
-    ent_hash terms;            /* commitment: SHA-256(32-byte salt || terms) */
+    ent_hash terms; /* commitment: SHA-256(32-byte salt || terms) */
     bool has_predecessor;
-    ent_hash predecessor; /* channel id */
+    ent_hash predecessor;                    /* channel id */
     ent_predecessor_head *predecessor_heads; /* sorted by origin */
     size_t predecessor_head_count;
 } ent_genesis;

@@ -68,8 +68,8 @@ static ent_entry small_entry(void)
                        .kind = ENT_TEXT("channel.genesis")};
     memset(entry.channel.bytes, 0xaa, sizeof entry.channel.bytes);
     memset(entry.agreement.bytes, 0xbb, sizeof entry.agreement.bytes);
-    for (uint8_t i = 0; i < ENT_ENTRY_NONCE_SIZE; i++)
-        entry.nonce[i] = i;
+    for (int i = 0; i < ENT_ENTRY_NONCE_SIZE; i++)
+        entry.nonce[i] = (uint8_t)i;
     return entry;
 }
 

@@ -113,6 +113,24 @@ static void test_kind__roles(void **state)
     assert_false(ent_kind_find(ENT_TEXT("evidence.item"))->by_node);
 }
 
+static void test_kind__entry_held_to_its_kind(void **state)
+{
+    (void)state;
+    ent_err err = {0};
+    ent_entry entry = {.kind = ENT_TEXT("answer.response"), .has_body = true, .has_reply_to = true};
+    assert_int_equal(ent_kind_check_entry(&entry, &err).code, ENT_OK);
+    entry.has_reply_to = false;
+    assert_int_equal(ent_kind_check_entry(&entry, &err).code, ENT_PEER_INVALID);
+    assert_non_null(strstr(err.text, "reply_to"));
+    entry.kind = ENT_TEXT("contact.check");
+    assert_int_equal(ent_kind_check_entry(&entry, &err).code, ENT_OK);
+    entry.has_body = false;
+    assert_int_equal(ent_kind_check_entry(&entry, &err).code, ENT_PEER_INVALID);
+    assert_non_null(strstr(err.text, "body"));
+    entry.kind = ENT_TEXT("answer.unknown");
+    assert_int_equal(ent_kind_check_entry(&entry, &err).code, ENT_OK);
+}
+
 /* Forms and documents come from the schemas: each field says what it is. */
 static void require_described(ent_json_value schema, const char *kind, ent_text name)
 {
@@ -510,6 +528,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kind__table_and_schemas_belong_together),
         cmocka_unit_test(test_kind__roles),
+        cmocka_unit_test(test_kind__entry_held_to_its_kind),
         cmocka_unit_test(test_kind__every_field_described),
         cmocka_unit_test(test_body__every_kind_has_a_valid_example),
         cmocka_unit_test(test_body__notification_example_read),
