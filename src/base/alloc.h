@@ -29,7 +29,8 @@ typedef struct ent_arena {
 
 /** Allocate zeroed memory from the arena, aligned for any type; NULL when there is none or the limit is reached. */
 void *ent_arena_alloc(ent_arena *arena, size_t size);
-/** Copy a text into the arena (a NUL follows it). A NULL data with size > 0 never happens: check data for NULL on failure. */
+/** Copy a text into the arena (a NUL follows it). A NULL data with size > 0 never happens: check data for NULL on
+ * failure. */
 ent_text ent_arena_text(ent_arena *arena, ent_text text);
 void ent_arena_release(ent_arena *arena);
 

@@ -98,7 +98,8 @@ void ent_buf_put_hex(ent_buf *buf, ent_bytes bytes);
 void ent_buf_put_base64(ent_buf *buf, ent_bytes bytes);
 void ent_buf_put_base64_unpadded(ent_buf *buf, ent_bytes bytes);
 void ent_buf_put_format(ent_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/** Make room for more bytes and give a pointer to them (NULL after a failure); the caller adds to size what it wrote. */
+/** Make room for more bytes and give a pointer to them (NULL after a failure); the caller adds to size what it wrote.
+ */
 uint8_t *ent_buf_reserve(ent_buf *buf, size_t more);
 /** Append a NUL that is not counted in size, so that data is a C string; NULL after a failure. */
 const char *ent_buf_string(ent_buf *buf);

@@ -67,8 +67,8 @@ bool ent_time_parse(ent_text text, int64_t *ret_unix_s)
     }
     if (parts[1] < 1 || parts[1] > 12 || parts[2] < 1 || parts[3] > 23 || parts[4] > 59 || parts[5] > 59)
         return false;
-    int64_t unix_s = days_from_civil(parts[0], parts[1], parts[2]) * SECONDS_A_DAY + parts[3] * 3600 + parts[4] * 60 +
-                     parts[5];
+    int64_t unix_s =
+        days_from_civil(parts[0], parts[1], parts[2]) * SECONDS_A_DAY + parts[3] * 3600 + parts[4] * 60 + parts[5];
     /* A day past the end of its month comes back as another date. */
     char again[ENT_TIME_TEXT_SIZE + 1];
     ent_time_format(unix_s, again);

@@ -19,8 +19,9 @@ ent_rc ent_paths_make(const char *folder, ent_paths *ret, ent_err *err)
         .spool = ent_file_join(folder, "spool"),
         .socket = ent_file_join(folder, "socket"),
     };
-    if (paths.config == NULL || paths.card == NULL || paths.certificate == NULL || paths.keys == NULL || paths.root == NULL ||
-        paths.marks == NULL || paths.store == NULL || paths.blobs == NULL || paths.spool == NULL || paths.socket == NULL) {
+    if (paths.config == NULL || paths.card == NULL || paths.certificate == NULL || paths.keys == NULL ||
+        paths.root == NULL || paths.marks == NULL || paths.store == NULL || paths.blobs == NULL ||
+        paths.spool == NULL || paths.socket == NULL) {
         ent_paths_release(&paths);
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     }
@@ -74,7 +75,8 @@ static ent_rc read_members(ent_json_value root, ent_config *config, ent_err *err
     if (config->name == NULL || !ent_name_valid(ent_text_of(config->name)))
         return ent_fail(err, ENT_PEER_MALFORMED, "design 1", "\"name\" must be the party's name, like north.example");
     if (!config->air_gapped && config->listen == NULL)
-        return ent_fail(err, ENT_PEER_MALFORMED, NULL, "\"listen\" must be an address like 0.0.0.0:8443, or \"air_gapped\" be true");
+        return ent_fail(err, ENT_PEER_MALFORMED, NULL,
+                        "\"listen\" must be an address like 0.0.0.0:8443, or \"air_gapped\" be true");
     return ENT_DONE;
 }
 
@@ -84,8 +86,8 @@ ent_rc ent_config_read(const char *path, ent_config *ret, ent_err *err)
     ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
     ent_rc rc = ent_file_read(path, CONFIG_MAX_BYTES, &bytes, err);
     if (rc.code == ENT_ABSENT)
-        return ent_fail(err, ENT_ABSENT, NULL, "no node lives here: %s does not exist; run `entente init --name NAME --dir DIR` first",
-                        path);
+        return ent_fail(err, ENT_ABSENT, NULL,
+                        "no node lives here: %s does not exist; run `entente init --name NAME --dir DIR` first", path);
     ENT_TRY(rc);
     ent_config config = {0};
     rc = ent_json_parse(ent_buf_bytes(&bytes), &json, err);

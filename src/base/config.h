@@ -15,16 +15,16 @@ typedef struct {
 
 /** Paths inside a party's folder; owned. */
 typedef struct {
-    char *config; /* node.json */
-    char *card;   /* card */
+    char *config;      /* node.json */
+    char *card;        /* card */
     char *certificate; /* tls.crt */
-    char *keys;   /* keys/ */
-    char *root;   /* root/ (unless --root-dir) */
-    char *marks;  /* marks/ */
-    char *store;  /* store/ */
-    char *blobs;  /* blobs/ */
-    char *spool;  /* spool/ */
-    char *socket; /* socket */
+    char *keys;        /* keys/ */
+    char *root;        /* root/ (unless --root-dir) */
+    char *marks;       /* marks/ */
+    char *store;       /* store/ */
+    char *blobs;       /* blobs/ */
+    char *spool;       /* spool/ */
+    char *socket;      /* socket */
 } ent_paths;
 
 /** Paths below a folder.  Errors: NOMEM.  Owns: release with ent_paths_release. */

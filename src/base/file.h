@@ -6,7 +6,8 @@
 
 #include <sys/types.h>
 
-/** Read a whole file of at most limit bytes, appending to ret.  Errors: ABSENT, PEER_TOO_LARGE, IO, NOMEM.  Blocks: yes. */
+/** Read a whole file of at most limit bytes, appending to ret.  Errors: ABSENT, PEER_TOO_LARGE, IO, NOMEM.  Blocks:
+ * yes. */
 ENT_RC ent_file_read(const char *path, size_t limit, ent_buf *ret, ent_err *err);
 /** Replace a file: temporary file beside it, fsync, rename, fsync of the folder.  Errors: IO, IO_FULL.  Blocks: yes. */
 ENT_RC ent_file_write(const char *path, mode_t mode, ent_bytes bytes, ent_err *err);

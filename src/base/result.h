@@ -64,7 +64,8 @@ typedef struct {
         ent_fail_in_rc_;                                                                                               \
     })
 
-/* What the two are made of: macros and an inline function, so that every compiler and checker sees that a failure is one. */
+/* What the two are made of: macros and an inline function, so that every compiler and checker sees that a failure is
+ * one. */
 void ent_err_set(ent_err *err, ent_code code, const char *rule, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void ent_err_put_in(ent_err *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -59,11 +59,11 @@ void ent_hkdf_sha256_info(ent_bytes ikm, ent_bytes salt, ent_bytes info, void *o
     struct hmac_sha256_ctx context;
     uint8_t prk[ENT_HASH_SIZE];
     hmac_sha256_set_key(&context, salt.size == 0 ? sizeof no_salt : salt.size, salt.size == 0 ? no_salt : salt.data);
-    hkdf_extract(&context, (nettle_hash_update_func *)hmac_sha256_update,
-                 (nettle_hash_digest_func *)hmac_sha256_digest, sizeof prk, ikm.size, ikm.data, prk);
+    hkdf_extract(&context, (nettle_hash_update_func *)hmac_sha256_update, (nettle_hash_digest_func *)hmac_sha256_digest,
+                 sizeof prk, ikm.size, ikm.data, prk);
     hmac_sha256_set_key(&context, sizeof prk, prk);
-    hkdf_expand(&context, (nettle_hash_update_func *)hmac_sha256_update,
-                (nettle_hash_digest_func *)hmac_sha256_digest, sizeof prk, info.size, info.data, out_size, out);
+    hkdf_expand(&context, (nettle_hash_update_func *)hmac_sha256_update, (nettle_hash_digest_func *)hmac_sha256_digest,
+                sizeof prk, info.size, info.data, out_size, out);
     ent_wipe(prk, sizeof prk);
     ent_wipe(&context, sizeof context);
 }

@@ -11,7 +11,9 @@ ENT_RC ent_crypto_init(ent_err *err);
 void ent_sha256(ent_bytes data, ent_hash *ret);
 
 /** Streaming SHA-256; plain memory, may be copied to fork a computation. */
-typedef struct { _Alignas(16) uint8_t opaque[128]; } ent_sha256_state;
+typedef struct {
+    _Alignas(16) uint8_t opaque[128];
+} ent_sha256_state;
 void ent_sha256_start(ent_sha256_state *state);
 void ent_sha256_update(ent_sha256_state *state, ent_bytes data);
 /** Give the digest of what was fed; the state starts anew. */
@@ -40,7 +42,8 @@ void ent_x25519_recipient(const ent_identity *identity, ent_recipient *ret);
 bool ent_x25519_shared(const ent_identity *identity, const ent_recipient *other, uint8_t ret[32]);
 
 enum { ENT_AEAD_TAG_SIZE = 16, ENT_AEAD_NONCE_SIZE = 12 };
-/** ChaCha20-Poly1305 (RFC 8439) without additional data; out has room for size + 16 and may be the same memory as data. */
+/** ChaCha20-Poly1305 (RFC 8439) without additional data; out has room for size + 16 and may be the same memory as data.
+ */
 void ent_aead_seal(const ent_aead_key *key, const uint8_t nonce[ENT_AEAD_NONCE_SIZE], ent_bytes data, uint8_t *out);
 /** Open; out has room for sealed.size - 16. False (and out undefined) when it does not verify. */
 bool ent_aead_open(const ent_aead_key *key, const uint8_t nonce[ENT_AEAD_NONCE_SIZE], ent_bytes sealed, uint8_t *out);

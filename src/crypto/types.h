@@ -7,21 +7,37 @@
 enum { ENT_HASH_SIZE = 32, ENT_SIGNATURE_SIZE = 64, ENT_FILE_KEY_SIZE = 16 };
 
 /** SHA-256 digest. */
-typedef struct { uint8_t bytes[32]; } ent_hash;
+typedef struct {
+    uint8_t bytes[32];
+} ent_hash;
 /** Ed25519 public key (RFC 8032). */
-typedef struct { uint8_t bytes[32]; } ent_public_key;
+typedef struct {
+    uint8_t bytes[32];
+} ent_public_key;
 /** Ed25519 seed and public key, as libsodium keeps them; wiped by its owner. */
-typedef struct { uint8_t bytes[64]; } ent_secret_key;
+typedef struct {
+    uint8_t bytes[64];
+} ent_secret_key;
 /** Ed25519 signature. */
-typedef struct { uint8_t bytes[64]; } ent_signature;
+typedef struct {
+    uint8_t bytes[64];
+} ent_signature;
 /** X25519 recipient (RFC 7748). */
-typedef struct { uint8_t bytes[32]; } ent_recipient;
+typedef struct {
+    uint8_t bytes[32];
+} ent_recipient;
 /** X25519 identity; wiped by its owner. */
-typedef struct { uint8_t bytes[32]; } ent_identity;
+typedef struct {
+    uint8_t bytes[32];
+} ent_identity;
 /** age file key: whoever has it can open that file. */
-typedef struct { uint8_t bytes[16]; } ent_file_key;
+typedef struct {
+    uint8_t bytes[16];
+} ent_file_key;
 /** ChaCha20-Poly1305 key; wiped by its owner. */
-typedef struct { uint8_t bytes[32]; } ent_aead_key;
+typedef struct {
+    uint8_t bytes[32];
+} ent_aead_key;
 
 static inline ent_bytes ent_hash_bytes(const ent_hash *hash)
 {

@@ -6,7 +6,8 @@
 #include "keeper/key_file.h"
 #include "seal/bech32.h"
 
-static ent_rc create_file(const char *folder, const char *name, const char *role, ent_bytes secret, ent_key_lock *lock, ent_err *err)
+static ent_rc create_file(const char *folder, const char *name, const char *role, ent_bytes secret, ent_key_lock *lock,
+                          ent_err *err)
 {
     ENT_CLEANUP(ent_free_pointer) char *path = ent_file_join(folder, name);
     if (path == NULL)
@@ -14,8 +15,8 @@ static ent_rc create_file(const char *folder, const char *name, const char *role
     return ent_key_file_create(path, role, secret, lock, err);
 }
 
-static ent_rc create_signing_key(const char *folder, const char *name, const char *role, ent_key_lock *lock, ent_public_key *ret,
-                                 ent_err *err)
+static ent_rc create_signing_key(const char *folder, const char *name, const char *role, ent_key_lock *lock,
+                                 ent_public_key *ret, ent_err *err)
 {
     uint8_t seed[32];
     ent_secret_key secret;
@@ -27,7 +28,8 @@ static ent_rc create_signing_key(const char *folder, const char *name, const cha
     return rc;
 }
 
-static ent_rc create_age_identity(const char *folder, ent_text party, ent_key_lock *lock, ent_recipient *ret, ent_err *err)
+static ent_rc create_age_identity(const char *folder, ent_text party, ent_key_lock *lock, ent_recipient *ret,
+                                  ent_err *err)
 {
     ent_identity identity;
     ent_x25519_generate(ret, &identity);
@@ -51,8 +53,8 @@ static ent_rc create_age_identity(const char *folder, ent_text party, ent_key_lo
     return ent_file_create(path, 0600, ent_buf_bytes(&text), err);
 }
 
-ent_rc ent_keeper_create(const char *folder, ent_text party, ent_bytes passphrase, ent_bytes tls_key_pem, ent_keeper_publics *ret,
-                         ent_err *err)
+ent_rc ent_keeper_create(const char *folder, ent_text party, ent_bytes passphrase, ent_bytes tls_key_pem,
+                         ent_keeper_publics *ret, ent_err *err)
 {
     ent_keeper_publics publics = {0};
     ENT_CLEANUP(ent_key_lock_release) ent_key_lock lock = {.passphrase = passphrase};
@@ -65,8 +67,8 @@ ent_rc ent_keeper_create(const char *folder, ent_text party, ent_bytes passphras
     return ENT_DONE;
 }
 
-ent_rc ent_root_create(const char *folder, ent_text party, ent_bytes passphrase, ent_public_key *ret_root, ent_hash *ret_next_root,
-                       ent_err *err)
+ent_rc ent_root_create(const char *folder, ent_text party, ent_bytes passphrase, ent_public_key *ret_root,
+                       ent_hash *ret_next_root, ent_err *err)
 {
     ent_public_key root;
     ent_public_key next;

@@ -20,7 +20,8 @@ struct ent_keeper {
     ent_keeper_publics publics;
 };
 
-static ent_rc read_part(const char *folder, const char *name, const char *role, ent_key_lock *lock, ent_buf *ret, ent_err *err)
+static ent_rc read_part(const char *folder, const char *name, const char *role, ent_key_lock *lock, ent_buf *ret,
+                        ent_err *err)
 {
     ENT_CLEANUP(ent_free_pointer) char *path = ent_file_join(folder, name);
     if (path == NULL)
@@ -75,7 +76,8 @@ static ent_rc open_keys(ent_keeper *keeper, const char *folder, ent_key_lock *lo
     return read_part(folder, "tls.key", "tls", lock, &keeper->tls_key_pem, err);
 }
 
-ent_rc ent_keeper_open(const char *keys_folder, const char *marks_folder, ent_bytes passphrase, ent_keeper **ret, ent_err *err)
+ent_rc ent_keeper_open(const char *keys_folder, const char *marks_folder, ent_bytes passphrase, ent_keeper **ret,
+                       ent_err *err)
 {
     ent_keeper *keeper = ent_alloc(sizeof *keeper);
     if (keeper == NULL)
@@ -127,12 +129,13 @@ static ent_rc judge(const ent_mark *mark, const ent_keeper_request *request, ent
                         ENT_TEXT_ARG(request->origin), mark->head.size, request->head.size);
     if (!ent_hash_equal(&mark->head.root, &request->head.root))
         return ent_fail(err, ENT_REFUSED_KEEPER, "design 3, rollback guard",
-                        "the keeper signed %.*s at size %" PRIu64 " with another root: signing this one would be a fork",
+                        "the keeper signed %.*s at size %" PRIu64
+                        " with another root: signing this one would be a fork",
                         ENT_TEXT_ARG(request->origin), request->head.size);
     if (request->what == ENT_KEEPER_RECEIPT && mark->timestamp_unix_s != request->timestamp_unix_s)
         return ent_fail(err, ENT_REFUSED_KEEPER, "design 3, signing order",
-                        "the receipt of %.*s at size %" PRIu64 " was signed with another time", ENT_TEXT_ARG(request->origin),
-                        request->head.size);
+                        "the receipt of %.*s at size %" PRIu64 " was signed with another time",
+                        ENT_TEXT_ARG(request->origin), request->head.size);
     return ENT_DONE;
 }
 
@@ -168,7 +171,8 @@ static ent_rc sign_request(const ent_keeper *keeper, ent_keeper_request *request
 static ent_rc sign_all(ent_keeper *keeper, ent_keeper_request *requests, size_t count, ent_err *err)
 {
     if (keeper->broken)
-        return ent_fail(err, ENT_IO, "design 8", "the keeper could not make a mark durable and signs nothing until restarted");
+        return ent_fail(err, ENT_IO, "design 8",
+                        "the keeper could not make a mark durable and signs nothing until restarted");
     for (size_t i = 0; i < count; i++)
         ENT_TRY(mark_request(keeper, &requests[i], err));
     ent_rc rc = ent_marks_sync(keeper->marks, err);
@@ -198,7 +202,8 @@ ent_rc ent_keeper_mark(ent_keeper *keeper, ent_keeper_what what, ent_text origin
     if (mark != NULL)
         *ret = mark->head;
     (void)pthread_mutex_unlock(&keeper->lock);
-    return mark != NULL ? ENT_DONE : ent_fail(err, ENT_ABSENT, NULL, "nothing was signed yet for %.*s", ENT_TEXT_ARG(origin));
+    return mark != NULL ? ENT_DONE
+                        : ent_fail(err, ENT_ABSENT, NULL, "nothing was signed yet for %.*s", ENT_TEXT_ARG(origin));
 }
 
 static ent_rc unwrap(void *context, const ent_age_header *header, ent_file_key *ret, ent_err *err)

@@ -1,5 +1,6 @@
-/* The keeper: the only holder of a party's private keys. It has no network, answers typed requests, and refuses to sign a smaller or another
- * head of a log than it has signed before.  Source: design.md section 8 "keeper", section 3 "Rollback guard". */
+/* The keeper: the only holder of a party's private keys. It has no network, answers typed requests, and refuses to sign
+ * a smaller or another head of a log than it has signed before.  Source: design.md section 8 "keeper", section 3
+ * "Rollback guard". */
 #ifndef ENT_KEEPER_KEEPER_H
 #define ENT_KEEPER_KEEPER_H
 
@@ -16,18 +17,19 @@ typedef struct {
 
 /* --- making keys (`entente init`) --- */
 
-/** Make log, receipt and age keys and keep them with the TLS key in a folder (0700, files 0600), sealed with the passphrase if there is one.
- *  The age key without a passphrase is a stock age identity file.
+/** Make log, receipt and age keys and keep them with the TLS key in a folder (0700, files 0600), sealed with the
+ * passphrase if there is one. The age key without a passphrase is a stock age identity file.
  *  @in   passphrase   empty = none
  *  Errors: REFUSED when keys are there already, IO, NOMEM.  Blocks: yes. */
-ENT_RC ent_keeper_create(const char *folder, ent_text party, ent_bytes passphrase, ent_bytes tls_key_pem, ent_keeper_publics *ret,
-                         ent_err *err);
+ENT_RC ent_keeper_create(const char *folder, ent_text party, ent_bytes passphrase, ent_bytes tls_key_pem,
+                         ent_keeper_publics *ret, ent_err *err);
 /** Make the root key and the next root key in a folder that should then go offline.
  *  @out  ret_root   @out ret_next_root   hash of the next root's public key, for the card
  *  Errors: as above. */
-ENT_RC ent_root_create(const char *folder, ent_text party, ent_bytes passphrase, ent_public_key *ret_root, ent_hash *ret_next_root,
-                       ent_err *err);
-/** Sign a card with the root key of a folder.  Errors: ABSENT when the folder has none, REFUSED for a wrong passphrase, IO. */
+ENT_RC ent_root_create(const char *folder, ent_text party, ent_bytes passphrase, ent_public_key *ret_root,
+                       ent_hash *ret_next_root, ent_err *err);
+/** Sign a card with the root key of a folder.  Errors: ABSENT when the folder has none, REFUSED for a wrong passphrase,
+ * IO. */
 ENT_RC ent_root_sign_card(const char *folder, ent_bytes passphrase, const ent_card *card, ent_buf *ret, ent_err *err);
 
 /* --- the keeper at work --- */
@@ -35,8 +37,10 @@ ENT_RC ent_root_sign_card(const char *folder, ent_bytes passphrase, const ent_ca
 typedef struct ent_keeper ent_keeper;
 
 /** Open the keys and the high-water marks, which live in a folder of their own, apart from the store.
- *  Errors: ABSENT, REFUSED (wrong passphrase; a key file others can read), PEER_MALFORMED (a damaged file), IO, NOMEM. */
-ENT_RC ent_keeper_open(const char *keys_folder, const char *marks_folder, ent_bytes passphrase, ent_keeper **ret, ent_err *err);
+ *  Errors: ABSENT, REFUSED (wrong passphrase; a key file others can read), PEER_MALFORMED (a damaged file), IO, NOMEM.
+ */
+ENT_RC ent_keeper_open(const char *keys_folder, const char *marks_folder, ent_bytes passphrase, ent_keeper **ret,
+                       ent_err *err);
 void ent_keeper_free(ent_keeper *keeper);
 const ent_keeper_publics *ent_keeper_public_keys(const ent_keeper *keeper);
 /** The TLS key, for the HTTP threads. Wiped by the caller with ent_buf_wipe. */
@@ -54,9 +58,9 @@ typedef struct {
     ent_rc rc;                 /* answer: ENT_OK or REFUSED_KEEPER */
 } ent_keeper_request;
 
-/** Sign several things: the marks of all are made durable with one sync, then each is signed. The same thing may be signed again and gives the
- *  same signature; a smaller size, or the same size with another root (or another time of a receipt), is refused.
- *  Errors: IO, IO_FULL, NOMEM: nothing was signed.  Blocks: yes.  Threads: safe, one at a time. */
+/** Sign several things: the marks of all are made durable with one sync, then each is signed. The same thing may be
+ * signed again and gives the same signature; a smaller size, or the same size with another root (or another time of a
+ * receipt), is refused. Errors: IO, IO_FULL, NOMEM: nothing was signed.  Blocks: yes.  Threads: safe, one at a time. */
 ENT_RC ent_keeper_sign(ent_keeper *keeper, ent_keeper_request *requests, size_t count, ent_err *err);
 
 /** The largest head signed so far; ABSENT when there is none. */

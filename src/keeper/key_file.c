@@ -76,10 +76,11 @@ ent_rc ent_key_file_load(const char *path, ent_buf *ret, ent_err *err)
 {
     struct stat status;
     if (stat(path, &status) == 0 && (status.st_mode & 077) != 0)
-        return ent_fail(err, ENT_REFUSED, "design 8, keeper",
-                        "%s can be read by others (mode %04o); a key file must be 0600: chmod 600 it, and think about who may "
-                        "have read it",
-                        path, (unsigned)(status.st_mode & 07777));
+        return ent_fail(
+            err, ENT_REFUSED, "design 8, keeper",
+            "%s can be read by others (mode %04o); a key file must be 0600: chmod 600 it, and think about who may "
+            "have read it",
+            path, (unsigned)(status.st_mode & 07777));
     if (ent_buf_reserve(ret, 65536 + ENT_KEY_FILE_MAX_BYTES) == NULL)
         return ent_buf_check(ret, err);
     return ent_file_read(path, ENT_KEY_FILE_MAX_BYTES, ret, err);
@@ -104,8 +105,8 @@ static ent_rc open_sealed(ent_bytes sealed, const char *role, ent_key_lock *lock
     return ENT_DONE;
 }
 
-static ent_rc parse_first_line(ent_cursor *cursor, const char *role, bool *ret_sealed, uint8_t salt[ENT_PASSPHRASE_SALT_SIZE],
-                               ent_err *err)
+static ent_rc parse_first_line(ent_cursor *cursor, const char *role, bool *ret_sealed,
+                               uint8_t salt[ENT_PASSPHRASE_SALT_SIZE], ent_err *err)
 {
     ent_cursor_literal(cursor, ent_text_of(magic));
     ent_cursor_literal(cursor, ent_text_of(role));

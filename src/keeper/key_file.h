@@ -6,7 +6,8 @@
 
 enum { ENT_KEY_FILE_MAX_BYTES = 16 * 1024 };
 
-/** A passphrase and the key derived from it for the salt used last, so that Argon2id runs once for a folder. Wiped by release. */
+/** A passphrase and the key derived from it for the salt used last, so that Argon2id runs once for a folder. Wiped by
+ * release. */
 typedef struct {
     ent_bytes passphrase; /* borrowed; empty = none */
     bool has_key;
@@ -17,8 +18,8 @@ typedef struct {
 void ent_key_lock_release(ent_key_lock *lock);
 
 /** Create a key file (0600) that must not exist.
- *  Form: "entente.key/v1 <role>\n" and one base64 line: the secret; or "entente.key/v1 <role> argon2id <base64 salt>\n" and
- *  base64(12-byte nonce || ChaCha20-Poly1305 of the secret under HKDF(Argon2id(passphrase, salt), info = role)).
+ *  Form: "entente.key/v1 <role>\n" and one base64 line: the secret; or "entente.key/v1 <role> argon2id <base64 salt>\n"
+ * and base64(12-byte nonce || ChaCha20-Poly1305 of the secret under HKDF(Argon2id(passphrase, salt), info = role)).
  *  Errors: REFUSED when it exists, IO, NOMEM. */
 ENT_RC ent_key_file_create(const char *path, const char *role, ent_bytes secret, ent_key_lock *lock, ent_err *err);
 /** Read one.

@@ -8,9 +8,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* The file is a journal of lines, each with a checksum, over a region of zeros that was written beforehand: overwriting blocks that exist
- * needs no change of the file's size, so that fdatasync has one thing to write. When the region is full the file is written anew with one
- * line per mark. */
+/* The file is a journal of lines, each with a checksum, over a region of zeros that was written beforehand: overwriting
+ * blocks that exist needs no change of the file's size, so that fdatasync has one thing to write. When the region is
+ * full the file is written anew with one line per mark. */
 enum { REGION_BYTES = 256 * 1024, CHECK_DIGITS = 16, LINE_MAX_BYTES = 512 };
 
 struct ent_marks {
@@ -149,13 +149,15 @@ static ent_rc load(ent_marks *marks, ent_bytes bytes, ent_err *err)
         ent_mark mark = {0};
         ent_text line = ent_cursor_line(&cursor);
         if (cursor.failed || !parse_line(line, &mark)) {
-            /* Only the last write can be torn; a good line behind a bad one means damage, and damage must not be overlooked. */
+            /* Only the last write can be torn; a good line behind a bad one means damage, and damage must not be
+             * overlooked. */
             while (!cursor.failed && ent_cursor_left(&cursor) > 0 && *cursor.next != 0) {
                 if (parse_line(ent_cursor_line(&cursor), &mark))
-                    return ent_fail(err, ENT_PEER_MALFORMED, "design 3, rollback guard",
-                                    "%s is damaged at byte %zu: restore it from a backup, or recover this node's logs from a "
-                                    "peer; without it a head could be signed twice",
-                                    marks->path, start);
+                    return ent_fail(
+                        err, ENT_PEER_MALFORMED, "design 3, rollback guard",
+                        "%s is damaged at byte %zu: restore it from a backup, or recover this node's logs from a "
+                        "peer; without it a head could be signed twice",
+                        marks->path, start);
             }
             return ENT_DONE;
         }

@@ -1,0 +1,167 @@
+#include "node/api.h"
+#include "node/channel.h"
+#include "node/invite.h"
+
+/* How much of our log a member has receipted. */
+static ent_rc receipted_by(ent_node *node, const ent_channel *channel, uint32_t member, uint64_t *ret, ent_err *err)
+{
+    ent_store_receipt receipt;
+    int64_t log = channel->members[channel->self].log.number;
+    *ret = 0;
+    ent_rc rc = node->store->engine->receipt_newest(node->store, log, member, &receipt, err);
+    if (rc.code == ENT_OK)
+        *ret = receipt.head.size;
+    return rc.code == ENT_ABSENT ? ENT_DONE : rc;
+}
+
+static ent_rc put_member(ent_node *node, ent_json_writer *writer, ent_channel *channel, uint32_t i, ent_err *err)
+{
+    ent_store_log log;
+    uint64_t receipted_by_them = 0;
+    ent_channel_log(channel, i, &log);
+    (void)pthread_mutex_lock(&channel->lock);
+    uint64_t receipted_by_us = channel->members[i].receipted.size;
+    (void)pthread_mutex_unlock(&channel->lock);
+    if (i != channel->self)
+        ENT_TRY(receipted_by(node, channel, i, &receipted_by_them, err));
+    ent_json_object_begin(writer);
+    ent_json_member_text(writer, "name", channel->genesis.members[i].name);
+    ent_json_member_bool(writer, "self", i == channel->self);
+    ent_json_member_unsigned(writer, "size", log.tree.size);
+    ent_json_member_bool(writer, "frozen", log.frozen);
+    ent_json_member_unsigned(writer, "receipted_by_us", receipted_by_us);
+    ent_json_member_unsigned(writer, "receipted_by_them", receipted_by_them);
+    ent_json_object_end(writer);
+    return ENT_DONE;
+}
+
+static void put_terms(ent_node *node, ent_json_writer *writer, ent_channel *channel)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf terms = {0};
+    ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
+    ent_json_key(writer, "terms");
+    if (ent_channel_terms(node, channel, &terms, NULL).code == ENT_OK &&
+        ent_json_parse(ent_buf_bytes(&terms), &json, NULL).code == ENT_OK) {
+        ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
+        ent_json_put_value(&text, ent_json_root(json));
+        ent_json_put_raw(writer, ent_buf_text(&text));
+    } else {
+        ent_json_put_null(writer);
+    }
+}
+
+static ent_rc put_channel(ent_node *node, ent_json_writer *writer, ent_channel *channel, bool with_terms, ent_err *err)
+{
+    char alias[ENT_NAME_MAX_BYTES + 1];
+    ent_channel_alias(channel, alias);
+    ent_json_object_begin(writer);
+    ent_json_member_string(writer, "id", channel->id_text);
+    ent_json_member_string(writer, "alias", alias[0] == 0 ? NULL : alias);
+    ent_json_member_string(writer, "state", ent_channel_state_word(ent_channel_state_now(channel)));
+    ent_api_time(writer, "added", channel->added_unix_s);
+    ent_json_key(writer, "members");
+    ent_json_array_begin(writer);
+    for (uint32_t i = 0; i < channel->genesis.member_count; i++)
+        ENT_TRY(put_member(node, writer, channel, i, err));
+    ent_json_array_end(writer);
+    ent_json_key(writer, "terms_commitment");
+    ent_json_put_hex(writer, ent_hash_bytes(&channel->genesis.terms));
+    if (with_terms)
+        put_terms(node, writer, channel);
+    ent_json_member_text(writer, "neutral",
+                         channel->genesis.has_neutral ? channel->genesis.neutral.name : (ent_text){NULL, 0});
+    ent_json_member_unsigned(writer, "delta_s", channel->genesis.delta_s);
+    ent_json_object_end(writer);
+    return ENT_DONE;
+}
+
+static ent_rc answer_channel(ent_api_call *call, ent_channel *channel, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
+    ent_json_writer writer = ent_json_writer_of(&body);
+    ENT_TRY(put_channel(call->node, &writer, channel, true, err));
+    return ent_api_answer(call, &body, err);
+}
+
+ent_rc ent_api_channel_list(ent_api_call *call, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
+    ent_json_writer writer = ent_json_writer_of(&body);
+    ent_channel *channel;
+    ent_json_object_begin(&writer);
+    ent_json_key(&writer, "channels");
+    ent_json_array_begin(&writer);
+    for (size_t i = 0; (channel = ent_channel_at(call->node, i)) != NULL; i++)
+        ENT_TRY(put_channel(call->node, &writer, channel, false, err));
+    ent_json_array_end(&writer);
+    ent_json_object_end(&writer);
+    return ent_api_answer(call, &body, err);
+}
+
+ent_rc ent_api_channel_show(ent_api_call *call, ent_err *err)
+{
+    ent_channel *channel = NULL;
+    ENT_TRY(ent_channel_named(call->node, call->parts[1], &channel, err));
+    return answer_channel(call, channel, err);
+}
+
+/* An array of texts, borrowed from the document.  Errors: USAGE. */
+static ent_rc read_texts(ent_json_value array, const char *what, ent_text *ret, size_t room, size_t *ret_count,
+                         ent_err *err)
+{
+    size_t count = 0;
+    ent_json_type type = ent_json_type_of(array);
+    if (type != ENT_JSON_ARRAY && type != ENT_JSON_ABSENT && type != ENT_JSON_NULL)
+        return ent_fail(err, ENT_USAGE, "docs/api.md", "\"%s\" must be an array of texts", what);
+    for (ent_json_iter i = ent_json_iterate(array); ent_json_next(&i);) {
+        if (ent_json_type_of(i.value) != ENT_JSON_STRING || count == room)
+            return ent_fail(err, ENT_USAGE, "docs/api.md", "\"%s\" must be an array of at most %zu texts", what, room);
+        ret[count++] = ent_json_string(i.value);
+    }
+    *ret_count = count;
+    return ENT_DONE;
+}
+
+ent_rc ent_api_channel_open(ent_api_call *call, ent_err *err)
+{
+    ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
+    ENT_CLEANUP(ent_buf_release) ent_buf terms = {0};
+    ent_text with[ENT_ENTRY_MAX_MEMBERS];
+    ent_text policy[ENT_GENESIS_MAX_POLICY_LINES];
+    ent_opening opening = {.with = with, .policy = policy};
+    ent_text encoded = {0};
+    ent_channel *channel = NULL;
+    ENT_TRY(ent_api_body(call, &json, err));
+    ent_json_value root = ent_json_root(json);
+    ENT_TRY(read_texts(ent_json_get(root, "with"), "with", with, ENT_ENTRY_MAX_MEMBERS, &opening.with_count, err));
+    ENT_TRY(read_texts(ent_json_get(root, "policy"), "policy", policy, ENT_GENESIS_MAX_POLICY_LINES,
+                       &opening.policy_count, err));
+    ENT_TRY(ent_api_text(root, "terms", &encoded, err));
+    ENT_TRY(ent_api_text(root, "alias", &opening.alias, err));
+    ENT_TRY(ent_fail_in(err, ent_base64_decode(encoded, &terms, err), "\"terms\""));
+    opening.terms = ent_buf_bytes(&terms);
+    ENT_TRY(ent_channel_open(call->node, &opening, &channel, err));
+    return answer_channel(call, channel, err);
+}
+
+ent_rc ent_api_channel_accept(ent_api_call *call, ent_err *err)
+{
+    ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
+    ent_channel *channel = NULL;
+    ent_text alias = {0};
+    ENT_TRY(ent_channel_named(call->node, call->parts[1], &channel, err));
+    if (ent_http_body(call->request).size > 0) {
+        ENT_TRY(ent_api_body(call, &json, err));
+        ENT_TRY(ent_api_text(ent_json_root(json), "alias", &alias, err));
+    }
+    ENT_TRY(ent_channel_accept(call->node, channel, alias, err));
+    return answer_channel(call, channel, err);
+}
+
+ent_rc ent_api_channel_refuse(ent_api_call *call, ent_err *err)
+{
+    ent_channel *channel = NULL;
+    ENT_TRY(ent_channel_named(call->node, call->parts[1], &channel, err));
+    ENT_TRY(ent_channel_refuse(call->node, channel, err));
+    return answer_channel(call, channel, err);
+}

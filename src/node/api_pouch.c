@@ -1,0 +1,52 @@
+#include "node/api.h"
+#include "node/channel.h"
+#include "node/courier.h"
+#include "node/pack.h"
+#include "node/receive.h"
+
+ent_rc ent_api_pouch_export(ent_api_call *call, ent_err *err)
+{
+    ent_channel *channel = NULL;
+    ent_packed packed;
+    ent_text to = ent_http_query(call->request, "to");
+    ENT_TRY(ent_channel_named(call->node, ent_http_query(call->request, "channel"), &channel, err));
+    int member = ent_genesis_member(&channel->genesis, to);
+    if (member < 0 || (uint32_t)member == channel->self)
+        return ent_fail(err, ENT_USAGE, "design 10", "--to %.*s: not another member of channel %.8s",
+                        (int)(to.size > 64 ? 64 : to.size), to.data == NULL ? "" : to.data, channel->id_text);
+    ENT_TRY(ent_pack(call->node, channel, (uint32_t)member, &packed, err));
+    call->response->status = 200;
+    call->response->content_type = "application/x-tar";
+    call->response->body = packed.bytes;
+    return ENT_DONE;
+}
+
+static const char *state_word(ent_received_state state)
+{
+    switch (state) {
+    case ENT_RECEIVED_RECEIPTED:
+        return "receipted";
+    case ENT_RECEIVED_INVITED:
+        return "invited";
+    case ENT_RECEIVED_CARRIED:
+        return "carried";
+    }
+    return "unknown";
+}
+
+ent_rc ent_api_pouch_import(ent_api_call *call, ent_err *err)
+{
+    ENT_CLEANUP(ent_received_release) ent_received received = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
+    ent_json_writer writer = ent_json_writer_of(&body);
+    ENT_TRY(ent_receive(call->node, ent_http_body(call->request), NULL, &received, err));
+    ent_courier_wake(call->node->courier);
+    ent_json_object_begin(&writer);
+    ent_json_member_string(&writer, "state", state_word(received.state));
+    ent_json_member_string(&writer, "channel", received.channel->id_text);
+    ent_json_member_text(&writer, "from", received.channel->genesis.members[received.writer].name);
+    ent_json_member_unsigned(&writer, "size", received.size);
+    ent_json_member_unsigned(&writer, "new", received.new_count);
+    ent_json_object_end(&writer);
+    return ent_api_answer(call, &body, err);
+}

@@ -1,0 +1,275 @@
+#include "node/api.h"
+
+#include "base/clock.h"
+#include "base/cursor.h"
+#include "node/channel.h"
+#include "node/courier.h"
+#include "node/events.h"
+#include "node/message_row.h"
+#include "node/say.h"
+#include "store/blobs.h"
+
+#include <stdlib.h>
+
+enum { DEFAULT_TIMEOUT_S = 30, MAX_TIMEOUT_S = 86400 };
+
+typedef enum { WAIT_NOT, WAIT_RECEIPT, WAIT_ANSWER } wait_for;
+
+/* A draft as it was asked for, and the memory it lives in. */
+typedef struct {
+    ent_json *json;
+    ent_saying saying;
+    char kind[ENT_KIND_MAX_BYTES + 1];
+    ent_text to[ENT_ENTRY_MAX_MEMBERS];
+    ent_blob_ref attachments[ENT_ENTRY_MAX_ATTACHMENTS];
+    ent_arena arena;
+    ent_buf body;
+    ent_buf sealed;
+    wait_for wait;
+    uint64_t timeout_s;
+} drafting;
+
+static void release(drafting *draft)
+{
+    ent_json_free(draft->json);
+    ent_arena_release(&draft->arena);
+    ent_buf_wipe(&draft->body);
+    ent_buf_release(&draft->sealed);
+}
+
+static ent_rc read_kind(ent_json_value root, drafting *draft, const ent_kind **ret, ent_err *err)
+{
+    ent_text name = {0};
+    ENT_TRY(ent_api_text(root, "kind", &name, err));
+    const ent_kind *kind = ent_kind_find(name);
+    if (kind == NULL) {
+        ENT_CLEANUP(ent_buf_release) ent_buf known = {0};
+        for (size_t i = 0; i < ent_kind_count(); i++) {
+            if (!ent_kind_at(i)->by_node)
+                ent_buf_put_format(&known, "%s%s", known.size == 0 ? "" : ", ", ent_kind_at(i)->name);
+        }
+        return ent_fail(err, ENT_USAGE, "design 4", "there is no kind \"%.*s\"; there are %.*s",
+                        (int)(name.size > 64 ? 64 : name.size), name.data, ENT_TEXT_ARG(ent_buf_text(&known)));
+    }
+    if (kind->by_node)
+        return ent_fail(err, ENT_USAGE, "design 4", "%s is said by the node itself, not by people", kind->name);
+    memcpy(draft->kind, kind->name, strlen(kind->name));
+    draft->saying.kind = draft->kind;
+    *ret = kind;
+    return ENT_DONE;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return ent_text_compare(*(const ent_text *)a, *(const ent_text *)b);
+}
+
+static ent_rc read_to(ent_json_value root, drafting *draft, ent_err *err)
+{
+    const ent_channel *channel = draft->saying.channel;
+    size_t count = 0;
+    for (ent_json_iter i = ent_json_iterate(ent_json_get(root, "to")); ent_json_next(&i);) {
+        ent_text name = ent_json_string(i.value);
+        int member = ent_genesis_member(&channel->genesis, name);
+        if (member < 0 || (uint32_t)member == channel->self || count == ENT_ENTRY_MAX_MEMBERS)
+            return ent_fail(err, ENT_USAGE, NULL, "--to %.*s: an addressee is another member of the channel",
+                            (int)(name.size > 64 ? 64 : name.size), name.data);
+        draft->to[count++] = channel->genesis.members[member].name;
+    }
+    qsort(draft->to, count, sizeof *draft->to, by_bytes);
+    for (size_t i = 1; i < count; i++) {
+        if (ent_text_equal(draft->to[i - 1], draft->to[i]))
+            return ent_fail(err, ENT_USAGE, NULL, "--to names %.*s twice", ENT_TEXT_ARG(draft->to[i]));
+    }
+    draft->saying.to = draft->to;
+    draft->saying.to_count = count;
+    return ENT_DONE;
+}
+
+static ent_rc read_reply_to(ent_node *node, ent_json_value root, drafting *draft, const ent_kind *kind, ent_err *err)
+{
+    ent_text name = {0};
+    ent_channel *channel = NULL;
+    ent_entry entry;
+    uint32_t member = 0;
+    uint64_t index = 0;
+    ENT_TRY(ent_api_text(root, "reply_to", &name, err));
+    if (name.data == NULL && kind->needs_reply_to)
+        return ent_fail(err, ENT_USAGE, "design 4", "%s answers a message: name it with --reply-to", kind->name);
+    if (name.data == NULL)
+        return ENT_DONE;
+    ENT_TRY(ent_message_named(node, name, &channel, &member, &index, err));
+    if (channel != draft->saying.channel)
+        return ent_fail(err, ENT_USAGE, NULL, "%.*s is a message of another channel", ENT_TEXT_ARG(name));
+    ENT_TRY(ent_channel_entry(node, channel, member, index, &draft->arena, NULL, &entry, err));
+    draft->saying.has_reply_to = true;
+    draft->saying.reply_to = (ent_message_ref){channel->genesis.members[member].name, index};
+    draft->saying.has_thread = true;
+    draft->saying.thread = entry.has_thread ? entry.thread : draft->saying.reply_to;
+    return ENT_DONE;
+}
+
+static ent_rc read_attachments(const ent_node *node, ent_json_value root, drafting *draft, ent_err *err)
+{
+    size_t count = 0;
+    for (ent_json_iter i = ent_json_iterate(ent_json_get(root, "attachments")); ent_json_next(&i);) {
+        if (count == ENT_ENTRY_MAX_ATTACHMENTS)
+            return ent_fail(err, ENT_USAGE, "design 2, Entry", "a message has at most %d attachments",
+                            ENT_ENTRY_MAX_ATTACHMENTS);
+        ent_blob_ref *blob = &draft->attachments[count++];
+        ENT_TRY(ent_fail_in(
+            err, ent_hex_decode(ent_json_string(ent_json_get(i.value, "digest")), blob->digest.bytes, 32, err),
+            "attachments[%zu].digest", count - 1));
+        if (!ent_json_unsigned(ent_json_get(i.value, "size"), ENT_LOG_MAX_SIZE - 1, &blob->size))
+            return ent_fail(err, ENT_USAGE, "docs/api.md", "attachments[%zu].size must be a number", count - 1);
+        ENT_TRY(ent_api_text(i.value, "type", &blob->type, err));
+        if (!ent_media_type_valid(blob->type))
+            return ent_fail(err, ENT_USAGE, "design 2, Entry", "attachments[%zu].type must be a media type", count - 1);
+        if (!ent_blob_exists(node->paths.blobs, &blob->digest))
+            return ent_fail(err, ENT_ABSENT, "docs/api.md",
+                            "attachments[%zu] is not held here: POST it to /api/v1/attachments first", count - 1);
+    }
+    draft->saying.attachments = draft->attachments;
+    draft->saying.attachment_count = count;
+    return ENT_DONE;
+}
+
+static ent_rc read_header(ent_json_value root, drafting *draft, ent_err *err)
+{
+    ent_text marking = {0};
+    ent_text urgency = {0};
+    ENT_TRY(ent_api_text(root, "marking", &marking, err));
+    ENT_TRY(ent_api_text(root, "urgency", &urgency, err));
+    if (marking.data != NULL && !ent_marking_from_person(marking, &draft->saying.marking))
+        return ent_fail(err, ENT_USAGE, "TLP 2.0", "--marking %.*s: use clear, green, amber, amber+strict or red",
+                        (int)(marking.size > 40 ? 40 : marking.size), marking.data);
+    if (urgency.data != NULL && !ent_urgency_from_text(urgency, &draft->saying.urgency))
+        return ent_fail(err, ENT_USAGE, "design 2, Entry", "--urgency %.*s: use routine, priority, immediate or flash",
+                        (int)(urgency.size > 40 ? 40 : urgency.size), urgency.data);
+    draft->saying.exercise = ent_json_true(ent_json_get(root, "exercise"));
+    return ENT_DONE;
+}
+
+/* "RED … refused unless `to` names every other member" (design 4, Marking). */
+static ent_rc check_red(const drafting *draft, ent_marking content, ent_err *err)
+{
+    ent_marking effective = ent_marking_strictest(draft->saying.marking, content);
+    if (effective == ENT_MARKING_RED && draft->saying.to_count + 1 != draft->saying.channel->genesis.member_count)
+        return ent_fail(err, ENT_REFUSED, "design 4, Marking",
+                        "TLP:RED is for named recipients: name every other member of the channel with --to, or use a "
+                        "channel of two");
+    return ENT_DONE;
+}
+
+static ent_rc read_body(ent_node *node, ent_json_value root, drafting *draft, ent_err *err)
+{
+    ENT_CLEANUP(ent_body_release) ent_body body = {0};
+    ent_json_value value = ent_json_get(root, "body");
+    if (ent_json_type_of(value) != ENT_JSON_OBJECT)
+        return ent_fail(err, ENT_USAGE, "design 4", "a message needs a body: {\"fields\":{…},\"text\":{…}}");
+    ent_json_put_value(&draft->body, value);
+    ENT_TRY(ent_buf_check(&draft->body, err));
+    ENT_TRY(ent_body_parse(node->kinds, ent_text_of(draft->kind), ent_buf_bytes(&draft->body),
+                           draft->saying.attachment_count, &body, err));
+    ENT_TRY(check_red(draft, body.content_marking, err));
+    ENT_TRY(ent_seal_for_channel(draft->saying.channel, ent_buf_bytes(&draft->body), &draft->sealed, err));
+    draft->saying.sealed = ent_buf_bytes(&draft->sealed);
+    return ENT_DONE;
+}
+
+static ent_rc read_wait(const ent_api_call *call, drafting *draft, ent_err *err)
+{
+    ent_text wait = ent_http_query(call->request, "wait");
+    ent_text timeout = ent_http_query(call->request, "timeout");
+    draft->timeout_s = DEFAULT_TIMEOUT_S;
+    if (timeout.data != NULL && !ent_decimal_parse(timeout, MAX_TIMEOUT_S, &draft->timeout_s))
+        return ent_fail(err, ENT_USAGE, "design 10", "--timeout is a number of seconds up to %d", MAX_TIMEOUT_S);
+    if (wait.data == NULL)
+        draft->wait = WAIT_NOT;
+    else if (ent_text_is(wait, "receipt"))
+        draft->wait = WAIT_RECEIPT;
+    else if (ent_text_is(wait, "answer"))
+        draft->wait = WAIT_ANSWER;
+    else
+        return ent_fail(err, ENT_USAGE, "design 10", "--wait takes receipt or answer");
+    return ENT_DONE;
+}
+
+static ent_rc read_draft(ent_api_call *call, drafting *draft, ent_err *err)
+{
+    const ent_kind *kind = NULL;
+    ent_text channel = {0};
+    ENT_TRY(read_wait(call, draft, err));
+    ENT_TRY(ent_api_body(call, &draft->json, err));
+    ent_json_value root = ent_json_root(draft->json);
+    ENT_TRY(ent_api_text(root, "channel", &channel, err));
+    ENT_TRY(ent_channel_named(call->node, channel, &draft->saying.channel, err));
+    ENT_TRY(read_kind(root, draft, &kind, err));
+    ENT_TRY(read_to(root, draft, err));
+    ENT_TRY(read_reply_to(call->node, root, draft, kind, err));
+    ENT_TRY(read_header(root, draft, err));
+    ENT_TRY(read_attachments(call->node, root, draft, err));
+    return read_body(call->node, root, draft, err);
+}
+
+/* --- waiting for what comes back --- */
+
+static ent_rc look(ent_node *node, const drafting *draft, uint64_t index, bool *ret_done, ent_message_ref *ret_answer,
+                   ent_arena *arena, ent_err *err)
+{
+    ent_channel *channel = draft->saying.channel;
+    uint32_t self = channel->self;
+    if (draft->wait == WAIT_RECEIPT)
+        return ent_message_receipted(node, channel, self, index, ret_done, err);
+    return ent_message_answer(node, channel, (ent_message_ref){channel->genesis.members[self].name, index}, ret_done,
+                              ret_answer, arena, err);
+}
+
+static ent_rc wait_until(ent_node *node, const drafting *draft, uint64_t index, bool *ret_done,
+                         ent_message_ref *ret_answer, ent_arena *arena, ent_err *err)
+{
+    int64_t deadline_ms = ent_clock_monotonic_ms() + (int64_t)draft->timeout_s * 1000;
+    for (;;) {
+        uint64_t next = ent_events_next(node->events); /* before the look, so that nothing slips between */
+        ENT_TRY(look(node, draft, index, ret_done, ret_answer, arena, err));
+        int64_t left_ms = deadline_ms - ent_clock_monotonic_ms();
+        if (*ret_done || left_ms <= 0 || ent_events_closed(node->events))
+            return ENT_DONE;
+        (void)ent_events_wait(node->events, next, (uint32_t)left_ms);
+    }
+}
+
+ent_rc ent_api_message_send(ent_api_call *call, ent_err *err)
+{
+    ENT_CLEANUP(release) drafting draft = {.wait = WAIT_NOT};
+    ENT_CLEANUP(ent_arena_release) ent_arena arena = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
+    ent_node *node = call->node;
+    uint64_t index = 0;
+    bool is_done = false;
+    ent_message_ref answer = {0};
+    ENT_TRY(read_draft(call, &draft, err));
+    ent_channel *channel = draft.saying.channel;
+    ENT_TRY(ent_say(node, &draft.saying, &index, err));
+    ent_courier_wake(node->courier);
+    if (draft.wait != WAIT_NOT)
+        ENT_TRY(wait_until(node, &draft, index, &is_done, &answer, &arena, err));
+    ent_json_writer writer = ent_json_writer_of(&body);
+    ent_json_object_begin(&writer);
+    ent_channel_member_message(channel, &writer, "message",
+                               (ent_message_ref){channel->genesis.members[channel->self].name, index});
+    ent_json_member_unsigned(&writer, "index", index);
+    ent_json_member_string(&writer, "waited",
+                           draft.wait == WAIT_NOT       ? NULL
+                           : draft.wait == WAIT_RECEIPT ? "receipt"
+                                                        : "answer");
+    ent_json_member_bool(&writer, "done", is_done);
+    if (answer.party.data != NULL) {
+        ent_channel_member_message(channel, &writer, "answer", answer);
+    } else {
+        ent_json_key(&writer, "answer");
+        ent_json_put_null(&writer);
+    }
+    ent_json_object_end(&writer);
+    return ent_api_answer(call, &body, err);
+}

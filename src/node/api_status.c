@@ -1,0 +1,203 @@
+#include "node/api.h"
+#include "node/channel.h"
+#include "node/events.h"
+
+#include <stdio.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum { EVENTS_BEAT_MS = 15000 };
+
+static uint64_t memory_bytes(void)
+{
+    unsigned long pages = 0;
+    unsigned long resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL)
+        return 0;
+    char line[128] = {0};
+    bool read_line = fgets(line, sizeof line, file) != NULL;
+    (void)fclose(file);
+    if (!read_line ||
+        sscanf(line, "%lu %lu", &pages, &resident) != 2) /* NOLINT(cert-err34-c): the kernel's own numbers */
+        return 0;
+    return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t disk_free_bytes(const char *path)
+{
+    struct statvfs status;
+    return statvfs(path, &status) == 0 ? (uint64_t)status.f_bavail * status.f_frsize : 0;
+}
+
+static ent_rc put_delivery(ent_node *node, ent_json_writer *writer, ent_channel *channel, uint32_t member, ent_err *err)
+{
+    ent_store_delivery delivery;
+    ent_store_log log;
+    char alias[ENT_NAME_MAX_BYTES + 1];
+    ent_channel_log(channel, channel->self, &log);
+    ent_channel_alias(channel, alias);
+    ENT_TRY(node->store->engine->delivery_get(node->store, log.number, member, &delivery, err));
+    ent_json_object_begin(writer);
+    ent_json_member_string(writer, "channel", channel->id_text);
+    ent_json_member_string(writer, "alias", alias[0] == 0 ? NULL : alias);
+    ent_json_member_text(writer, "peer", channel->genesis.members[member].name);
+    ent_json_member_unsigned(writer, "size", log.tree.size);
+    ent_json_member_unsigned(writer, "confirmed", delivery.confirmed);
+    ent_api_time(writer, "last_success", delivery.last_success_unix_s);
+    ent_api_time(writer, "last_attempt", delivery.last_attempt_unix_s);
+    ent_json_member_string(writer, "problem", delivery.reason[0] == 0 ? NULL : delivery.reason);
+    ent_json_object_end(writer);
+    return ENT_DONE;
+}
+
+static ent_rc put_deliveries(ent_node *node, ent_json_writer *writer, ent_err *err)
+{
+    ent_channel *channel;
+    ent_json_key(writer, "deliveries");
+    ent_json_array_begin(writer);
+    for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
+        ent_channel_state state = ent_channel_state_now(channel);
+        for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
+            if (m != channel->self && (state == ENT_CHANNEL_OPEN || state == ENT_CHANNEL_OPENING))
+                ENT_TRY(put_delivery(node, writer, channel, m, err));
+        }
+    }
+    ent_json_array_end(writer);
+    return ENT_DONE;
+}
+
+static void put_held(ent_node *node, ent_json_writer *writer)
+{
+    ent_channel *channel;
+    ent_json_key(writer, "held");
+    ent_json_array_begin(writer);
+    for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
+        (void)pthread_mutex_lock(&channel->lock);
+        if (channel->held) {
+            ent_json_object_begin(writer);
+            ent_json_member_string(writer, "channel", channel->id_text);
+            ent_json_member_string(writer, "reason", channel->held_reason);
+            ent_json_object_end(writer);
+        }
+        (void)pthread_mutex_unlock(&channel->lock);
+    }
+    ent_json_array_end(writer);
+}
+
+typedef struct {
+    ent_json_writer *writer;
+    const ent_channel *channel;
+    uint32_t member;
+} fork_row;
+
+static ent_rc put_fork(void *context, const ent_store_fork *fork, ent_bytes note, ent_bytes held, ent_err *err)
+{
+    const fork_row *row = context;
+    (void)note, (void)held, (void)err;
+    ent_json_object_begin(row->writer);
+    ent_json_member_string(row->writer, "channel", row->channel->id_text);
+    ent_json_member_text(row->writer, "party", row->channel->genesis.members[row->member].name);
+    ent_api_time(row->writer, "seen", fork->seen_unix_s);
+    ent_json_object_end(row->writer);
+    return ENT_DONE;
+}
+
+static ent_rc put_forks(ent_node *node, ent_json_writer *writer, ent_err *err)
+{
+    ent_channel *channel;
+    ent_json_key(writer, "forks");
+    ent_json_array_begin(writer);
+    for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
+        for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
+            fork_row row = {writer, channel, m};
+            ENT_TRY(node->store->engine->fork_walk(node->store, channel->members[m].log.number, put_fork, &row, err));
+        }
+    }
+    ent_json_array_end(writer);
+    return ENT_DONE;
+}
+
+static ent_rc count_send(void *context, const ent_store_blob_send *send, ent_err *err)
+{
+    (void)send, (void)err;
+    (*(uint64_t *)context)++;
+    return ENT_DONE;
+}
+
+ent_rc ent_api_status(ent_api_call *call, ent_err *err)
+{
+    ent_node *node = call->node;
+    ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
+    ent_json_writer writer = ent_json_writer_of(&body);
+    char fingerprint[ENT_FINGERPRINT_TEXT_SIZE + 1];
+    uint64_t sends = 0;
+    size_t channels = 0;
+    while (ent_channel_at(node, channels) != NULL)
+        channels++;
+    ENT_TRY(ent_card_fingerprint(&node->card.card, fingerprint, err));
+    ENT_TRY(node->store->engine->blob_send_walk(node->store, 0, SIZE_MAX >> 1, count_send, &sends, err));
+    ent_json_object_begin(&writer);
+    ent_json_member_string(&writer, "name", node->config.name);
+    ent_json_member_string(&writer, "version", ENTENTE_VERSION);
+    ent_api_time(&writer, "started", node->started_unix_s);
+    ent_json_member_bool(&writer, "air_gapped", node->config.air_gapped);
+    ent_json_member_string(&writer, "listen", node->config.listen);
+    ent_json_member_unsigned(&writer, "port", node->peers == NULL ? 0 : ent_http_server_port(node->peers));
+    ent_json_member_string(&writer, "url", node->config.url);
+    ent_json_member_string(&writer, "fingerprint", fingerprint);
+    ent_json_member_unsigned(&writer, "channels", channels);
+    ENT_TRY(put_deliveries(node, &writer, err));
+    ent_json_member_unsigned(&writer, "attachments_to_send", sends);
+    put_held(node, &writer);
+    ENT_TRY(put_forks(node, &writer, err));
+    ent_json_member_unsigned(&writer, "memory_bytes", memory_bytes());
+    ent_json_member_unsigned(&writer, "disk_free_bytes", disk_free_bytes(node->paths.store));
+    ent_json_object_end(&writer);
+    return ent_api_answer(call, &body, err);
+}
+
+ent_rc ent_api_card(ent_api_call *call, ent_err *err)
+{
+    ent_buf_put(&call->response->body, ent_buf_bytes(&call->node->card_bytes));
+    call->response->status = 200;
+    call->response->content_type = "text/plain; charset=utf-8";
+    return ent_buf_check(&call->response->body, err);
+}
+
+/* --- the stream of events --- */
+
+typedef struct {
+    ent_node *node;
+    uint64_t from;
+    bool begun;
+} event_stream;
+
+static ent_rc pull_events(void *context, ent_buf *ret_piece, bool *ret_end, ent_err *err)
+{
+    event_stream *stream = context;
+    *ret_end = ent_events_closed(stream->node->events);
+    if (*ret_end)
+        return ENT_DONE;
+    if (stream->begun)
+        ENT_TRY(ent_events_read(stream->node->events, &stream->from, EVENTS_BEAT_MS, ret_piece, err));
+    stream->begun = true; /* the first, empty line goes out at once, so that the reader knows the stream lives */
+    if (ret_piece->size == 0)
+        ent_buf_put_u8(ret_piece, '\n');
+    return ent_buf_check(ret_piece, err);
+}
+
+ent_rc ent_api_events(ent_api_call *call, ent_err *err)
+{
+    event_stream *stream = ent_alloc(sizeof *stream);
+    if (stream == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    stream->node = call->node;
+    stream->from = ent_events_next(call->node->events);
+    call->response->status = 200;
+    call->response->content_type = "application/x-ndjson";
+    call->response->pull = pull_events;
+    call->response->pull_context = stream;
+    call->response->pull_free = ent_free;
+    return ENT_DONE;
+}

@@ -1,0 +1,156 @@
+#include "node/blob_in.h"
+
+#include "node/channel.h"
+#include "node/courier.h"
+#include "node/events.h"
+#include "node/receipt.h"
+#include "node/report.h"
+#include "node/say.h"
+#include "store/blobs.h"
+
+static const char prefix[] = "/blob/";
+
+/* One attachment on its way in. */
+typedef struct {
+    ent_node *node;
+    ent_blob_writer *writer;
+    ent_store_blob blob;
+    ent_channel *channel;
+    uint32_t member;
+    bool held; /* already */
+} incoming;
+
+static void free_incoming(void *pointer)
+{
+    incoming *work = pointer;
+    ent_blob_writer_free(work->writer);
+    ent_free(work);
+}
+
+static ent_rc take_piece(void *context, ent_bytes piece, ent_err *err)
+{
+    const incoming *work = context;
+    return work->held ? ENT_DONE : ent_blob_writer_push(work->writer, piece, err);
+}
+
+static ent_rc find_blob(ent_node *node, ent_text path, incoming *work, ent_err *err)
+{
+    ent_hash digest;
+    ent_channel *channel;
+    ent_text hex = {path.data + sizeof prefix - 1, path.size - (sizeof prefix - 1)};
+    ENT_TRY(ent_hex_decode(hex, digest.bytes, sizeof digest.bytes, err));
+    ent_rc rc = node->store->engine->blob_find(node->store, &digest, &work->blob, err);
+    if (rc.code == ENT_ABSENT)
+        return ent_fail(err, ENT_ABSENT, "design 2, Attachments",
+                        "no entry held here names this attachment; send its pouch first");
+    ENT_TRY(rc);
+    for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
+        int member = ent_channel_member_of_log(channel, work->blob.log);
+        if (member < 0)
+            continue;
+        work->channel = channel;
+        work->member = (uint32_t)member;
+        return ENT_DONE;
+    }
+    return ent_fail(err, ENT_BUG, NULL, "an attachment of a log that no channel has");
+}
+
+ent_rc ent_blob_in_admit(ent_node *node, ent_http_request *request, const ent_hash *pin, ent_http_intake *ret_intake,
+                         ent_err *err)
+{
+    uint64_t length = 0;
+    incoming *work = ent_alloc(sizeof *work);
+    if (work == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    work->node = node;
+    ent_http_attach(request, work, free_incoming);
+    ENT_TRY(find_blob(node, ent_http_path(request), work, err));
+    if (ent_channel_member_by_pin(work->channel, pin) < 0)
+        return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2",
+                        "you are not a member of the channel this attachment belongs to");
+    if (!ent_http_content_length(request, &length) || length != work->blob.size)
+        return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Attachments",
+                        "the entry says this attachment has %llu bytes", (unsigned long long)work->blob.size);
+    work->held = work->blob.state == ENT_BLOB_HELD;
+    if (!work->held)
+        ENT_TRY(ent_blob_writer_new(node->paths.blobs, length, &work->writer, err));
+    ret_intake->limit = length;
+    ret_intake->sink = take_piece;
+    ret_intake->sink_context = work;
+    return ENT_DONE;
+}
+
+/* --- saying that it is held --- */
+
+static ent_rc mark_held(void *context, ent_node *node, ent_err *err)
+{
+    const incoming *work = context;
+    ent_store_blob now;
+    ENT_TRY(node->store->engine->blob_find(node->store, &work->blob.digest, &now, err));
+    if (now.state == ENT_BLOB_HELD)
+        return ent_fail(err, ENT_RETRY, NULL, "it came twice at once"); /* said already */
+    return node->store->engine->blob_held(node->store, &work->blob.digest, err);
+}
+
+static ent_rc say_held(ent_node *node, incoming *work, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf sealed = {0};
+    ENT_CLEANUP(ent_arena_release) ent_arena arena = {0};
+    ent_entry entry;
+    uint64_t index = 0;
+    ENT_TRY(ent_channel_entry(node, work->channel, work->member, work->blob.index, &arena, NULL, &entry, err));
+    ent_json_writer writer = ent_json_writer_of(&body);
+    ent_json_object_begin(&writer);
+    ent_json_key(&writer, "fields");
+    ent_json_object_begin(&writer);
+    ent_json_key(&writer, "digests");
+    ent_json_array_begin(&writer);
+    ent_json_put_hex(&writer, ent_hash_bytes(&work->blob.digest));
+    ent_json_array_end(&writer);
+    ent_json_object_end(&writer);
+    ent_json_object_end(&writer);
+    ENT_TRY(ent_buf_check(&body, err));
+    ENT_TRY(ent_seal_for_channel(work->channel, ent_buf_bytes(&body), &sealed, err));
+    ent_message_ref message = {entry.writer, entry.index};
+    ent_saying saying = {
+        .channel = work->channel,
+        .kind = "evidence.held",
+        .has_reply_to = true,
+        .reply_to = message,
+        .has_thread = true,
+        .thread = entry.has_thread ? entry.thread : message,
+        .exercise = entry.exercise,
+        .sealed = ent_buf_bytes(&sealed),
+        .also = mark_held,
+        .also_context = work,
+    };
+    return ent_say(node, &saying, &index, err);
+}
+
+ent_rc ent_blob_in_handle(ent_node *node, ent_http_request *request, ent_http_response *response, ent_err *err)
+{
+    incoming *work = ent_http_attached(request);
+    ent_hash digest;
+    uint64_t size = 0;
+    if (work->held) {
+        ent_http_respond_text(response, 200, "held\n");
+        return ENT_DONE;
+    }
+    ENT_TRY(ent_blob_writer_commit(work->writer, &work->blob.digest, &digest, &size, err));
+    ent_rc rc = say_held(node, work, err);
+    if (rc.code != ENT_OK && rc.code != ENT_RETRY)
+        return rc;
+    if (rc.code == ENT_OK) {
+        ent_report report = ent_report_begin("attachment.held");
+        ent_report_string(&report, "channel", work->channel->id_text);
+        ent_report_text(&report, "party", work->channel->genesis.members[work->member].name);
+        ent_report_number(&report, "index", work->blob.index);
+        ent_report_number(&report, "bytes", size);
+        ent_report_end(&report);
+        ent_tell_attachment(node, work->channel, work->member, work->blob.index, &digest);
+        ent_courier_wake(node->courier);
+    }
+    ent_http_respond_text(response, 201, "held\n");
+    return ENT_DONE;
+}

@@ -1,0 +1,48 @@
+/* Channels in memory: loading, finding, and snapshots for threads that read. */
+#ifndef ENT_NODE_CHANNEL_H
+#define ENT_NODE_CHANNEL_H
+
+#include "node/node.h"
+
+/** Load every channel of the store.  Errors: those of the store, PEER_MALFORMED for a damaged genesis, NOMEM. */
+ENT_RC ent_channels_load(ent_node *node, ent_err *err);
+void ent_channels_free(ent_node *node);
+
+/** Make a channel from its genesis, without storing it; our index in its members is looked up by name.
+ *  Errors: PEER_NOT_OURS when we are no member, PEER_MALFORMED, PEER_NOT_CANONICAL, NOMEM.  Owns: caller, until
+ * ent_channel_publish. */
+ENT_RC ent_channel_new(const ent_node *node, ent_bytes genesis, ent_channel **ret, ent_err *err);
+void ent_channel_free(ent_channel *channel);
+void ent_channel_release(ent_channel **channel); /* for ENT_CLEANUP */
+/** Store a new channel and its logs, inside the sequencer's transaction. */
+ENT_RC ent_channel_store(ent_node *node, ent_channel *channel, ent_channel_state state, const char *alias,
+                         ent_err *err);
+/** Make it visible; ownership goes to the node.  Errors: NOMEM. */
+ENT_RC ent_channel_publish(ent_node *node, ent_channel *channel, ent_err *err);
+
+/** Find by id; NULL when unknown. */
+ent_channel *ent_channel_find(ent_node *node, const ent_hash *id);
+/** Find by alias or by at least 8 hex digits of the id.  Errors: ABSENT (also when several fit). */
+ENT_RC ent_channel_named(ent_node *node, ent_text name, ent_channel **ret, ent_err *err);
+/** The at-th channel; NULL beyond the last. */
+ent_channel *ent_channel_at(ent_node *node, size_t at);
+
+ent_channel_state ent_channel_state_now(ent_channel *channel);
+void ent_channel_alias(ent_channel *channel, char ret[ENT_NAME_MAX_BYTES + 1]);
+/** A copy of a member's committed log row. */
+void ent_channel_log(ent_channel *channel, uint32_t member, ent_store_log *ret);
+/** Index of the member whose TLS pin this is, or -1. */
+int ent_channel_member_by_pin(const ent_channel *channel, const ent_hash *pin);
+
+/** Write key: "<alias or id>/party/index". */
+void ent_channel_member_message(ent_channel *channel, ent_json_writer *writer, const char *key,
+                                ent_message_ref message);
+
+/** A message named by a person: CHANNEL/PARTY/INDEX.  Errors: USAGE, ABSENT. */
+ENT_RC ent_message_named(ent_node *node, ent_text name, ent_channel **ret_channel, uint32_t *ret_member,
+                         uint64_t *ret_index, ent_err *err);
+/** Read and decode one entry.  Errors: ABSENT, those of the store. */
+ENT_RC ent_channel_entry(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, ent_arena *arena,
+                         ent_buf *ret_bytes, ent_entry *ret, ent_err *err);
+
+#endif

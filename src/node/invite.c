@@ -1,0 +1,497 @@
+#include "node/invite.h"
+
+#include "base/clock.h"
+#include "crypto/crypto.h"
+#include "log/policy.h"
+#include "node/channel.h"
+#include "node/courier.h"
+#include "node/events.h"
+#include "node/opener.h"
+#include "node/peer.h"
+#include "node/say.h"
+
+#include <stdlib.h>
+
+enum { DEFAULT_DELTA_S = 300, DEFAULT_MAILBOX_WINDOW_S = 86400, TERMS_MAX_BYTES = 4 << 20 };
+
+/* --- keys in a genesis against cards --- */
+
+static ent_rc keys_agree(const ent_member *member, const ent_card *card, ent_err *err)
+{
+    bool same = ent_text_equal(member->name, card->name) && ent_public_key_equal(&member->root, &card->root) &&
+                ent_public_key_equal(&member->log, &card->log) &&
+                ent_public_key_equal(&member->receipt, &card->receipt) &&
+                memcmp(member->age.bytes, card->age.bytes, sizeof card->age.bytes) == 0 &&
+                ent_hash_equal(&member->tls, &card->tls);
+    if (!same)
+        return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Genesis",
+                        "the keys of %.*s in the genesis are not those of its card", ENT_TEXT_ARG(member->name));
+    return ENT_DONE;
+}
+
+static void member_of(const ent_card *card, ent_member *ret)
+{
+    *ret = (ent_member){.name = card->name,
+                        .root = card->root,
+                        .log = card->log,
+                        .receipt = card->receipt,
+                        .age = card->age,
+                        .tls = card->tls};
+}
+
+/* --- receiving an invitation --- */
+
+typedef struct {
+    ent_job job;
+    ent_channel *channel;
+    bool known;
+    ent_bytes pouch;
+} invite_job;
+
+static ent_rc apply_invite(ent_job *job, ent_node *node, ent_err *err)
+{
+    invite_job *work = (invite_job *)job;
+    ent_channel *known = ent_channel_find(node, &work->channel->id);
+    work->known = known != NULL;
+    if (known != NULL && ent_channel_state_now(known) != ENT_CHANNEL_INVITED)
+        return ent_fail(err, ENT_RETRY, NULL, "the channel was accepted meanwhile");
+    if (known == NULL)
+        ENT_TRY(ent_channel_store(node, work->channel, ENT_CHANNEL_INVITED, NULL, err));
+    return node->store->engine->invite_put(node->store, known != NULL ? known->row.number : work->channel->row.number,
+                                           work->pouch, err);
+}
+
+static void settle_invite(ent_job *job, ent_node *node)
+{
+    invite_job *work = (invite_job *)job;
+    if (work->known)
+        return;
+    job->rc = ent_channel_publish(node, work->channel, &job->err);
+    if (job->rc.code == ENT_OK) {
+        ent_tell_channel(node, work->channel);
+        work->channel = NULL;
+    }
+}
+
+static ent_rc nothing_at(void *context, size_t member, uint64_t size, bool *ret_known, ent_hash *ret_root, ent_err *err)
+{
+    (void)context, (void)member, (void)size, (void)ret_root, (void)err;
+    *ret_known = false;
+    return ENT_DONE;
+}
+
+static ent_rc no_head(void *context, size_t member, const ent_tree_head *head, bool *ret_held, ent_err *err)
+{
+    (void)context, (void)member, (void)head, (void)err;
+    *ret_held = false;
+    return ENT_DONE;
+}
+
+static ent_rc no_tile(void *context, uint8_t level, uint64_t index, uint16_t width, ent_hash *ret, ent_err *err)
+{
+    (void)context, (void)level, (void)index, (void)width, (void)ret;
+    return ent_fail(err, ENT_ABSENT, NULL, "nothing is held of this log");
+}
+
+static ent_rc check_invite(const ent_channel *channel, uint32_t writer, const ent_pouch *pouch, ent_err *err)
+{
+    static const ent_tree empty;
+    ENT_CLEANUP(ent_pouch_checked_release) ent_pouch_checked checked = {0};
+    ent_pouch_known known = {
+        .genesis = &channel->genesis,
+        .channel = channel->id,
+        .self = channel->self,
+        .writer = writer,
+        .tree = &empty,
+        .tiles = {no_tile, NULL},
+        .root_at = nothing_at,
+        .head_held = no_head,
+    };
+    ENT_TRY(ent_pouch_check(pouch, &known, &checked, err));
+    if (checked.verdict != ENT_POUCH_NEW)
+        return ent_fail(err, ENT_PEER_MALFORMED, "design 2, Genesis", "an invitation carries the opener's entry 0");
+    return ENT_DONE;
+}
+
+static ent_rc check_opener(ent_node *node, const ent_member *writer, const ent_hash *pin, ent_err *err)
+{
+    ENT_CLEANUP(ent_card_release) ent_card_opened card = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
+    ent_rc rc = ent_peer_card(node, writer->name, &bytes, &card, err);
+    if (rc.code == ENT_ABSENT)
+        return ent_fail(err, ENT_PEER_UNKNOWN, "design 2, Genesis",
+                        "%.*s is not a known peer here: exchange cards first", ENT_TEXT_ARG(writer->name));
+    ENT_TRY(rc);
+    if (pin != NULL && !ent_hash_equal(pin, &card.card.tls))
+        return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2", "an invitation is sent by its opener, %.*s",
+                        ENT_TEXT_ARG(writer->name));
+    return keys_agree(writer, &card.card, err);
+}
+
+static ent_rc count_invites(ent_node *node, ent_err *err)
+{
+    ent_channel *channel;
+    size_t count = 0;
+    for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++)
+        count += ent_channel_state_now(channel) == ENT_CHANNEL_INVITED;
+    if (count >= ENT_INVITES_MAX)
+        return ent_fail(err, ENT_PEER_QUOTA, "design 11, limits", "%d invitations wait for an answer already",
+                        ENT_INVITES_MAX);
+    return ENT_DONE;
+}
+
+ent_rc ent_invite_receive(ent_node *node, const ent_pouch *pouch, ent_bytes bytes, const ent_hash *pin,
+                          ent_received *ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_channel_release) ent_channel *channel = NULL;
+    ent_text party = {0};
+    ent_hash id;
+    ent_hash real;
+    ENT_TRY(ent_origin_parse(pouch->origin, &party, &id, err));
+    if (pouch->genesis.size == 0)
+        return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2",
+                        "this channel is not known here, and the pouch brings no genesis");
+    if (bytes.size > ENT_INVITE_MAX_BYTES)
+        return ent_fail(err, ENT_PEER_TOO_LARGE, "design 2, Genesis", "an invitation is at most %d bytes",
+                        ENT_INVITE_MAX_BYTES);
+    ent_channel_id(pouch->genesis, &real);
+    if (!ent_hash_equal(&real, &id))
+        return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Genesis", "the channel id is not the digest of the genesis");
+    ENT_TRY(ent_channel_new(node, pouch->genesis, &channel, err));
+    channel->added_unix_s = ent_clock_unix_s();
+    int writer = ent_genesis_member(&channel->genesis, party);
+    if (writer < 0 || (uint32_t)writer == channel->self)
+        return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2", "%.*s cannot invite us to this channel",
+                        ENT_TEXT_ARG(party));
+    ENT_TRY(keys_agree(&channel->genesis.members[channel->self], &node->card.card, err));
+    ENT_TRY(check_opener(node, &channel->genesis.members[writer], pin, err));
+    ENT_TRY(check_invite(channel, (uint32_t)writer, pouch, err));
+    if (ent_channel_find(node, &id) == NULL)
+        ENT_TRY(count_invites(node, err));
+    invite_job work = {.job = {.apply = apply_invite, .settle = settle_invite}, .channel = channel, .pouch = bytes};
+    ent_rc rc = ent_sequencer_run(node, &work.job, err);
+    if (work.channel == NULL)
+        channel = NULL; /* the node's now */
+    ENT_TRY(rc);
+    *ret = (ent_received){.state = ENT_RECEIVED_INVITED,
+                          .channel = ent_channel_find(node, &id),
+                          .writer = (uint32_t)writer,
+                          .size = pouch->size};
+    return ENT_DONE;
+}
+
+/* --- opening --- */
+
+typedef struct {
+    ent_card_opened *cards;
+    size_t count;
+} card_set;
+
+static void release_cards(card_set *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        ent_card_release(&set->cards[i]);
+    ent_free(set->cards);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return ent_text_compare(((const ent_member *)a)->name, ((const ent_member *)b)->name);
+}
+
+static ent_rc collect_members(ent_node *node, const ent_opening *opening, card_set *cards,
+                              ent_member members[ENT_ENTRY_MAX_MEMBERS], ent_err *err)
+{
+    if (opening->with_count == 0 || opening->with_count >= ENT_ENTRY_MAX_MEMBERS)
+        return ent_fail(err, ENT_USAGE, "design 11, limits",
+                        "a channel has 2 to %d members; name the others with --with", ENT_ENTRY_MAX_MEMBERS);
+    cards->cards = ent_alloc_array(opening->with_count, sizeof *cards->cards);
+    if (cards->cards == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    member_of(&node->card.card, &members[0]);
+    for (size_t i = 0; i < opening->with_count; i++) {
+        ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
+        ent_peer peer;
+        ENT_TRY(ent_peer_get(node, opening->with[i], &peer, err));
+        ENT_TRY(ent_peer_card(node, opening->with[i], &bytes, &cards->cards[i], err));
+        cards->count++;
+        member_of(&cards->cards[i].card, &members[i + 1]);
+    }
+    qsort(members, opening->with_count + 1, sizeof *members, by_name);
+    for (size_t i = 0; i < opening->with_count; i++) {
+        if (ent_text_equal(members[i].name, members[i + 1].name))
+            return ent_fail(err, ENT_USAGE, NULL, "%.*s is named twice", ENT_TEXT_ARG(members[i].name));
+    }
+    return ENT_DONE;
+}
+
+static ent_rc check_policy(const ent_opening *opening, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
+    ENT_CLEANUP(ent_policy_release) ent_policy *policy = NULL;
+    if (opening->policy_count == 0)
+        return ENT_DONE;
+    for (size_t i = 0; i < opening->policy_count; i++) {
+        ent_buf_put_text(&text, opening->policy[i]);
+        ent_buf_put_u8(&text, '\n');
+    }
+    ENT_TRY(ent_buf_check(&text, err));
+    ENT_TRY(ent_fail_in(err, ent_policy_parse(ent_buf_bytes(&text), &policy, err), "the witness policy"));
+    if (ent_policy_log_count(policy) != 0)
+        return ent_fail(err, ENT_USAGE, "design 2, Genesis",
+                        "a channel's witness policy has no log lines: the logs are the members'");
+    return ENT_DONE;
+}
+
+static ent_rc check_terms(ent_bytes terms, ent_err *err)
+{
+    ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
+    if (terms.size > TERMS_MAX_BYTES)
+        return ent_fail(err, ENT_PEER_TOO_LARGE, NULL, "terms are at most %d bytes", TERMS_MAX_BYTES);
+    ENT_TRY(ent_fail_in(err, ent_json_parse(terms, &json, err), "the terms"));
+    if (ent_json_type_of(ent_json_root(json)) != ENT_JSON_OBJECT)
+        return ent_fail(err, ENT_PEER_INVALID, "design 5",
+                        "the terms must be a JSON object; examples/terms.json is one");
+    return ENT_DONE;
+}
+
+static void put_genesis_body(ent_buf *body, const uint8_t salt[ENT_TERMS_SALT_SIZE], ent_bytes terms)
+{
+    ent_json_writer writer = ent_json_writer_of(body);
+    ent_json_object_begin(&writer);
+    ent_json_key(&writer, "fields");
+    ent_json_object_begin(&writer);
+    ent_json_key(&writer, "salt");
+    ent_json_put_hex(&writer, ent_bytes_of(salt, ENT_TERMS_SALT_SIZE));
+    ent_json_key(&writer, "terms");
+    ent_json_put_base64(&writer, terms);
+    ent_json_object_end(&writer);
+    ent_json_object_end(&writer);
+}
+
+/* What `also` does when our entry 0 is logged. */
+typedef struct {
+    ent_channel *channel;
+    bool is_new;
+    char alias[ENT_NAME_MAX_BYTES + 1];
+    const ent_pouch *invite; /* its cards become known peers' */
+    ent_card_opened *cards;
+    size_t card_count;
+} founding;
+
+static ent_rc found(void *context, ent_node *node, ent_err *err)
+{
+    founding *work = context;
+    if (work->is_new)
+        return ent_channel_store(node, work->channel, ENT_CHANNEL_OPENING, work->alias, err);
+    work->channel->next_row.state = ENT_CHANNEL_OPENING;
+    memcpy(work->channel->next_row.alias, work->alias, sizeof work->alias);
+    for (size_t i = 0; i < work->card_count; i++)
+        ENT_TRY(ent_peer_store(node, work->invite->cards[i].data, &work->cards[i], err));
+    return node->store->engine->channel_update(node->store, &work->channel->next_row, err);
+}
+
+static ent_rc set_alias(ent_node *node, ent_text alias, char ret[ENT_NAME_MAX_BYTES + 1], ent_err *err)
+{
+    ent_channel *other = NULL;
+    memset(ret, 0, ENT_NAME_MAX_BYTES + 1);
+    if (alias.size == 0)
+        return ENT_DONE;
+    bool plain = alias.size <= ENT_NAME_MAX_BYTES;
+    for (size_t i = 0; plain && i < alias.size; i++) {
+        char c = alias.data[i];
+        plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+    }
+    if (!plain)
+        return ent_fail(err, ENT_USAGE, NULL, "an alias is lower-case letters, digits, '-', '.', '_', at most %d",
+                        ENT_NAME_MAX_BYTES);
+    if (ent_channel_named(node, alias, &other, NULL).code == ENT_OK)
+        return ent_fail(err, ENT_USAGE, NULL, "\"%.*s\" names channel %.8s already", ENT_TEXT_ARG(alias),
+                        other->id_text);
+    memcpy(ret, alias.data, alias.size);
+    return ENT_DONE;
+}
+
+static ent_rc say_genesis(ent_node *node, ent_channel *channel, ent_bytes body, founding *work, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf sealed = {0};
+    uint64_t index = 0;
+    ENT_TRY(ent_seal_for_channel(channel, body, &sealed, err));
+    ent_saying saying = {
+        .channel = channel,
+        .kind = "channel.genesis",
+        .sealed = ent_buf_bytes(&sealed),
+        .also = found,
+        .also_context = work,
+    };
+    return ent_say(node, &saying, &index, err);
+}
+
+ent_rc ent_channel_open(ent_node *node, const ent_opening *opening, ent_channel **ret, ent_err *err)
+{
+    ENT_CLEANUP(release_cards) card_set cards = {0};
+    ENT_CLEANUP(ent_channel_release) ent_channel *channel = NULL;
+    ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
+    ent_member members[ENT_ENTRY_MAX_MEMBERS];
+    uint8_t salt[ENT_TERMS_SALT_SIZE];
+    founding work = {.is_new = true};
+    ENT_TRY(check_terms(opening->terms, err));
+    ENT_TRY(check_policy(opening, err));
+    ENT_TRY(set_alias(node, opening->alias, work.alias, err));
+    ENT_TRY(collect_members(node, opening, &cards, members, err));
+    ent_random(salt, sizeof salt);
+    ENT_CLEANUP(ent_free_pointer) ent_text *policy = ent_alloc_array(opening->policy_count + 1, sizeof *policy);
+    if (policy == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    for (size_t i = 0; i < opening->policy_count; i++)
+        policy[i] = opening->policy[i];
+    ent_genesis genesis = {
+        .rules = ENT_GENESIS_RULES,
+        .members = members,
+        .member_count = opening->with_count + 1,
+        .witness_policy = policy,
+        .witness_policy_count = opening->policy_count,
+        .delta_s = DEFAULT_DELTA_S,
+        .mailbox_window_s = DEFAULT_MAILBOX_WINDOW_S,
+    };
+    ent_random(genesis.nonce, sizeof genesis.nonce);
+    ent_terms_commitment(salt, opening->terms, &genesis.terms);
+    ENT_TRY(ent_genesis_encode(&genesis, &bytes, err));
+    ENT_TRY(ent_channel_new(node, ent_buf_bytes(&bytes), &channel, err));
+    channel->added_unix_s = ent_clock_unix_s();
+    work.channel = channel;
+    put_genesis_body(&body, salt, opening->terms);
+    ENT_TRY(ent_buf_check(&body, err));
+    ENT_TRY(say_genesis(node, channel, ent_buf_bytes(&body), &work, err));
+    ENT_TRY(ent_channel_publish(node, channel, err));
+    *ret = ent_take(channel);
+    ent_tell_channel(node, *ret);
+    ent_courier_wake(node->courier);
+    return ENT_DONE;
+}
+
+/* --- accepting --- */
+
+static ent_rc check_committed(const ent_channel *channel, const ent_body *body, ent_buf *ret_terms, ent_err *err)
+{
+    uint8_t salt[ENT_TERMS_SALT_SIZE];
+    ent_hash commitment;
+    ENT_TRY(ent_body_terms(body, salt, ret_terms, err));
+    ent_terms_commitment(salt, ent_buf_bytes(ret_terms), &commitment);
+    if (!ent_hash_equal(&commitment, &channel->genesis.terms))
+        return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Genesis",
+                        "the terms in entry 0 are not the ones the genesis commits to");
+    return ENT_DONE;
+}
+
+static ent_rc open_invited_body(ent_node *node, const ent_channel *channel, const ent_pouch *pouch, ent_buf *ret_plain,
+                                ent_err *err)
+{
+    ENT_CLEANUP(ent_body_release) ent_body body = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf terms = {0};
+    if (pouch->body_count == 0 || pouch->bodies[0].index != 0)
+        return ent_fail(err, ENT_PEER_MALFORMED, "design 2, Genesis", "the invitation has no terms");
+    ENT_TRY(ent_age_open(pouch->bodies[0].sealed, ent_keeper_unwrapper(node->keeper), ret_plain, NULL, err));
+    ENT_TRY(ent_body_parse(node->kinds, ENT_TEXT("channel.genesis"), ent_buf_bytes(ret_plain), 0, &body, err));
+    return check_committed(channel, &body, &terms, err);
+}
+
+/* The cards of members that we do not know yet: they must be the genesis's. */
+static ent_rc read_cards(ent_node *node, const ent_channel *channel, const ent_pouch *pouch, founding *work,
+                         ent_err *err)
+{
+    for (size_t i = 0; i < pouch->card_count; i++) {
+        ent_peer peer;
+        ENT_TRY(ent_card_parse(pouch->cards[i].data, &work->cards[work->card_count], err));
+        const ent_card *card = &work->cards[work->card_count].card;
+        int member = ent_genesis_member(&channel->genesis, card->name);
+        bool unknown = member >= 0 && (uint32_t)member != channel->self &&
+                       ent_peer_get(node, card->name, &peer, NULL).code == ENT_ABSENT;
+        if (unknown && keys_agree(&channel->genesis.members[member], card, err).code == ENT_OK) {
+            work->card_count++;
+            continue;
+        }
+        ent_card_release(&work->cards[work->card_count]);
+    }
+    return ENT_DONE;
+}
+
+static void release_founding(founding *work)
+{
+    for (size_t i = 0; i < work->card_count; i++)
+        ent_card_release(&work->cards[i]);
+    ent_free(work->cards);
+}
+
+ent_rc ent_channel_accept(ent_node *node, ent_channel *channel, ent_text alias, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
+    ENT_CLEANUP(ent_pouch_release) ent_pouch pouch = {0};
+    ENT_CLEANUP(ent_buf_wipe) ent_buf plain = {0};
+    ENT_CLEANUP(release_founding) founding work = {.channel = channel};
+    if (ent_channel_state_now(channel) != ENT_CHANNEL_INVITED)
+        return ent_fail(err, ENT_REFUSED, "design 2, Genesis", "channel %.8s is %s; only an invitation can be accepted",
+                        channel->id_text, ent_channel_state_word(ent_channel_state_now(channel)));
+    ENT_TRY(set_alias(node, alias, work.alias, err));
+    ENT_TRY(node->store->engine->invite_get(node->store, channel->row.number, &bytes, err));
+    ENT_TRY(ent_pouch_parse(ent_buf_bytes(&bytes), &pouch, err));
+    ENT_TRY(open_invited_body(node, channel, &pouch, &plain, err));
+    work.invite = &pouch;
+    work.cards = ent_alloc_array(pouch.card_count + 1, sizeof *work.cards);
+    if (work.cards == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    ENT_TRY(read_cards(node, channel, &pouch, &work, err));
+    ENT_TRY(say_genesis(node, channel, ent_buf_bytes(&plain), &work, err));
+    ENT_TRY(ent_peers_load(node, err));
+    ENT_CLEANUP(ent_received_release) ent_received received = {0};
+    ENT_TRY(ent_receive(node, ent_buf_bytes(&bytes), NULL, &received, err));
+    ent_courier_wake(node->courier);
+    return ENT_DONE;
+}
+
+typedef struct {
+    ent_job job;
+    ent_channel *channel;
+} refuse_job;
+
+static ent_rc apply_refuse(ent_job *job, ent_node *node, ent_err *err)
+{
+    ent_channel *channel = ((refuse_job *)job)->channel;
+    ENT_TRY(ent_sequencer_touch(node, channel, err));
+    if (channel->next_row.state != ENT_CHANNEL_INVITED)
+        return ent_fail(err, ENT_REFUSED, "design 2, Genesis", "channel %.8s is %s; only an invitation can be refused",
+                        channel->id_text, ent_channel_state_word(channel->next_row.state));
+    channel->next_row.state = ENT_CHANNEL_REFUSED;
+    ENT_TRY(node->store->engine->channel_update(node->store, &channel->next_row, err));
+    return node->store->engine->invite_put(node->store, channel->row.number, (ent_bytes){NULL, 0}, err);
+}
+
+ent_rc ent_channel_refuse(ent_node *node, ent_channel *channel, ent_err *err)
+{
+    refuse_job work = {.job = {.apply = apply_refuse}, .channel = channel};
+    return ent_sequencer_run(node, &work.job, err);
+}
+
+/* --- terms --- */
+
+static ent_rc terms_of_invite(ent_node *node, ent_channel *channel, ent_buf *ret_plain, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
+    ENT_CLEANUP(ent_pouch_release) ent_pouch pouch = {0};
+    ENT_TRY(node->store->engine->invite_get(node->store, channel->row.number, &bytes, err));
+    ENT_TRY(ent_pouch_parse(ent_buf_bytes(&bytes), &pouch, err));
+    return open_invited_body(node, channel, &pouch, ret_plain, err);
+}
+
+ent_rc ent_channel_terms(ent_node *node, ent_channel *channel, ent_buf *ret_terms, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_wipe) ent_buf plain = {0};
+    ENT_CLEANUP(ent_body_release) ent_body body = {0};
+    if (ent_channel_state_now(channel) == ENT_CHANNEL_INVITED)
+        ENT_TRY(terms_of_invite(node, channel, &plain, err));
+    else
+        ENT_TRY(ent_open_body(node, channel, channel->self, 0, &plain, NULL, err));
+    ENT_TRY(ent_body_parse(node->kinds, ENT_TEXT("channel.genesis"), ent_buf_bytes(&plain), 0, &body, err));
+    return check_committed(channel, &body, ret_terms, err);
+}

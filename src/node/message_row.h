@@ -1,0 +1,40 @@
+/* Messages as people ask for them: rows for lists, what answers what, who has receipted. */
+#ifndef ENT_NODE_MESSAGE_ROW_H
+#define ENT_NODE_MESSAGE_ROW_H
+
+#include "node/node.h"
+
+enum { ENT_ROWS_WINDOW = 100000 }; /* newest entries of each log that lists and answers look at */
+
+/** One message of a channel. */
+typedef struct ent_row {
+    uint32_t member;
+    ent_entry entry; /* in the set's arena */
+    const struct ent_row **answers;
+    size_t answer_count;
+    const struct ent_row *notice; /* a channel.notice about it: contested */
+} ent_row;
+
+/** The newest messages of a channel, in order of time; release with ent_rows_release. */
+typedef struct {
+    ent_channel *channel;
+    ent_row *rows;
+    size_t count;
+    ent_row **by_time;
+    ent_arena arena;
+} ent_rows;
+
+/** Read the rows of a channel: at most `window` of each log. */
+ENT_RC ent_rows_read(ent_node *node, ent_channel *channel, uint64_t window, ent_rows *ret, ent_err *err);
+void ent_rows_release(ent_rows *rows);
+
+/** Whether every other member has receipted a message of this log (other than its writer). */
+ENT_RC ent_message_receipted(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, bool *ret,
+                             ent_err *err);
+/** The first answer to a message, if there is one; the name is in arena. */
+ENT_RC ent_message_answer(ent_node *node, ent_channel *channel, ent_message_ref message, bool *ret_found,
+                          ent_message_ref *ret, ent_arena *arena, ent_err *err);
+/** fields.title of a message's body; nothing when it has none or does not open. */
+void ent_message_subject(ent_node *node, ent_channel *channel, uint32_t member, const ent_entry *entry, ent_buf *ret);
+
+#endif

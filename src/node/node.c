@@ -1,0 +1,138 @@
+#include "node/node.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "crypto/crypto.h"
+#include "node/api.h"
+#include "node/border.h"
+#include "node/channel.h"
+#include "node/courier.h"
+#include "node/events.h"
+#include "node/opener.h"
+#include "node/peer.h"
+#include "node/report.h"
+#include "node/sequencer.h"
+#include "store/blobs.h"
+
+enum { STOP_GRACE_MS = 5000 };
+
+static ent_rc read_card(ent_node *node, ent_err *err)
+{
+    ENT_TRY(ent_file_read(node->paths.card, ENT_CARD_MAX_BYTES, &node->card_bytes, err));
+    ENT_TRY(
+        ent_fail_in(err, ent_card_parse(ent_buf_bytes(&node->card_bytes), &node->card, err), "%s", node->paths.card));
+    const ent_keeper_publics *publics = ent_keeper_public_keys(node->keeper);
+    const ent_card *card = &node->card.card;
+    bool same = ent_text_is(card->name, node->config.name) && ent_public_key_equal(&card->log, &publics->log) &&
+                ent_public_key_equal(&card->receipt, &publics->receipt) &&
+                memcmp(card->age.bytes, publics->age.bytes, sizeof publics->age.bytes) == 0;
+    if (!same)
+        return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Card", "%s does not name the keys in %s", node->paths.card,
+                        node->paths.keys);
+    return ENT_DONE;
+}
+
+static ent_rc open_folder(ent_node *node, const char *folder, ent_bytes passphrase, ent_err *err)
+{
+    ENT_TRY(ent_crypto_init(err));
+    ENT_TRY(ent_paths_make(folder, &node->paths, err));
+    ENT_TRY(ent_config_read(node->paths.config, &node->config, err));
+    ENT_TRY(ent_keeper_open(node->paths.keys, node->paths.marks, passphrase, &node->keeper, err));
+    ENT_TRY(read_card(node, err));
+    ENT_TRY(ent_file_make_folder(node->paths.store, 0700, err));
+    ENT_TRY(ent_file_make_folder(node->paths.blobs, 0700, err));
+    ENT_TRY(ent_file_make_folder(node->paths.spool, 0700, err));
+    ENT_TRY(ent_store_sqlite_open(node->paths.store, &node->store, err));
+    ENT_TRY(ent_blobs_clean(node->paths.blobs, err));
+    ENT_TRY(ent_kinds_new(&node->kinds, err));
+    ENT_TRY(ent_peers_load(node, err));
+    return ent_channels_load(node, err);
+}
+
+/* The TLS identity, and the listener for peers. */
+static ent_rc open_border(ent_node *node, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_wipe) ent_buf key = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf certificate = {0};
+    ent_hash pin;
+    if (node->config.air_gapped)
+        return ENT_DONE;
+    ENT_TRY(ent_keeper_tls_key(node->keeper, &key, err));
+    ENT_TRY(ent_file_read(node->paths.certificate, 65536, &certificate, err));
+    ENT_TRY(ent_tls_pin(ent_buf_bytes(&certificate), &pin, err));
+    if (!ent_hash_equal(&pin, &node->card.card.tls))
+        return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Card", "%s is not the certificate pinned in %s",
+                        node->paths.certificate, node->paths.card);
+    ENT_TRY(ent_tls_client_new(ent_buf_text(&key), ent_buf_text(&certificate), &node->tls, err));
+    ent_http_peers_options options = {
+        .address = node->config.listen,
+        .key_pem = ent_buf_text(&key),
+        .certificate_pem = ent_buf_text(&certificate),
+        .spool_folder = node->paths.spool,
+    };
+    ENT_TRY(ent_http_server_peers(&options, ent_border_http_handler(node), &node->peers, err));
+    return ent_courier_new(node, &node->courier, err);
+}
+
+static ent_rc start_threads(ent_node *node, ent_err *err)
+{
+    ENT_TRY(ent_events_new(&node->events, err));
+    ENT_TRY(ent_sequencer_new(node, &node->sequencer, err));
+    ENT_TRY(ent_opener_new(node, &node->opener, err));
+    ENT_TRY(open_border(node, err));
+    return ent_http_server_unix(node->paths.socket, node->paths.spool, ent_api_http_handler(node), &node->local, err);
+}
+
+ent_rc ent_node_start(const char *folder, ent_bytes passphrase, ent_node **ret, ent_err *err)
+{
+    ent_node *node = ent_alloc(sizeof *node);
+    if (node == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    (void)pthread_rwlock_init(&node->channels_lock, NULL);
+    (void)pthread_rwlock_init(&node->peers_lock, NULL);
+    node->started_unix_s = ent_clock_unix_s();
+    ent_rc rc = open_folder(node, folder, passphrase, err);
+    if (rc.code == ENT_OK)
+        rc = start_threads(node, err);
+    if (rc.code != ENT_OK) {
+        ent_node_stop(node);
+        return rc;
+    }
+    ent_report report = ent_report_begin("node.started");
+    ent_report_string(&report, "name", node->config.name);
+    ent_report_string(&report, "listen", node->config.listen == NULL ? "nothing (air-gapped)" : node->config.listen);
+    if (node->peers != NULL)
+        ent_report_number(&report, "port", ent_http_server_port(node->peers));
+    ent_report_number(&report, "channels", node->channel_count);
+    ent_report_end(&report);
+    *ret = node;
+    return ENT_DONE;
+}
+
+void ent_node_stop(ent_node *node)
+{
+    if (node == NULL)
+        return;
+    atomic_store(&node->stopping, true);
+    if (node->events != NULL)
+        ent_events_close(node->events);
+    ent_http_server_stop(node->local, STOP_GRACE_MS);
+    ent_http_server_stop(node->peers, STOP_GRACE_MS);
+    ent_courier_free(node->courier);
+    ent_opener_free(node->opener);
+    ent_sequencer_free(node->sequencer);
+    ent_events_free(node->events);
+    ent_channels_free(node);
+    ent_peers_free(node);
+    ent_kinds_free(node->kinds);
+    ent_store_close(node->store);
+    ent_tls_client_free(node->tls);
+    ent_card_release(&node->card);
+    ent_buf_release(&node->card_bytes);
+    ent_keeper_free(node->keeper);
+    ent_config_release(&node->config);
+    ent_paths_release(&node->paths);
+    (void)pthread_rwlock_destroy(&node->channels_lock);
+    (void)pthread_rwlock_destroy(&node->peers_lock);
+    ent_free(node);
+}

@@ -1,0 +1,118 @@
+/* entented: the state that its threads share.  Source: design.md section 8.
+ *
+ *  peers listener ──► receive ──► sequencer ──► store, keeper ──► receipt
+ *  Unix socket ──► api_* ──► say ──────┘            │
+ *  courier ◄── pack ◄───────────────────────────────┤
+ *  opener  ◄── bodies that came in ─────────────────┘ */
+#ifndef ENT_NODE_NODE_H
+#define ENT_NODE_NODE_H
+
+#include "base/config.h"
+#include "http/client.h"
+#include "http/server.h"
+#include "http/tls.h"
+#include "keeper/keeper.h"
+#include "message/kind.h"
+#include "pouch/check.h"
+#include "store/store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/** A member of a channel as the node works with it. */
+typedef struct {
+    char origin[ENT_ORIGIN_TEXT_MAX + 1];
+    ent_store_log log;       /* as committed: tree, acked, bytes */
+    ent_store_log next;      /* with what the running transaction adds; the sequencer's alone */
+    ent_tree_head receipted; /* largest head of this log that we have receipted, signed */
+    bool receipt_in_batch;   /* the sequencer's */
+} ent_channel_member;
+
+/** Entries of our own log that wait for the running transaction's flush; the sequencer's alone. */
+typedef struct {
+    ent_bytes *entries;
+    ent_hash *leaves;
+    ent_bytes *bodies;
+    ent_hash *digests;
+    size_t count;
+    size_t capacity;
+    uint64_t bytes;
+} ent_channel_appends;
+
+/** A channel; lives as long as the node. What is not marked otherwise never changes after loading. */
+typedef struct ent_channel {
+    ent_hash id;
+    char id_text[ENT_CHANNEL_TEXT_SIZE + 1];
+    ent_buf genesis_bytes;
+    ent_genesis genesis;
+    ent_arena arena;
+    uint32_t self;
+    int64_t added_unix_s;
+
+    pthread_mutex_t lock;        /* over what follows */
+    ent_store_channel row;       /* state, alias */
+    ent_channel_member *members; /* genesis.member_count */
+    ent_buf head_note;           /* newest signed head of our log; empty until signed */
+    ent_tree_head head;
+    bool held; /* the keeper refused our head: nothing leaves */
+    char held_reason[512];
+
+    bool dirty; /* the sequencer's: touched by the running transaction */
+    ent_store_channel next_row;
+    ent_channel_appends appends;
+} ent_channel;
+
+/** A known peer, from its card. */
+typedef struct {
+    char name[ENT_NAME_MAX_BYTES + 1];
+    char url[256]; /* "" = air-gapped */
+    ent_hash pin;
+    uint64_t serial;
+    int64_t added_unix_s;
+} ent_peer;
+
+/** What happened, for those who watch. */
+typedef struct ent_events ent_events;
+typedef struct ent_sequencer ent_sequencer;
+typedef struct ent_courier ent_courier;
+typedef struct ent_opener ent_opener;
+
+typedef struct ent_node {
+    ent_config config;
+    ent_paths paths;
+    ent_keeper *keeper;
+    ent_store *store;
+    ent_kinds *kinds;
+    ent_card_opened card;
+    ent_buf card_bytes;
+    ent_tls_client *tls;
+    int64_t started_unix_s;
+    atomic_bool stopping;
+
+    pthread_rwlock_t channels_lock;
+    ent_channel **channels;
+    size_t channel_count;
+    size_t channel_capacity;
+
+    pthread_rwlock_t peers_lock;
+    ent_peer *peer_rows; /* sorted by name */
+    size_t peer_count;
+    size_t peer_capacity;
+
+    ent_events *events;
+    ent_sequencer *sequencer;
+    ent_courier *courier;
+    ent_opener *opener;
+    ent_http_server *peers;
+    ent_http_server *local;
+} ent_node;
+
+/** Open everything in a folder and start the threads.
+ *  @in   folder       the party's folder
+ *  @in   passphrase   empty = none
+ *  Errors: ABSENT, REFUSED, IO, NOMEM: the text is for the person who started the daemon. */
+ENT_RC ent_node_start(const char *folder, ent_bytes passphrase, ent_node **ret, ent_err *err);
+/** Stop in order: listeners, courier, opener, sequencer; free. NULL is fine. */
+void ent_node_stop(ent_node *node);
+
+#endif

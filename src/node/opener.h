@@ -1,0 +1,19 @@
+/* The opener: decrypts and validates what has been receipted, and only then (design.md section 3, step 10). What does
+ * not open or validate is answered by one `channel.notice`; a log's `opened` mark moves in the same transaction, so
+ * that a crash neither loses nor repeats it. */
+#ifndef ENT_NODE_OPENER_H
+#define ENT_NODE_OPENER_H
+
+#include "node/node.h"
+
+ENT_RC ent_opener_new(ent_node *node, ent_opener **ret, ent_err *err);
+void ent_opener_free(ent_opener *opener);
+void ent_opener_wake(ent_opener *opener);
+
+/** Open a stored body: the plain bytes, wiped by the caller.
+ *  @out  ret_seal   nullable; whether it is sealed as agreed to every member
+ *  Errors: ABSENT when the entry has no body, those of ent_age_open. */
+ENT_RC ent_open_body(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, ent_buf *ret_plain,
+                     ent_seal_verdict *ret_seal, ent_err *err);
+
+#endif

@@ -1,0 +1,191 @@
+#include "node/receipt.h"
+
+#include "base/clock.h"
+#include "node/channel.h"
+#include "node/events.h"
+#include "node/sequencer.h"
+#include "seal/card.h"
+
+ent_rc ent_receipt_put(const ent_channel *channel, uint32_t member, uint32_t receiver, const ent_tree_head *head,
+                       const ent_cosignature *cosignature, ent_buf *ret, ent_err *err)
+{
+    const ent_member *giver = &channel->genesis.members[receiver];
+    ENT_CLEANUP(ent_buf_release) ent_buf name = {0};
+    ent_vkey vkey;
+    ent_receipt_key_name_put(&name, giver->name);
+    ENT_TRY(ent_buf_check(&name, err));
+    ENT_TRY(ent_vkey_make(ent_buf_text(&name), ENT_KEY_COSIGNATURE, &giver->receipt, &vkey, err));
+    ent_checkpoint_put(ret, ent_text_of(channel->members[member].origin), head);
+    ent_buf_put_u8(ret, '\n');
+    ent_note_put_cosignature(ret, &vkey, cosignature);
+    return ent_buf_check(ret, err);
+}
+
+bool ent_receipt_is_signed(const ent_store_receipt *receipt)
+{
+    static const ent_signature none;
+    return memcmp(&receipt->cosignature.signature, &none, sizeof none) != 0;
+}
+
+int ent_channel_member_of_log(const ent_channel *channel, int64_t log)
+{
+    for (size_t i = 0; i < channel->genesis.member_count; i++) {
+        if (channel->members[i].log.number == log)
+            return (int)i;
+    }
+    return -1;
+}
+
+static ent_rc sign_again(ent_node *node, const ent_channel *channel, uint32_t member, ent_store_receipt *receipt,
+                         ent_err *err)
+{
+    ent_keeper_request request = {
+        .what = ENT_KEEPER_RECEIPT,
+        .origin = ent_text_of(channel->members[member].origin),
+        .head = receipt->head,
+        .timestamp_unix_s = receipt->cosignature.timestamp_unix_s,
+    };
+    ENT_TRY(ent_keeper_sign(node->keeper, &request, 1, err));
+    if (request.rc.code == ENT_OK)
+        receipt->cosignature.signature = request.signature;
+    return request.rc;
+}
+
+ent_rc ent_receipt_covering(ent_node *node, ent_channel *channel, uint32_t member, uint64_t size, ent_buf *ret,
+                            ent_err *err)
+{
+    ent_store_receipt receipt;
+    const ent_store_engine *engine = node->store->engine;
+    int64_t log = channel->members[member].log.number;
+    ENT_TRY(engine->receipt_covering(node->store, log, channel->self, size, &receipt, err));
+    if (!ent_receipt_is_signed(&receipt) && sign_again(node, channel, member, &receipt, err).code != ENT_OK) {
+        /* The sequencer moved the keeper's mark on meanwhile, and stored this signature before it did. */
+        ENT_TRY(engine->receipt_covering(node->store, log, channel->self, size, &receipt, err));
+        if (!ent_receipt_is_signed(&receipt))
+            return ent_fail(err, ENT_REFUSED_KEEPER, "design 3, Rollback guard",
+                            "the keeper will not sign the receipt of size %llu again",
+                            (unsigned long long)receipt.head.size);
+    }
+    return ent_receipt_put(channel, member, channel->self, &receipt.head, &receipt.cosignature, ret, err);
+}
+
+/* --- receipts that come to us --- */
+
+static ent_rc advance_delivery(ent_node *node, const ent_channel *channel, uint32_t member, uint64_t size,
+                               int64_t receipts_sent, ent_err *err)
+{
+    const ent_store_engine *engine = node->store->engine;
+    ent_store_delivery delivery;
+    int64_t log = channel->members[channel->self].log.number;
+    ENT_TRY(engine->delivery_get(node->store, log, member, &delivery, err));
+    delivery.log = log;
+    delivery.member = member;
+    if (size > delivery.confirmed)
+        delivery.confirmed = size;
+    if (receipts_sent > delivery.receipts_sent)
+        delivery.receipts_sent = receipts_sent;
+    delivery.refused = false;
+    delivery.reason[0] = 0;
+    delivery.last_success_unix_s = ent_clock_unix_s();
+    delivery.last_attempt_unix_s = delivery.last_success_unix_s;
+    return engine->delivery_put(node->store, &delivery, err);
+}
+
+ent_rc ent_receipts_store(ent_node *node, ent_channel *channel, const ent_checked_receipt *receipts, size_t count,
+                          ent_err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool is_new = false;
+        if (receipts[i].receiver == channel->self)
+            continue; /* ours: we have it, or gave it */
+        ent_store_receipt receipt = {
+            .log = channel->members[receipts[i].member].log.number,
+            .receiver = (uint32_t)receipts[i].receiver,
+            .head = receipts[i].head,
+            .cosignature = receipts[i].cosignature,
+            .arrived_unix_s = ent_clock_unix_s(),
+        };
+        ENT_TRY(node->store->engine->receipt_add(node->store, &receipt, &is_new, err));
+        if (receipts[i].member == channel->self)
+            ENT_TRY(advance_delivery(node, channel, receipt.receiver, receipt.head.size, 0, err));
+    }
+    return ENT_DONE;
+}
+
+void ent_receipts_told(ent_node *node, ent_channel *channel, const ent_checked_receipt *receipts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (receipts[i].member == channel->self)
+            ent_tell_receipt(node, channel, (uint32_t)receipts[i].receiver, receipts[i].head.size);
+    }
+}
+
+typedef struct {
+    ent_job job;
+    ent_channel *channel;
+    ent_checked_receipt receipt;
+    int64_t receipts_sent;
+} take_job;
+
+static ent_rc apply_take(ent_job *job, ent_node *node, ent_err *err)
+{
+    take_job *work = (take_job *)job;
+    ENT_TRY(ent_receipts_store(node, work->channel, &work->receipt, 1, err));
+    return advance_delivery(node, work->channel, (uint32_t)work->receipt.receiver, work->receipt.head.size,
+                            work->receipts_sent, err);
+}
+
+static void settle_take(ent_job *job, ent_node *node)
+{
+    take_job *work = (take_job *)job;
+    ent_receipts_told(node, work->channel, &work->receipt, 1);
+}
+
+static ent_rc check_root(ent_node *node, ent_channel *channel, const ent_tree_head *head, ent_err *err)
+{
+    ent_store_log log;
+    ent_hash root;
+    ent_channel_log(channel, channel->self, &log);
+    if (head->size == 0 || head->size > log.tree.size)
+        return ent_fail(err, ENT_PEER_INCONSISTENT, "design 3",
+                        "a receipt for size %llu of our log, which has %llu entries", (unsigned long long)head->size,
+                        (unsigned long long)log.tree.size);
+    ent_store_tiles tiles = {node->store, log.number};
+    ent_tile_reader reader = ent_store_tile_reader(&tiles);
+    ENT_TRY(ent_tree_root_at(head->size, &reader, &root, err));
+    if (!ent_hash_equal(&root, &head->root))
+        return ent_fail(err, ENT_PEER_INCONSISTENT, "design 3",
+                        "a receipt for size %llu of our log with a root that is not ours",
+                        (unsigned long long)head->size);
+    return ENT_DONE;
+}
+
+ent_rc ent_receipt_take(ent_node *node, ent_channel *channel, uint32_t receiver, ent_bytes bytes, int64_t receipts_sent,
+                        uint64_t *ret_size, ent_err *err)
+{
+    ENT_CLEANUP(ent_note_release) ent_note note = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf name = {0};
+    ent_checkpoint checkpoint;
+    ent_vkey vkey;
+    take_job work = {
+        .job = {.apply = apply_take, .settle = settle_take}, .channel = channel, .receipts_sent = receipts_sent};
+    ENT_TRY(ent_note_parse(bytes, &note, err));
+    ENT_TRY(ent_checkpoint_parse(note.text, &checkpoint, err));
+    if (!ent_text_is(checkpoint.origin, channel->members[channel->self].origin))
+        return ent_fail(err, ENT_PEER_MISMATCH, "design 3", "the answer is a receipt for another log than ours");
+    ent_receipt_key_name_put(&name, channel->genesis.members[receiver].name);
+    ENT_TRY(ent_buf_check(&name, err));
+    ENT_TRY(ent_vkey_make(ent_buf_text(&name), ENT_KEY_COSIGNATURE, &channel->genesis.members[receiver].receipt, &vkey,
+                          err));
+    if (ent_note_verify_cosignature(&note, &vkey, &work.receipt.cosignature) != ENT_SIGNATURE_VALID)
+        return ent_fail(err, ENT_PEER_SIGNATURE, "tlog-cosignature",
+                        "the receipt does not verify under %.*s's receipt key",
+                        ENT_TEXT_ARG(channel->genesis.members[receiver].name));
+    ENT_TRY(check_root(node, channel, &checkpoint.head, err));
+    work.receipt.member = channel->self;
+    work.receipt.receiver = receiver;
+    work.receipt.head = checkpoint.head;
+    ENT_TRY(ent_sequencer_run(node, &work.job, err));
+    *ret_size = checkpoint.head.size;
+    return ENT_DONE;
+}

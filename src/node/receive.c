@@ -1,0 +1,352 @@
+#include "node/receive.h"
+
+#include "base/clock.h"
+#include "node/channel.h"
+#include "node/events.h"
+#include "node/invite.h"
+#include "node/opener.h"
+#include "node/peer.h"
+#include "node/receipt.h"
+#include "node/sequencer.h"
+#include "store/blobs.h"
+
+enum { RETRIES = 64 };
+
+void ent_received_release(ent_received *received)
+{
+    ent_buf_release(&received->receipt);
+}
+
+/* --- what we hold, for the check --- */
+
+typedef struct {
+    ent_node *node;
+    ent_channel *channel;
+    ent_store_tiles tiles;
+    ent_store_log log;
+} holding;
+
+static ent_rc root_at(void *context, size_t member, uint64_t size, bool *ret_known, ent_hash *ret_root, ent_err *err)
+{
+    const holding *held = context;
+    ent_store_log log;
+    ent_channel_log(held->channel, (uint32_t)member, &log);
+    *ret_known = size <= log.tree.size;
+    if (!*ret_known)
+        return ENT_DONE;
+    if (size == log.tree.size) {
+        ent_tree_root(&log.tree, ret_root);
+        return ENT_DONE;
+    }
+    ent_store_tiles tiles = {held->node->store, log.number};
+    ent_tile_reader reader = ent_store_tile_reader(&tiles);
+    return ent_tree_root_at(size, &reader, ret_root, err);
+}
+
+static ent_rc head_held(void *context, size_t member, const ent_tree_head *head, bool *ret_held, ent_err *err)
+{
+    const holding *held = context;
+    ent_tree_head found;
+    ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
+    const ent_store_engine *engine = held->node->store->engine;
+    ent_rc rc =
+        engine->head_get(held->node->store, held->channel->members[member].log.number, head->size, &found, &note, err);
+    *ret_held = rc.code == ENT_OK && found.size == head->size && ent_hash_equal(&found.root, &head->root);
+    return rc.code == ENT_ABSENT ? ENT_DONE : rc;
+}
+
+static void know(ent_node *node, ent_channel *channel, uint32_t writer, holding *held, ent_pouch_known *ret)
+{
+    held->node = node;
+    held->channel = channel;
+    ent_channel_log(channel, writer, &held->log);
+    held->tiles = (ent_store_tiles){node->store, held->log.number};
+    *ret = (ent_pouch_known){
+        .genesis = &channel->genesis,
+        .channel = channel->id,
+        .self = channel->self,
+        .writer = writer,
+        .tree = &held->log.tree,
+        .tiles = ent_store_tile_reader(&held->tiles),
+        .root_at = root_at,
+        .head_held = head_held,
+        .context = held,
+    };
+    memcpy(ret->acked, held->log.acked, sizeof ret->acked);
+}
+
+/* --- step 8: one durable transaction --- */
+
+typedef struct {
+    ent_job job;
+    ent_channel *channel;
+    uint32_t writer;
+    uint64_t base; /* size of the stored log that was checked against */
+    const ent_pouch *pouch;
+    const ent_pouch_checked *checked;
+    ent_received *received;
+} receive_job;
+
+static ent_rc store_attachments(ent_node *node, const receive_job *work, ent_err *err)
+{
+    int64_t log = work->channel->members[work->writer].log.number;
+    for (size_t i = 0; i < work->checked->new_count; i++) {
+        const ent_entry *entry = &work->checked->entries[i];
+        for (size_t a = 0; a < entry->attachment_count; a++) {
+            const ent_hash *digest = &entry->attachments[a].digest;
+            ent_store_blob blob = {
+                .log = log,
+                .index = entry->index,
+                .at = (uint32_t)a,
+                .digest = *digest,
+                .size = entry->attachments[a].size,
+                .state = ent_blob_exists(node->paths.blobs, digest) ? ENT_BLOB_HELD : ENT_BLOB_WANTED,
+            };
+            ENT_TRY(node->store->engine->blob_add(node->store, &blob, err));
+        }
+    }
+    return ENT_DONE;
+}
+
+static ent_rc store_entries(ent_node *node, receive_job *work, ent_err *err)
+{
+    const ent_pouch_checked *checked = work->checked;
+    ent_channel_member *member = &work->channel->members[work->writer];
+    ENT_CLEANUP(ent_free_pointer) ent_hash *digests = ent_alloc_array(checked->new_count, sizeof *digests);
+    if (digests == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    for (size_t i = 0; i < checked->new_count; i++) {
+        digests[i] = checked->entries[i].body.digest;
+        member->next.bytes += checked->entry_bytes[i].size + checked->bodies[i].size;
+    }
+    ent_store_append append = {
+        .first = checked->first_new,
+        .count = checked->new_count,
+        .entries = checked->entry_bytes,
+        .leaves = checked->leaves,
+        .bodies = checked->bodies,
+        .body_digests = digests,
+        .arrived_unix_s = ent_clock_unix_s(),
+    };
+    member->next.tree = checked->tree;
+    memcpy(member->next.acked, checked->acked, sizeof member->next.acked);
+    ENT_TRY(node->store->engine->append(node->store, &member->next, &append, err));
+    ENT_TRY(
+        node->store->engine->head_put(node->store, member->log.number, &checked->head, work->pouch->checkpoint, err));
+    ENT_TRY(store_attachments(node, work, err));
+    return ent_sequencer_receipt(node, work->channel, work->writer, &checked->head, err);
+}
+
+static ent_rc may_store(const receive_job *work, ent_err *err)
+{
+    const ent_channel *channel = work->channel;
+    const ent_channel_member *member = &channel->members[work->writer];
+    if (channel->next_row.state != ENT_CHANNEL_OPEN && channel->next_row.state != ENT_CHANNEL_OPENING)
+        return ent_fail(err, ENT_REFUSED_NOT_OPEN, "design 2, Genesis", "channel %.8s is %s here", channel->id_text,
+                        ent_channel_state_word(channel->next_row.state));
+    if (work->checked->verdict != ENT_POUCH_NEW)
+        return ENT_DONE;
+    if (member->next.frozen)
+        return ent_fail(err, ENT_REFUSED_FROZEN, "design 3, Fork", "the log of %.*s is frozen here: it forked",
+                        ENT_TEXT_ARG(channel->genesis.members[work->writer].name));
+    if (member->next.tree.size != work->base || member->receipt_in_batch)
+        return ent_fail(err, ENT_RETRY, NULL, "another pouch of this log came first");
+    return ENT_DONE;
+}
+
+static ent_rc apply_receive(ent_job *job, ent_node *node, ent_err *err)
+{
+    receive_job *work = (receive_job *)job;
+    const ent_pouch_checked *checked = work->checked;
+    ENT_TRY(ent_sequencer_touch(node, work->channel, err));
+    ENT_TRY(may_store(work, err));
+    if (checked->verdict == ENT_POUCH_NEW)
+        ENT_TRY(store_entries(node, work, err));
+    for (size_t i = 0; i < checked->head_count; i++) {
+        int64_t log = work->channel->members[checked->heads[i].member].log.number;
+        if (checked->heads[i].member != work->channel->self)
+            ENT_TRY(
+                node->store->engine->head_put(node->store, log, &checked->heads[i].head, checked->heads[i].note, err));
+    }
+    ENT_TRY(ent_receipts_store(node, work->channel, checked->receipts, checked->receipt_count, err));
+    return ent_sequencer_check_open(node, work->channel, err);
+}
+
+static void settle_receive(ent_job *job, ent_node *node)
+{
+    receive_job *work = (receive_job *)job;
+    ent_tree_head head;
+    ent_cosignature cosignature;
+    ent_receipts_told(node, work->channel, work->checked->receipts, work->checked->receipt_count);
+    if (work->checked->verdict != ENT_POUCH_NEW)
+        return;
+    job->rc = ent_sequencer_signed(node, work->channel, work->writer, &head, &cosignature, &job->err);
+    if (job->rc.code == ENT_OK)
+        job->rc = ent_receipt_put(work->channel, work->writer, work->channel->self, &head, &cosignature,
+                                  &work->received->receipt, &job->err);
+}
+
+/* --- forks --- */
+
+typedef struct {
+    ent_job job;
+    ent_channel *channel;
+    uint32_t member;
+    ent_bytes note;
+    ent_bytes held;
+} fork_job;
+
+static ent_rc apply_fork(ent_job *job, ent_node *node, ent_err *err)
+{
+    fork_job *work = (fork_job *)job;
+    ENT_TRY(ent_sequencer_touch(node, work->channel, err));
+    ent_store_log *next = &work->channel->members[work->member].next;
+    if (next->frozen)
+        return ENT_DONE; /* one proof is enough */
+    next->frozen = true;
+    ENT_TRY(node->store->engine->fork_add(node->store, next->number, work->note, work->held, ent_clock_unix_s(), err));
+    return node->store->engine->log_freeze(node->store, next->number, err);
+}
+
+static void settle_fork(ent_job *job, ent_node *node)
+{
+    const fork_job *work = (const fork_job *)job;
+    ent_tell_fork(node, work->channel, work->member);
+}
+
+static ent_rc record_fork(ent_node *node, ent_channel *channel, const ent_pouch_checked *checked, ent_err *err)
+{
+    uint32_t member = (uint32_t)checked->fork_member;
+    ent_tree_head head;
+    ENT_CLEANUP(ent_buf_release) ent_buf held = {0};
+    ent_rc rc =
+        node->store->engine->head_get(node->store, channel->members[member].log.number, UINT64_MAX, &head, &held, err);
+    if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
+        return rc;
+    fork_job work = {
+        .job = {.apply = apply_fork, .settle = settle_fork},
+        .channel = channel,
+        .member = member,
+        .note = checked->fork_note,
+        .held = ent_buf_bytes(&held),
+    };
+    ENT_TRY(ent_sequencer_run(node, &work.job, err));
+    return ent_fail(err, ENT_PEER_FORK, "design 3, Fork",
+                    "the log of %.*s forked: its signed head of size %llu has another root than the one held here. "
+                    "Both heads are kept as proof; "
+                    "that log is frozen",
+                    ENT_TEXT_ARG(channel->genesis.members[member].name), (unsigned long long)checked->fork_head.size);
+}
+
+/* --- the steps --- */
+
+static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, const ent_pouch *pouch, ent_received *ret,
+                      ent_err *err)
+{
+    holding held;
+    ent_pouch_known known;
+    ENT_CLEANUP(ent_pouch_checked_release) ent_pouch_checked checked = {0};
+    know(node, channel, writer, &held, &known);
+    ENT_TRY(ent_pouch_check(pouch, &known, &checked, err)); /* steps 3 to 7 */
+    if (checked.verdict == ENT_POUCH_FORKED)
+        return record_fork(node, channel, &checked, err);
+    if (writer == channel->self && checked.verdict == ENT_POUCH_NEW)
+        return ent_fail(err, ENT_REFUSED, "design 3, Rollback guard",
+                        "this pouch carries our own log with %llu entries, we hold %llu: this store is older than what "
+                        "we said before",
+                        (unsigned long long)checked.head.size, (unsigned long long)held.log.tree.size);
+    receive_job work = {
+        .job = {.apply = apply_receive, .settle = settle_receive, .weight_bytes = pouch->entries.size},
+        .channel = channel,
+        .writer = writer,
+        .base = held.log.tree.size,
+        .pouch = pouch,
+        .checked = &checked,
+        .received = ret,
+    };
+    for (size_t i = 0; i < checked.new_count; i++)
+        work.job.weight_bytes += checked.bodies[i].size;
+    if (checked.verdict == ENT_POUCH_NEW || checked.head_count > 0 || checked.receipt_count > 0)
+        ENT_TRY(ent_sequencer_run(node, &work.job, err)); /* steps 8 and 9 */
+    ret->state = writer == channel->self ? ENT_RECEIVED_CARRIED : ENT_RECEIVED_RECEIPTED;
+    ret->size = checked.head.size;
+    ret->new_count = checked.verdict == ENT_POUCH_NEW ? checked.new_count : 0;
+    if (checked.verdict == ENT_POUCH_NEW)
+        ent_opener_wake(node->opener); /* step 10 */
+    if (checked.verdict == ENT_POUCH_HELD && writer != channel->self)
+        return ent_receipt_covering(node, channel, writer, checked.head.size, &ret->receipt, err);
+    return ENT_DONE;
+}
+
+static ent_rc check_sender(ent_node *node, const ent_channel *channel, const ent_hash *pin, ent_err *err)
+{
+    ent_peer peer;
+    if (pin == NULL || ent_channel_member_by_pin(channel, pin) >= 0)
+        return ENT_DONE;
+    ENT_TRY(ent_peer_by_pin(node, pin, &peer, err));
+    return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2", "%s is not a member of channel %.8s", peer.name,
+                    channel->id_text);
+}
+
+static ent_rc find_writer(ent_node *node, ent_text origin, ent_channel **ret_channel, int *ret_writer, ent_err *err)
+{
+    ent_text party = {0};
+    ent_hash id;
+    ENT_TRY(ent_origin_parse(origin, &party, &id, err));
+    *ret_channel = ent_channel_find(node, &id);
+    *ret_writer = *ret_channel == NULL ? -1 : ent_genesis_member(&(*ret_channel)->genesis, party);
+    if (*ret_channel != NULL && *ret_writer < 0)
+        return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2", "%.*s is not a member of channel %.8s",
+                        ENT_TEXT_ARG(party), (*ret_channel)->id_text);
+    return ENT_DONE;
+}
+
+ent_rc ent_receive_admit(ent_node *node, const ent_announced *announced, const ent_hash *pin, uint64_t *ret_held,
+                         ent_err *err)
+{
+    ent_channel *channel = NULL;
+    ent_peer peer;
+    ent_store_log log;
+    int writer = -1;
+    ENT_TRY(find_writer(node, announced->origin, &channel, &writer, err));
+    if (channel == NULL)
+        return ent_peer_by_pin(node, pin, &peer, err); /* may be an invitation */
+    ENT_TRY(check_sender(node, channel, pin, err));
+    if (ent_channel_state_now(channel) == ENT_CHANNEL_REFUSED)
+        return ent_fail(err, ENT_PEER_FORBIDDEN, "design 2, Genesis", "%s refused this channel", node->config.name);
+    ent_channel_log(channel, (uint32_t)writer, &log);
+    if (ent_channel_state_now(channel) != ENT_CHANNEL_INVITED && announced->old_size > log.tree.size) {
+        *ret_held = log.tree.size;
+        return ent_fail(err, ENT_PEER_STALE, "design 3, step 4",
+                        "the pouch begins at entry %llu; this party holds %llu",
+                        (unsigned long long)announced->old_size, (unsigned long long)log.tree.size);
+    }
+    return ENT_DONE;
+}
+
+ent_rc ent_receive(ent_node *node, ent_bytes bytes, const ent_hash *pin, ent_received *ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_pouch_release) ent_pouch pouch = {0};
+    ent_channel *channel = NULL;
+    int writer = -1;
+    ENT_TRY(ent_pouch_parse(bytes, &pouch, err));                     /* step 1 */
+    ENT_TRY(find_writer(node, pouch.origin, &channel, &writer, err)); /* step 2 */
+    if (channel == NULL || ent_channel_state_now(channel) == ENT_CHANNEL_INVITED)
+        return ent_invite_receive(node, &pouch, bytes, pin, ret, err);
+    ENT_TRY(check_sender(node, channel, pin, err));
+    if (ent_channel_state_now(channel) == ENT_CHANNEL_REFUSED)
+        return ent_fail(err, ENT_PEER_FORBIDDEN, "design 2, Genesis", "%s refused this channel", node->config.name);
+    ent_received received = {.channel = channel, .writer = (uint32_t)writer};
+    ent_rc rc = ENT_DONE;
+    for (int i = 0; i < RETRIES; i++) {
+        rc = take_in(node, channel, (uint32_t)writer, &pouch, &received, err);
+        if (rc.code != ENT_RETRY)
+            break;
+    }
+    if (rc.code != ENT_OK) {
+        ent_received_release(&received);
+        return rc;
+    }
+    *ret = received;
+    return ENT_DONE;
+}

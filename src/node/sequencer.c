@@ -1,0 +1,590 @@
+#include "node/sequencer.h"
+
+#include "base/clock.h"
+#include "log/tree.h"
+#include "node/channel.h"
+#include "node/events.h"
+#include "node/report.h"
+
+#include <errno.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    BATCH_JOBS = 1024,      /* design 11, limits */
+    BATCH_BYTES = 32 << 20, /* with one more body of 8 MiB a batch still fits a pouch */
+    IDLE_FLUSH_MS = 200     /* signatures wait this long for a transaction to ride on */
+};
+
+/* A receipt or head that was signed and is not stored yet. */
+typedef struct {
+    ent_channel *channel;
+    bool is_head;
+    int64_t receipt;
+    uint32_t member;
+    ent_tree_head head;
+    ent_signature signature;
+    uint64_t timestamp_unix_s;
+    bool refused;
+} signed_thing;
+
+typedef struct {
+    signed_thing *items;
+    size_t count;
+    size_t capacity;
+} signed_list;
+
+struct ent_sequencer {
+    ent_node *node;
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t lock;
+    pthread_cond_t queued;
+    pthread_cond_t settled;
+    ent_job *first;
+    ent_job *last;
+    bool stopping;
+
+    signed_list unstored; /* signed after the last commit; stored in the next transaction */
+    signed_list to_sign;  /* in the running batch */
+    ent_channel **dirty;
+    size_t dirty_count;
+    size_t dirty_capacity;
+};
+
+static ent_rc no_memory(ent_err *err)
+{
+    return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+}
+
+static ent_rc list_add(signed_list *list, const signed_thing *item, ent_err *err)
+{
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity == 0 ? 32 : list->capacity * 2;
+        signed_thing *items = ent_realloc(list->items, capacity * sizeof *items);
+        if (items == NULL)
+            return no_memory(err);
+        list->items = items;
+        list->capacity = capacity;
+    }
+    list->items[list->count++] = *item;
+    return ENT_DONE;
+}
+
+/* --- for apply --- */
+
+ent_rc ent_sequencer_touch(ent_node *node, ent_channel *channel, ent_err *err)
+{
+    ent_sequencer *sequencer = node->sequencer;
+    if (channel->dirty)
+        return ENT_DONE;
+    if (sequencer->dirty_count == sequencer->dirty_capacity) {
+        size_t capacity = sequencer->dirty_capacity == 0 ? 32 : sequencer->dirty_capacity * 2;
+        ent_channel **dirty = ent_realloc(sequencer->dirty, capacity * sizeof(ent_channel *));
+        if (dirty == NULL)
+            return no_memory(err);
+        sequencer->dirty = dirty;
+        sequencer->dirty_capacity = capacity;
+    }
+    sequencer->dirty[sequencer->dirty_count++] = channel;
+    channel->dirty = true;
+    channel->next_row = channel->row;
+    channel->appends.count = 0;
+    channel->appends.bytes = 0;
+    for (size_t i = 0; i < channel->genesis.member_count; i++) {
+        channel->members[i].next = channel->members[i].log;
+        channel->members[i].receipt_in_batch = false;
+    }
+    return ENT_DONE;
+}
+
+static ent_rc grow_appends(ent_channel_appends *appends, ent_err *err)
+{
+    size_t capacity = appends->capacity == 0 ? 16 : appends->capacity * 2;
+    ent_bytes *entries = ent_realloc(appends->entries, capacity * sizeof *entries);
+    if (entries == NULL)
+        return no_memory(err);
+    appends->entries = entries;
+    ent_hash *leaves = ent_realloc(appends->leaves, capacity * sizeof *leaves);
+    if (leaves == NULL)
+        return no_memory(err);
+    appends->leaves = leaves;
+    ent_bytes *bodies = ent_realloc(appends->bodies, capacity * sizeof *bodies);
+    if (bodies == NULL)
+        return no_memory(err);
+    appends->bodies = bodies;
+    ent_hash *digests = ent_realloc(appends->digests, capacity * sizeof *digests);
+    if (digests == NULL)
+        return no_memory(err);
+    appends->digests = digests;
+    appends->capacity = capacity;
+    return ENT_DONE;
+}
+
+ent_rc ent_sequencer_append(ent_node *node, ent_channel *channel, ent_bytes entry, ent_bytes sealed,
+                            const ent_hash *digest, ent_err *err)
+{
+    ent_channel_appends *appends = &channel->appends;
+    ent_store_log *next = &channel->members[channel->self].next;
+    (void)node;
+    if (appends->count == appends->capacity)
+        ENT_TRY(grow_appends(appends, err));
+    size_t at = appends->count;
+    ent_leaf_hash(entry, &appends->leaves[at]);
+    ENT_TRY(ent_tree_append(&next->tree, &appends->leaves[at], err));
+    appends->entries[at] = entry;
+    appends->bodies[at] = sealed;
+    appends->digests[at] = digest == NULL ? (ent_hash){{0}} : *digest;
+    appends->bytes += entry.size + sealed.size;
+    next->bytes += entry.size + sealed.size;
+    appends->count++;
+    return ENT_DONE;
+}
+
+ent_rc ent_sequencer_receipt(ent_node *node, ent_channel *channel, uint32_t member, const ent_tree_head *head,
+                             ent_err *err)
+{
+    bool is_new = false;
+    ent_store_receipt receipt = {
+        .log = channel->members[member].log.number,
+        .receiver = channel->self,
+        .head = *head,
+        .arrived_unix_s = ent_clock_unix_s(),
+    };
+    receipt.cosignature.timestamp_unix_s = (uint64_t)receipt.arrived_unix_s;
+    ENT_TRY(node->store->engine->receipt_add(node->store, &receipt, &is_new, err));
+    channel->members[member].receipt_in_batch = true;
+    signed_thing item = {.channel = channel,
+                         .receipt = receipt.number,
+                         .member = member,
+                         .head = *head,
+                         .timestamp_unix_s = receipt.cosignature.timestamp_unix_s};
+    return list_add(&node->sequencer->to_sign, &item, err);
+}
+
+ent_rc ent_sequencer_signed(ent_node *node, const ent_channel *channel, uint32_t member, ent_tree_head *ret_head,
+                            ent_cosignature *ret_cosignature, ent_err *err)
+{
+    const signed_list *list = &node->sequencer->unstored; /* publish has moved what this batch signed there */
+    for (size_t i = 0; i < list->count; i++) {
+        const signed_thing *item = &list->items[i];
+        if (item->channel != channel || item->is_head || item->member != member)
+            continue;
+        *ret_head = item->head;
+        ret_cosignature->timestamp_unix_s = item->timestamp_unix_s;
+        ret_cosignature->signature = item->signature;
+        return ENT_DONE;
+    }
+    return ent_fail(err, ENT_REFUSED_KEEPER, "design 3, Rollback guard",
+                    "the keeper gave a receipt for a larger or another head of this log before: this store is older "
+                    "than its marks");
+}
+
+ent_rc ent_sequencer_check_open(ent_node *node, ent_channel *channel, ent_err *err)
+{
+    if (channel->next_row.state != ENT_CHANNEL_OPENING)
+        return ENT_DONE;
+    for (size_t i = 0; i < channel->genesis.member_count; i++) {
+        if (channel->members[i].next.tree.size == 0)
+            return ENT_DONE;
+    }
+    channel->next_row.state = ENT_CHANNEL_OPEN;
+    return node->store->engine->channel_update(node->store, &channel->next_row, err);
+}
+
+/* --- one batch --- */
+
+static ent_rc put_head_note(const signed_thing *item, ent_buf *ret, ent_err *err)
+{
+    const ent_channel *channel = item->channel;
+    ent_text origin = ent_text_of(channel->members[channel->self].origin);
+    ent_vkey vkey;
+    ENT_TRY(ent_vkey_make(origin, ENT_KEY_ED25519, &channel->genesis.members[channel->self].log, &vkey, err));
+    ent_checkpoint_put(ret, origin, &item->head);
+    ent_buf_put_u8(ret, '\n');
+    ent_note_put_signature(ret, &vkey, ent_bytes_of(item->signature.bytes, sizeof item->signature.bytes));
+    return ent_buf_check(ret, err);
+}
+
+static ent_rc store_signed(ent_node *node, const signed_list *list, ent_err *err)
+{
+    const ent_store_engine *engine = node->store->engine;
+    for (size_t i = 0; i < list->count; i++) {
+        const signed_thing *item = &list->items[i];
+        if (item->is_head) {
+            ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
+            ENT_TRY(put_head_note(item, &note, err));
+            ENT_TRY(engine->head_put(node->store, item->channel->members[item->channel->self].log.number, &item->head,
+                                     ent_buf_bytes(&note), err));
+        } else {
+            ENT_TRY(engine->receipt_sign(node->store, item->receipt, &item->signature, err));
+        }
+    }
+    return ENT_DONE;
+}
+
+static ent_rc flush_appends(ent_node *node, ent_channel *channel, ent_err *err)
+{
+    ent_channel_appends *appends = &channel->appends;
+    ent_store_log *next = &channel->members[channel->self].next;
+    if (appends->count == 0)
+        return ENT_DONE;
+    ent_store_append append = {
+        .first = next->tree.size - appends->count,
+        .count = appends->count,
+        .entries = appends->entries,
+        .leaves = appends->leaves,
+        .bodies = appends->bodies,
+        .body_digests = appends->digests,
+        .arrived_unix_s = ent_clock_unix_s(),
+    };
+    next->opened = next->tree.size;
+    ENT_TRY(node->store->engine->append(node->store, next, &append, err));
+    signed_thing item = {.channel = channel, .is_head = true, .member = channel->self, .head.size = next->tree.size};
+    ent_tree_root(&next->tree, &item.head.root);
+    return list_add(&node->sequencer->to_sign, &item, err);
+}
+
+static bool fails_batch(ent_rc rc)
+{
+    ent_class error_class = ent_code_class(rc.code);
+    return error_class == ENT_CLASS_IO || error_class == ENT_CLASS_NOMEM || error_class == ENT_CLASS_BUG;
+}
+
+static ent_rc write_batch(ent_sequencer *sequencer, ent_job *jobs, ent_err *err)
+{
+    ent_node *node = sequencer->node;
+    const ent_store_engine *engine = node->store->engine;
+    ENT_TRY(engine->begin(node->store, err));
+    ent_rc rc = store_signed(node, &sequencer->unstored, err);
+    for (ent_job *job = jobs; rc.code == ENT_OK && job != NULL; job = job->next) {
+        job->rc = job->apply(job, node, &job->err);
+        if (fails_batch(job->rc)) {
+            rc = job->rc;
+            *err = job->err;
+        }
+    }
+    for (size_t i = 0; rc.code == ENT_OK && i < sequencer->dirty_count; i++)
+        rc = flush_appends(node, sequencer->dirty[i], err);
+    if (rc.code == ENT_OK)
+        return engine->commit(node->store, err);
+    engine->rollback(node->store);
+    return rc;
+}
+
+/* "After a failed fsync the process stops; it never reads back and goes on" (design 8). */
+static void stop_process(const char *what, const ent_err *err)
+{
+    ent_report report = ent_report_begin("node.stopped");
+    ent_report_string(&report, "because", what);
+    ent_report_error(&report, err);
+    ent_report_end(&report);
+    _exit(4);
+}
+
+static void sign_batch(ent_sequencer *sequencer)
+{
+    ent_node *node = sequencer->node;
+    signed_list *list = &sequencer->to_sign;
+    ent_err err = {0};
+    if (list->count == 0)
+        return;
+    ent_keeper_request *requests = ent_alloc_array(list->count, sizeof *requests);
+    if (requests == NULL) {
+        (void)ent_fail(&err, ENT_NOMEM, NULL, "out of memory for %zu signatures", list->count).code;
+        stop_process("what is stored cannot be signed", &err);
+        return;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        const signed_thing *item = &list->items[i];
+        requests[i].what = item->is_head ? ENT_KEEPER_HEAD : ENT_KEEPER_RECEIPT;
+        requests[i].origin = ent_text_of(item->channel->members[item->member].origin);
+        requests[i].head = item->head;
+        requests[i].timestamp_unix_s = item->timestamp_unix_s;
+    }
+    ent_rc rc = ent_keeper_sign(node->keeper, requests, list->count, &err);
+    if (rc.code != ENT_OK)
+        stop_process("the keeper cannot sign", &err);
+    for (size_t i = 0; i < list->count; i++) {
+        list->items[i].signature = requests[i].signature;
+        list->items[i].refused = requests[i].rc.code != ENT_OK;
+    }
+    ent_free(requests);
+}
+
+static void hold(ent_channel *channel)
+{
+    static const char reason[] =
+        "the keeper signed a larger or another head of this log before: this store is older than the keys' marks. "
+        "What is said here stays here until the log is recovered";
+    (void)pthread_mutex_lock(&channel->lock);
+    channel->held = true;
+    memcpy(channel->held_reason, reason, sizeof reason);
+    (void)pthread_mutex_unlock(&channel->lock);
+    ent_report report = ent_report_begin("head.held");
+    ent_report_string(&report, "channel", channel->id_text);
+    ent_report_string(&report, "reason", reason);
+    ent_report_end(&report);
+}
+
+static void publish_signed(const signed_thing *item)
+{
+    ent_channel *channel = item->channel;
+    if (item->refused) {
+        if (item->is_head)
+            hold(channel);
+        return;
+    }
+    ent_err err = {0};
+    ent_buf note = {0};
+    if (item->is_head && put_head_note(item, &note, &err).code != ENT_OK) {
+        ent_buf_release(&note);
+        stop_process("a signed head cannot be kept", &err);
+        return;
+    }
+    (void)pthread_mutex_lock(&channel->lock);
+    if (item->is_head) {
+        ent_buf_release(&channel->head_note);
+        channel->head_note = note;
+        channel->head = item->head;
+    } else if (item->head.size > channel->members[item->member].receipted.size) {
+        channel->members[item->member].receipted = item->head;
+    }
+    (void)pthread_mutex_unlock(&channel->lock);
+}
+
+static void publish_channel(ent_node *node, ent_channel *channel)
+{
+    (void)pthread_mutex_lock(&channel->lock);
+    bool state_changed = channel->row.state != channel->next_row.state;
+    channel->row = channel->next_row;
+    for (size_t i = 0; i < channel->genesis.member_count; i++)
+        channel->members[i].log = channel->members[i].next;
+    (void)pthread_mutex_unlock(&channel->lock);
+    if (state_changed)
+        ent_tell_channel(node, channel);
+}
+
+static void publish(ent_sequencer *sequencer)
+{
+    for (size_t i = 0; i < sequencer->dirty_count; i++)
+        publish_channel(sequencer->node, sequencer->dirty[i]);
+    for (size_t i = 0; i < sequencer->to_sign.count; i++)
+        publish_signed(&sequencer->to_sign.items[i]);
+    /* What was refused is not stored as signed. */
+    size_t kept = 0;
+    for (size_t i = 0; i < sequencer->to_sign.count; i++) {
+        if (!sequencer->to_sign.items[i].refused)
+            sequencer->to_sign.items[kept++] = sequencer->to_sign.items[i];
+    }
+    sequencer->to_sign.count = kept;
+    signed_list stored = sequencer->unstored;
+    sequencer->unstored = sequencer->to_sign;
+    stored.count = 0;
+    sequencer->to_sign = stored;
+}
+
+static void clean_dirty(ent_sequencer *sequencer)
+{
+    for (size_t i = 0; i < sequencer->dirty_count; i++) {
+        sequencer->dirty[i]->dirty = false;
+        sequencer->dirty[i]->appends.count = 0;
+    }
+    sequencer->dirty_count = 0;
+}
+
+static void run_batch(ent_sequencer *sequencer, ent_job *jobs)
+{
+    ent_err err = {0};
+    sequencer->to_sign.count = 0;
+    ent_rc rc = write_batch(sequencer, jobs, &err);
+    if (rc.code == ENT_IO)
+        stop_process("the store failed", &err);
+    if (rc.code == ENT_OK) {
+        sign_batch(sequencer);
+        publish(sequencer);
+        for (ent_job *job = jobs; job != NULL; job = job->next) {
+            if (job->rc.code == ENT_OK && job->settle != NULL)
+                job->settle(job, sequencer->node);
+        }
+    } else {
+        for (ent_job *job = jobs; job != NULL; job = job->next) {
+            job->rc = rc;
+            job->err = err;
+        }
+        ent_report report = ent_report_begin("store.batch-failed");
+        ent_report_error(&report, &err);
+        ent_report_end(&report);
+        sequencer->to_sign.count = 0;
+    }
+    clean_dirty(sequencer);
+}
+
+/* --- the thread --- */
+
+/* With the lock held: wait for jobs; NULL with *ret_flush when there is nothing to do but store signatures. */
+static ent_job *take_jobs(ent_sequencer *sequencer, bool *ret_stop)
+{
+    while (sequencer->first == NULL && !sequencer->stopping) {
+        if (sequencer->unstored.count == 0) {
+            (void)pthread_cond_wait(&sequencer->queued, &sequencer->lock);
+            continue;
+        }
+        struct timespec deadline;
+        (void)clock_gettime(CLOCK_MONOTONIC, &deadline);
+        deadline.tv_nsec += IDLE_FLUSH_MS * 1000000L;
+        deadline.tv_sec += deadline.tv_nsec / 1000000000L;
+        deadline.tv_nsec %= 1000000000L;
+        if (pthread_cond_timedwait(&sequencer->queued, &sequencer->lock, &deadline) == ETIMEDOUT)
+            break;
+    }
+    ent_job *jobs = sequencer->first;
+    ent_job *last = jobs;
+    uint64_t bytes = jobs == NULL ? 0 : jobs->weight_bytes;
+    for (size_t count = 1; last != NULL && last->next != NULL && count < BATCH_JOBS; count++) {
+        bytes += last->next->weight_bytes;
+        if (bytes > BATCH_BYTES)
+            break;
+        last = last->next;
+    }
+    if (last != NULL) {
+        sequencer->first = last->next;
+        if (sequencer->first == NULL)
+            sequencer->last = NULL;
+        last->next = NULL;
+    }
+    *ret_stop = jobs == NULL && sequencer->stopping;
+    return jobs;
+}
+
+static void *run(void *context)
+{
+    ent_sequencer *sequencer = context;
+    bool stop = false;
+    while (!stop) {
+        (void)pthread_mutex_lock(&sequencer->lock);
+        ent_job *jobs = take_jobs(sequencer, &stop);
+        (void)pthread_mutex_unlock(&sequencer->lock);
+        if (jobs != NULL || sequencer->unstored.count > 0)
+            run_batch(sequencer, jobs);
+        (void)pthread_mutex_lock(&sequencer->lock);
+        while (jobs != NULL) {
+            ent_job *next = jobs->next; /* the job is its owner's again once it is done */
+            jobs->done = true;
+            jobs = next;
+        }
+        (void)pthread_cond_broadcast(&sequencer->settled);
+        (void)pthread_mutex_unlock(&sequencer->lock);
+    }
+    return NULL;
+}
+
+ent_rc ent_sequencer_run(ent_node *node, ent_job *job, ent_err *err)
+{
+    ent_sequencer *sequencer = node->sequencer;
+    job->next = NULL;
+    job->done = false;
+    job->rc = ENT_DONE;
+    (void)pthread_mutex_lock(&sequencer->lock);
+    if (sequencer->stopping) {
+        (void)pthread_mutex_unlock(&sequencer->lock);
+        return ent_fail(err, ENT_RETRY, NULL, "the node is stopping");
+    }
+    if (sequencer->last == NULL)
+        sequencer->first = job;
+    else
+        sequencer->last->next = job;
+    sequencer->last = job;
+    (void)pthread_cond_signal(&sequencer->queued);
+    while (!job->done)
+        (void)pthread_cond_wait(&sequencer->settled, &sequencer->lock);
+    (void)pthread_mutex_unlock(&sequencer->lock);
+    if (job->rc.code != ENT_OK && err != NULL)
+        *err = job->err;
+    return job->rc;
+}
+
+/* --- start and stop --- */
+
+static ent_rc unsigned_receipt(void *context, const ent_store_receipt *receipt, ent_err *err)
+{
+    ent_sequencer *sequencer = context;
+    ent_channel *channel;
+    for (size_t i = 0; (channel = ent_channel_at(sequencer->node, i)) != NULL; i++) {
+        for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
+            if (channel->members[m].log.number != receipt->log)
+                continue;
+            signed_thing item = {.channel = channel,
+                                 .receipt = receipt->number,
+                                 .member = m,
+                                 .head = receipt->head,
+                                 .timestamp_unix_s = receipt->cosignature.timestamp_unix_s};
+            return list_add(&sequencer->to_sign, &item, err);
+        }
+    }
+    return ENT_DONE;
+}
+
+/* "Ed25519 is deterministic: after a crash the same head is signed again. Receipts likewise" (design 3). */
+static ent_rc sign_again(ent_sequencer *sequencer, ent_err *err)
+{
+    ent_node *node = sequencer->node;
+    ent_channel *channel;
+    for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
+        const ent_store_log *own = &channel->members[channel->self].log;
+        if (own->tree.size == 0)
+            continue;
+        signed_thing item = {.channel = channel, .is_head = true, .member = channel->self, .head.size = own->tree.size};
+        ent_tree_root(&own->tree, &item.head.root);
+        ENT_TRY(list_add(&sequencer->to_sign, &item, err));
+    }
+    ENT_TRY(node->store->engine->receipt_unsigned_walk(node->store, unsigned_receipt, sequencer, err));
+    sign_batch(sequencer);
+    publish(sequencer);
+    return ENT_DONE;
+}
+
+ent_rc ent_sequencer_new(ent_node *node, ent_sequencer **ret, ent_err *err)
+{
+    ent_sequencer *sequencer = ent_alloc(sizeof *sequencer);
+    if (sequencer == NULL)
+        return no_memory(err);
+    sequencer->node = node;
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&sequencer->lock, NULL);
+    (void)pthread_cond_init(&sequencer->queued, &attributes);
+    (void)pthread_cond_init(&sequencer->settled, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    ent_rc rc = sign_again(sequencer, err);
+    if (rc.code == ENT_OK && pthread_create(&sequencer->thread, NULL, run, sequencer) != 0)
+        rc = ent_fail(err, ENT_IO, NULL, "cannot start a thread");
+    sequencer->started = rc.code == ENT_OK;
+    if (rc.code != ENT_OK) {
+        ent_sequencer_free(sequencer);
+        return rc;
+    }
+    *ret = sequencer;
+    return ENT_DONE;
+}
+
+void ent_sequencer_free(ent_sequencer *sequencer)
+{
+    if (sequencer == NULL)
+        return;
+    if (sequencer->started) {
+        (void)pthread_mutex_lock(&sequencer->lock);
+        sequencer->stopping = true;
+        (void)pthread_cond_broadcast(&sequencer->queued);
+        (void)pthread_mutex_unlock(&sequencer->lock);
+        (void)pthread_join(sequencer->thread, NULL);
+    }
+    ent_free(sequencer->unstored.items);
+    ent_free(sequencer->to_sign.items);
+    ent_free(sequencer->dirty);
+    (void)pthread_cond_destroy(&sequencer->queued);
+    (void)pthread_cond_destroy(&sequencer->settled);
+    (void)pthread_mutex_destroy(&sequencer->lock);
+    ent_free(sequencer);
+}
