@@ -12,13 +12,15 @@
 #include "base/file.h"
 #include "crypto/crypto.h"
 #include "http/client_internal.h"
+#include "http/tls_internal.h"
 
 enum {
     CONNECT_TIMEOUT_MS = 10000,
     RESPONSE_LIMIT = 8 << 20,
     SLOW_BYTES_S = 1024,
     SLOW_TIME_S = 30,
-    /* From here on ask first: a refused body is not sent at all. Below, the time for the question costs more than the bytes. */
+    /* From here on ask first: a refused body is not sent at all. Below, the time for the question costs more than the
+       bytes. */
     EXPECT_BYTES = 256 << 10,
     EXPECT_TIMEOUT_MS = 10000,
     /* Servers close connections idle for 60 s; one that is younger can be used again without losing the race. */
@@ -75,6 +77,7 @@ static void release_client(ent_tls_client **client)
 
 ent_rc ent_tls_client_new(ent_text key_pem, ent_text certificate_pem, ent_tls_client **ret, ent_err *err)
 {
+    ENT_TRY(ent_tls_check_pair(key_pem, certificate_pem, err));
     ENT_CLEANUP(release_client) ent_tls_client *client = ent_alloc(sizeof *client);
     if (client == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
@@ -195,7 +198,8 @@ static CURLcode set_body(ent_http_transfer *transfer)
     return set;
 }
 
-/* With a pin the certificate is compared with it and with nothing else; without one it must be what the system trusts. */
+/* With a pin the certificate is compared with it and with nothing else; without one it must be what the system trusts.
+ */
 static CURLcode set_tls(ent_http_transfer *transfer)
 {
     const ent_http_call *call = &transfer->call;
@@ -219,6 +223,9 @@ static CURLcode set_tls(ent_http_transfer *transfer)
         SET(CURLOPT_PINNEDPUBLICKEY, text);
         SET(CURLOPT_SSL_VERIFYPEER, 0L);
         SET(CURLOPT_SSL_VERIFYHOST, 0L);
+        /* Else the system's authorities are read and parsed for each connection, for nothing. */
+        SET(CURLOPT_CAINFO, NULL);
+        SET(CURLOPT_CAPATH, NULL);
     }
     return set;
 }

@@ -1,5 +1,6 @@
 #include "http/server_internal.h"
 
+#include <stdio.h>
 #include <strings.h>
 
 #include "base/alloc.h"
@@ -136,8 +137,8 @@ static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const
     return MHD_YES;
 }
 
-/* RFC 9112, section 6.3: a message with both, or with a length that is no number, "ought to be handled as an error"; no proxy and this server may
- * ever differ about where a request ends. */
+/* RFC 9112, section 6.3: a message with both, or with a length that is no number, "ought to be handled as an error"; no
+ * proxy and this server may ever differ about where a request ends. */
 static ent_rc check_framing(ent_http_request *request)
 {
     framing state = {.request = request};
@@ -170,8 +171,21 @@ static ent_rc decide(ent_http_request *request)
 static enum MHD_Result answer_failure(ent_http_request *request)
 {
     ent_http_response response = {.status = 200, .file = -1};
-    ent_http_respond_error(&response, &request->failure);
+    if (request->refusal_status != 0) {
+        ent_http_respond_text(&response, request->refusal_status, request->refusal_text);
+        response.content_type = request->refusal_type;
+    } else {
+        ent_http_respond_error(&response, &request->failure);
+    }
     return ent_http_response_queue(request, &response);
+}
+
+ent_rc ent_http_refuse(ent_http_request *request, int status, const char *content_type, const char *text, ent_err *err)
+{
+    request->refusal_status = status;
+    request->refusal_type = content_type;
+    (void)snprintf(request->refusal_text, sizeof request->refusal_text, "%s", text);
+    return ent_rc_of((ent_code)(err->code == ENT_OK ? ENT_REFUSED : err->code));
 }
 
 static void count_active(ent_http_server *server, bool begins)
@@ -184,8 +198,9 @@ static void count_active(ent_http_server *server, bool begins)
     (void)pthread_mutex_unlock(&server->mutex);
 }
 
-/* libmicrohttpd closes a connection whose answer is queued in this call, and it would be reset with the answer in flight if the client already
- * sends. So: no body, answer in the next call; the client waits for our word, or sends too much to read, answer now; else read it and then answer. */
+/* libmicrohttpd closes a connection whose answer is queued in this call, and it would be reset with the answer in
+ * flight if the client already sends. So: no body, answer in the next call; the client waits for our word, or sends too
+ * much to read, answer now; else read it and then answer. */
 static enum MHD_Result begin(ent_http_request *request)
 {
     ent_http_link_rest(request->link);
@@ -197,14 +212,14 @@ static enum MHD_Result begin(ent_http_request *request)
     if (rc.code == ENT_OK) {
         request->failure.code = ENT_OK;
         if (body_comes)
-            ent_http_link_expect(request->link, 0);
+            ent_http_link_expect(request->link);
         return MHD_YES;
     }
     settle_failure(request, rc);
     if (unclear || (body_comes && (request->expects || request->length > ENT_HTTP_DRAIN_BYTES)))
         return answer_failure(request);
     if (body_comes)
-        ent_http_link_expect(request->link, 0);
+        ent_http_link_expect(request->link);
     return MHD_YES;
 }
 
@@ -239,7 +254,7 @@ static enum MHD_Result take(ent_http_request *request, ent_bytes piece)
     /* "A reply during an upload is impossible": the rest is read, within one window, and then answered. */
     settle_failure(request, rc);
     ent_http_spool_release(&request->spool);
-    ent_http_link_expect(request->link, 0);
+    ent_http_link_expect(request->link);
     return MHD_YES;
 }
 

@@ -12,8 +12,9 @@
 #include "base/clock.h"
 #include "http/tls_internal.h"
 
-/* libmicrohttpd's own timeout is renewed by a single byte, so one byte a minute would hold a connection for ever. Here every state that waits for
- * the client has a deadline instead: a window of 30 s must move 30 KiB, and headers must be complete in time. */
+/* libmicrohttpd's own timeout is renewed by a single byte, so one byte a minute would hold a connection for ever. Here
+ * every state that waits for the client has a deadline instead: a window of 30 s must move 30 KiB, and headers must be
+ * complete in time. */
 
 static void set_deadline(ent_http_link *link, int64_t in_ms)
 {
@@ -37,14 +38,9 @@ void ent_http_link_resume(ent_http_link *link)
     atomic_store_explicit(&link->deadline_ms, ent_clock_monotonic_ms() + link->left_ms, memory_order_relaxed);
 }
 
-void ent_http_link_expect(ent_http_link *link, uint64_t bytes)
+void ent_http_link_expect(ent_http_link *link)
 {
-    const uint64_t longest_ms = (uint64_t)INT32_MAX;
-    uint64_t window_ms = atomic_load_explicit(&link->server->window_ms, memory_order_relaxed);
-    uint64_t needed_ms = bytes / ENT_HTTP_RATE_BYTES_S > longest_ms / 1000
-                             ? longest_ms
-                             : bytes * 1000 / ENT_HTTP_RATE_BYTES_S;
-    set_deadline(link, (int64_t)(needed_ms > window_ms ? needed_ms : window_ms));
+    set_deadline(link, (int64_t)atomic_load_explicit(&link->server->window_ms, memory_order_relaxed));
 }
 
 void ent_http_link_moved(ent_http_link *link, uint64_t bytes)
@@ -52,7 +48,7 @@ void ent_http_link_moved(ent_http_link *link, uint64_t bytes)
     uint64_t window_ms = atomic_load_explicit(&link->server->window_ms, memory_order_relaxed);
     link->window_bytes += bytes;
     if (link->window_bytes >= window_ms * ENT_HTTP_RATE_BYTES_S / 1000)
-        ent_http_link_expect(link, 0);
+        ent_http_link_expect(link);
 }
 
 void ent_http_link_idle(ent_http_link *link)
@@ -101,8 +97,7 @@ static void open_link(ent_http_server *server, struct MHD_Connection *connection
         *socket_context = NULL;
         return;
     }
-    const union MHD_ConnectionInfo *address =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const union MHD_ConnectionInfo *address = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     link->server = server;
     link->fd = fd->connect_fd;
     name_remote(link, server->unix_path != NULL || address == NULL ? NULL : address->client_addr);

@@ -140,7 +140,8 @@ void ent_http_pool_free(ent_http_pool *pool)
     if (pool == NULL)
         return;
     while (pool->jobs != NULL) {
-        (void)snprintf(pool->jobs->transfer.detail, sizeof pool->jobs->transfer.detail, "cut: this program is stopping");
+        (void)snprintf(pool->jobs->transfer.detail, sizeof pool->jobs->transfer.detail,
+                       "cut: this program is stopping");
         end_job(pool, pool->jobs, CURLE_ABORTED_BY_CALLBACK);
     }
     (void)curl_multi_cleanup(pool->multi);

@@ -4,7 +4,8 @@
 
 enum { EXCERPT_BYTES = 200, TEXT_BYTES = 480, RULE_BYTES = 95 };
 
-/* Copy what a peer wrote so that it can be shown on a terminal: nothing that moves the cursor, at most size - 1 bytes, whole characters. */
+/* Copy what a peer wrote so that it can be shown on a terminal: nothing that moves the cursor, at most size - 1 bytes,
+ * whole characters. */
 static void show(ent_text text, char *out, size_t size)
 {
     bool utf8 = ent_utf8_valid(text);

@@ -6,7 +6,8 @@
 #include "base/alloc.h"
 #include "base/file.h"
 
-enum { WHOLE_BYTES = 64 << 10, BLOCK_BYTES = 64 << 10 };
+/* Two blocks are about what a window must move; a larger answer than one block is read block by block. */
+enum { BLOCK_BYTES = 16 << 10 };
 
 void ent_http_response_clear(ent_http_response *response)
 {
@@ -56,14 +57,30 @@ void ent_http_respond_text(ent_http_response *response, int status, const char *
 
 /* ---- bodies that are read piece by piece ------------------------------------- */
 
-/* A body on its way out. libmicrohttpd asks for the next block when the last one is in the socket: that is how slow clients show. */
+/* A body on its way out. libmicrohttpd asks for the next block when the last one is in the socket: that is how slow
+ * clients show. */
 typedef struct {
     ent_http_link *link; /* lives as long as libmicrohttpd asks for blocks */
     ent_http_response from;
     ent_buf piece; /* pulled, and sent up to offset */
     size_t offset;
+    size_t last; /* size of the block handed out last */
     bool ended;
 } outflow;
+
+/* The last block has left, another one is asked for: our own work on that is not the client's time. */
+static void begin_block(outflow *out)
+{
+    ent_http_link_moved(out->link, out->last);
+    ent_http_link_pause(out->link);
+}
+
+static ssize_t end_block(outflow *out, ssize_t result)
+{
+    out->last = result > 0 ? (size_t)result : 0;
+    ent_http_link_resume(out->link);
+    return result;
+}
 
 static void free_outflow(void *context)
 {
@@ -79,23 +96,21 @@ static ssize_t read_memory(void *context, uint64_t position, char *room, size_t 
     size_t left = out->from.body.size - (size_t)position;
     if (size > left)
         size = left;
+    begin_block(out);
     memcpy(room, out->from.body.data + position, size);
-    ent_http_link_expect(out->link, size);
-    return (ssize_t)size;
+    return end_block(out, (ssize_t)size);
 }
 
 static ssize_t read_file(void *context, uint64_t position, char *room, size_t size)
 {
     outflow *out = context;
     ssize_t got = 0;
+    begin_block(out);
     do {
         got = pread(out->from.file, room, size, (off_t)position);
     } while (got < 0 && errno == EINTR);
     /* Shorter than it was said to be: the client must not take it for the whole. */
-    if (got <= 0)
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    ent_http_link_expect(out->link, (uint64_t)got);
-    return got;
+    return end_block(out, got <= 0 ? MHD_CONTENT_READER_END_WITH_ERROR : got);
 }
 
 /* Get the next piece that is not empty; false when there is none. */
@@ -105,7 +120,8 @@ static bool pull_piece(outflow *out)
         ent_err err = {0};
         ent_buf_clear(&out->piece);
         out->offset = 0;
-        /* A source that waits gives an empty piece now and then: the only moment at which a client that has gone can be noticed. */
+        /* A source that waits gives an empty piece now and then: the only moment at which a client that has gone can be
+         * noticed. */
         if (atomic_load(&out->link->server->cutting) || ent_http_link_gone(out->link))
             return false;
         if (out->from.pull(out->from.pull_context, &out->piece, &out->ended, &err).code != ENT_OK ||
@@ -119,18 +135,17 @@ static ssize_t read_pull(void *context, uint64_t position, char *room, size_t si
 {
     outflow *out = context;
     (void)position;
-    ent_http_link_rest(out->link);
+    begin_block(out);
     if (!pull_piece(out))
-        return MHD_CONTENT_READER_END_WITH_ERROR;
+        return end_block(out, MHD_CONTENT_READER_END_WITH_ERROR);
     size_t left = out->piece.size - out->offset;
     if (size > left)
         size = left;
-    ent_http_link_expect(out->link, size);
     if (size == 0)
-        return MHD_CONTENT_READER_END_OF_STREAM;
+        return end_block(out, MHD_CONTENT_READER_END_OF_STREAM);
     memcpy(room, out->piece.data + out->offset, size);
     out->offset += size;
-    return (ssize_t)size;
+    return end_block(out, (ssize_t)size);
 }
 
 static struct MHD_Response *make_flowing(ent_http_link *link, ent_http_response *response)
@@ -182,7 +197,7 @@ static struct MHD_Response *make(ent_http_link *link, ent_http_response *respons
     memcpy(value, response->header_value, sizeof value);
     name[sizeof name - 1] = 0;
     value[sizeof value - 1] = 0;
-    bool flows = response->pull != NULL || response->file >= 0 || response->body.size > WHOLE_BYTES;
+    bool flows = response->pull != NULL || response->file >= 0 || response->body.size > BLOCK_BYTES;
     struct MHD_Response *made = flows ? make_flowing(link, response) : make_whole(response);
     if (made != NULL && !add_headers(made, content_type, name, value)) {
         MHD_destroy_response(made);
@@ -197,7 +212,7 @@ enum MHD_Result ent_http_response_queue(ent_http_request *request, ent_http_resp
         ent_http_response_clear(response);
         response->status = ent_code_http_status(ENT_NOMEM);
     }
-    ent_http_link_expect(request->link, response->body.size);
+    ent_http_link_expect(request->link);
     int status = response->status;
     struct MHD_Response *made = make(request->link, response);
     ent_http_response_clear(response);

@@ -65,6 +65,12 @@ typedef struct {
     void *context;
 } ent_http_handler;
 
+/** For admit, when a specification wants the refusal in a form of its own: refuse with this status, type and text.
+ *  @in   content_type   static
+ *  @in   text           at most 63 bytes are sent
+ *  @in   err            as set by what failed; its code is returned */
+ENT_RC ent_http_refuse(ent_http_request *request, int status, const char *content_type, const char *text, ent_err *err);
+
 typedef struct ent_http_server ent_http_server;
 
 typedef struct {

@@ -15,8 +15,9 @@ enum {
     ENT_HTTP_WINDOW_MS = 30000,
     ENT_HTTP_IDLE_MS = 60000,
     ENT_HTTP_RATE_BYTES_S = 1024,
-    /* A refused body is read to its end, so that the client gets the answer instead of a reset connection, up to the size of the largest pouch.
-     * Beyond it the answer is sent at once and may be lost: such a client should say "Expect: 100-continue". */
+    /* A refused body is read to its end, so that the client gets the answer instead of a reset connection, up to the
+     * size of the largest pouch. Beyond it the answer is sent at once and may be lost: such a client should say
+     * "Expect: 100-continue". */
     ENT_HTTP_DRAIN_BYTES = 64 << 20,
     ENT_HTTP_SPILL_BYTES = 256 << 10,
     ENT_HTTP_REMOTE_SIZE = 64
@@ -29,9 +30,9 @@ typedef struct ent_http_link {
     struct ent_http_link *next;
     int fd;
     atomic_llong deadline_ms; /* monotonic; the watchdog cuts the connection when it has passed */
-    uint64_t window_bytes;    /* what came since the deadline was set; this and the rest: the connection's thread only */
-    int64_t left_ms;          /* while paused */
-    void *session;            /* GnuTLS session; NULL without TLS */
+    uint64_t window_bytes; /* what moved since the deadline was set; this and the rest: the connection's thread only */
+    int64_t left_ms;       /* while paused */
+    void *session;         /* GnuTLS session; NULL without TLS */
     bool pin_asked;
     bool has_pin;
     ent_hash pin;
@@ -69,12 +70,12 @@ void ent_http_on_connection(void *context, struct MHD_Connection *connection, vo
 ent_http_link *ent_http_link_of(struct MHD_Connection *connection);
 /** Nothing is expected of the client now. */
 void ent_http_link_rest(ent_http_link *link);
-/** The client has a window's time, or more when so many bytes take longer at the slowest rate allowed. */
-void ent_http_link_expect(ent_http_link *link, uint64_t bytes);
+/** A window begins: the client is to move bytes. */
+void ent_http_link_expect(ent_http_link *link);
 /** Stop the clock while the server itself is at work, and let it go on. */
 void ent_http_link_pause(ent_http_link *link);
 void ent_http_link_resume(ent_http_link *link);
-/** Body bytes came: a window is over, and the next begins, when it has moved as much as it must. */
+/** Body bytes came or went: a window is over, and the next begins, when it has moved as much as it must. */
 void ent_http_link_moved(ent_http_link *link, uint64_t bytes);
 /** The client may be silent for as long as an idle connection is kept. */
 void ent_http_link_idle(ent_http_link *link);
@@ -115,6 +116,9 @@ struct ent_http_request {
     ent_http_spool spool;
     ent_bytes body;
     ent_err failure; /* code ENT_OK: none so far */
+    int refusal_status; /* 0 = the failure's own; see ent_http_refuse */
+    const char *refusal_type;
+    char refusal_text[64];
     void *attached;
     void (*free_attached)(void *);
 };

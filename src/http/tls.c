@@ -91,8 +91,8 @@ static int make_pair(ent_text name, gnutls_datum_t *ret_key, gnutls_datum_t *ret
     ENT_CLEANUP(release_certificate) gnutls_x509_crt_t certificate = NULL;
     int status = gnutls_x509_privkey_init(&key);
     if (status >= 0)
-        status = gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
-                                              GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+        status =
+            gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
     if (status >= 0)
         status = gnutls_x509_crt_init(&certificate);
     if (status >= 0)
@@ -166,11 +166,19 @@ ent_rc ent_tls_pin(ent_bytes certificate_pem, ent_hash *ret, ent_err *err)
     return ENT_DONE;
 }
 
-ent_rc ent_tls_check_pair(const char *key_pem, const char *certificate_pem, ent_err *err)
+/* GnuTLS takes pointers to bytes it does not change. */
+static gnutls_datum_t datum_of(ent_text text)
 {
+    return (gnutls_datum_t){(unsigned char *)(uintptr_t)text.data, (unsigned int)text.size};
+}
+
+ent_rc ent_tls_check_pair(ent_text key_pem, ent_text certificate_pem, ent_err *err)
+{
+    if (key_pem.size > MAX_CERTIFICATE_BYTES || certificate_pem.size > MAX_CERTIFICATE_BYTES)
+        return ent_fail(err, ENT_USAGE, NULL, "the TLS key or certificate is too large");
     ENT_CLEANUP(release_credentials) gnutls_certificate_credentials_t credentials = NULL;
-    gnutls_datum_t key = {(unsigned char *)(uintptr_t)key_pem, (unsigned int)strlen(key_pem)};
-    gnutls_datum_t certificate = {(unsigned char *)(uintptr_t)certificate_pem, (unsigned int)strlen(certificate_pem)};
+    gnutls_datum_t key = datum_of(key_pem);
+    gnutls_datum_t certificate = datum_of(certificate_pem);
     int status = gnutls_certificate_allocate_credentials(&credentials);
     if (status >= 0)
         status = gnutls_certificate_set_x509_key_mem(credentials, &certificate, &key, GNUTLS_X509_FMT_PEM);

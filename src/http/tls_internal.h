@@ -10,7 +10,7 @@
     "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1"
 
 /** Whether the key belongs to the certificate and both can be used.  Errors: USAGE. */
-ENT_RC ent_tls_check_pair(const char *key_pem, const char *certificate_pem, ent_err *err);
+ENT_RC ent_tls_check_pair(ent_text key_pem, ent_text certificate_pem, ent_err *err);
 /** Pin of the certificate that the other end of a session presented; false when it presented none.
  *  @in   session   a gnutls_session_t after its handshake */
 bool ent_tls_session_pin(void *session, ent_hash *ret);
