@@ -169,7 +169,8 @@ static bool passes(const filter *wanted, const ent_row *row)
     ent_message_ref self = {entry->writer, entry->index};
     if (wanted->since.data != NULL && ent_text_compare(entry->time, wanted->since) < 0)
         return false;
-    if (wanted->unanswered && (kind == NULL || !kind->wants_answer || row->answer_count > 0))
+    bool asks = kind != NULL && kind->wants_answer && !(kind->is_answer && entry->has_reply_to);
+    if (wanted->unanswered && (!asks || row->answer_count > 0))
         return false;
     if (wanted->has_thread && !same_message(self, wanted->thread) &&
         !(entry->has_thread && same_message(entry->thread, wanted->thread)))
