@@ -1,5 +1,6 @@
-/* Sealed attachments as files named by their digest: blobs/ab/abcdef….  Written to a temporary file, hashed on the way, synced with
- * their folder, then renamed: a name that exists is whole and durable. */
+/* Sealed attachments as files named by their digest: <folder>/ab/abcdef….  Written to a temporary file, hashed on the
+ * way, synced, then renamed, and the folder synced: a name that exists is of a whole file, and one that was committed
+ * is durable. */
 #ifndef ENT_STORE_BLOBS_H
 #define ENT_STORE_BLOBS_H
 
@@ -8,13 +9,15 @@
 /** A blob being written. */
 typedef struct ent_blob_writer ent_blob_writer;
 
-/** Start.  Errors: IO, IO_FULL, NOMEM.  Owns: caller frees with ent_blob_writer_free, which removes what was not committed. */
+/** Start; the folder is made when it is missing.  Errors: IO, IO_FULL, NOMEM.
+ *  Owns: caller frees with ent_blob_writer_free, which removes what was not committed. */
 ENT_RC ent_blob_writer_new(const char *folder, uint64_t limit, ent_blob_writer **ret, ent_err *err);
+/** Errors: PEER_TOO_LARGE beyond the limit (nothing of these bytes is taken), IO, IO_FULL, USAGE after the commit. */
 ENT_RC ent_blob_writer_push(ent_blob_writer *writer, ent_bytes bytes, ent_err *err);
 /** Make it durable under its digest.
  *  @in   expected   nullable; another digest is PEER_MISMATCH and nothing stays */
-ENT_RC ent_blob_writer_commit(ent_blob_writer *writer, const ent_hash *expected, ent_hash *ret_digest, uint64_t *ret_size,
-                              ent_err *err);
+ENT_RC ent_blob_writer_commit(ent_blob_writer *writer, const ent_hash *expected, ent_hash *ret_digest,
+                              uint64_t *ret_size, ent_err *err);
 void ent_blob_writer_free(ent_blob_writer *writer);
 
 /** Open for reading: a descriptor the caller closes.  Errors: ABSENT, IO. */

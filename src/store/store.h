@@ -1,6 +1,9 @@
-/* What a node keeps, behind one small vtable so that another engine can be held to the same contract.  Source: design.md section 8 "Store".
+/* What a node keeps, behind one small vtable so that another engine can be held to the same contract.  Source:
+ * design.md section 8 "Store".
  *
- * One writer: between begin and commit the calls belong to the thread that began. Readers: any thread, any time; they see committed state. */
+ * One writer: between begin and commit the calls belong to the thread that began; it sees its own writes. Readers: any
+ * thread, any time; they see committed state. A walk takes its rows first, so its function may use the store,
+ * transactions included. */
 #ifndef ENT_STORE_STORE_H
 #define ENT_STORE_STORE_H
 
@@ -30,10 +33,10 @@ typedef struct {
     int64_t channel;
     uint32_t member; /* index in genesis members */
     bool own;
-    bool frozen;      /* a fork was seen; nothing is appended any more */
-    ent_tree tree;    /* size and right edge of what is stored */
-    uint64_t opened;  /* entries below this index have been opened and validated (step 10) */
-    uint64_t bytes;   /* entries and sealed bodies */
+    bool frozen;                           /* a fork was seen; nothing is appended any more */
+    ent_tree tree;                         /* size and right edge of what is stored */
+    uint64_t opened;                       /* entries below this index have been opened and validated (step 10) */
+    uint64_t bytes;                        /* entries and sealed bodies */
     uint64_t acked[ENT_ENTRY_MAX_MEMBERS]; /* per member: largest size that this log's entries ack */
 } ent_store_log;
 
@@ -43,7 +46,7 @@ typedef struct {
     size_t count;
     const ent_bytes *entries;
     const ent_hash *leaves;
-    const ent_bytes *bodies;        /* sealed; empty = none */
+    const ent_bytes *bodies; /* sealed; empty = none */
     const ent_hash *body_digests;
     int64_t arrived_unix_s;
 } ent_store_append;
@@ -60,11 +63,11 @@ typedef struct {
 
 /** What a peer is known to have of one of our channels; the outbox is what lies beyond it. */
 typedef struct {
-    int64_t log;            /* the log carried */
-    uint32_t member;        /* to whom */
-    uint64_t confirmed;     /* entries the member has receipted */
-    int64_t receipts_sent;  /* receipt numbers up to this one are confirmed to be there */
-    bool refused;           /* the peer refused the last pouch for good (4xx); reason below */
+    int64_t log;           /* the log carried */
+    uint32_t member;       /* to whom */
+    uint64_t confirmed;    /* entries the member has receipted */
+    int64_t receipts_sent; /* receipt numbers up to this one are confirmed to be there */
+    bool refused;          /* the peer refused the last pouch for good (4xx); reason below */
     char reason[256];
     int64_t last_success_unix_s; /* 0 = never */
     int64_t last_attempt_unix_s;
@@ -76,9 +79,9 @@ typedef enum { ENT_BLOB_WANTED = 1, ENT_BLOB_HELD } ent_blob_state;
 typedef struct {
     int64_t log;
     uint64_t index;
-    uint32_t at; /* position in the entry's attachments */
     ent_hash digest;
     uint64_t size;
+    uint32_t at; /* position in the entry's attachments */
     ent_blob_state state;
 } ent_store_blob;
 
@@ -112,69 +115,97 @@ typedef ENT_RC (*ent_store_receipt_row)(void *context, const ent_store_receipt *
 typedef ENT_RC (*ent_store_blob_row)(void *context, const ent_store_blob *blob, ent_err *err);
 typedef ENT_RC (*ent_store_blob_send_row)(void *context, const ent_store_blob_send *send, ent_err *err);
 typedef ENT_RC (*ent_store_peer_row)(void *context, const ent_store_peer *peer, ent_bytes card, ent_err *err);
-typedef ENT_RC (*ent_store_fork_row)(void *context, const ent_store_fork *fork, ent_bytes note, ent_bytes held, ent_err *err);
+typedef ENT_RC (*ent_store_fork_row)(void *context, const ent_store_fork *fork, ent_bytes note, ent_bytes held,
+                                     ent_err *err);
 
-/** The engine. Every call: errors IO, IO_FULL, NOMEM besides those named. Reads that find nothing: ABSENT. */
+/** The engine. Every call: errors IO, IO_FULL, NOMEM besides those named. Reads that find nothing: ABSENT. Writes:
+ * USAGE outside a transaction of this thread, REFUSED when a row would break a rule of the schema (a second channel of
+ * one id or alias, a log or fork of a channel or log that is not there); after any other failure the transaction can
+ * only be rolled back, and its commit refuses. */
 typedef struct {
     void (*close)(ent_store *store);
 
     /* One transaction at a time; commit is durable when it returns. After a failed commit the caller stops the process
-     * ("After a failed fsync the process stops; it never reads back and goes on"). */
+     * ("After a failed fsync the process stops; it never reads back and goes on"): every later call is refused with IO.
+     * Only IO_FULL leaves no doubt: nothing was committed and the store goes on. begin waits for another thread's
+     * transaction; a second one in the same thread is USAGE. rollback without a transaction, also after a commit of
+     * either outcome, does nothing. */
     ENT_RC (*begin)(ent_store *store, ent_err *err);
     ENT_RC (*commit)(ent_store *store, ent_err *err);
     void (*rollback)(ent_store *store);
 
     /* inside a transaction */
-    ENT_RC (*peer_put)(ent_store *store, ent_text name, uint64_t serial, ent_bytes card, int64_t now_unix_s, ent_err *err);
+    /** Add or replace a peer's card; REFUSED when a newer serial is held. */
+    ENT_RC (*peer_put)
+    (ent_store *store, ent_text name, uint64_t serial, ent_bytes card, int64_t now_unix_s, ent_err *err);
     ENT_RC (*peer_remove)(ent_store *store, ent_text name, ent_err *err);
     ENT_RC (*channel_add)(ent_store *store, ent_store_channel *channel, ent_bytes genesis, ent_err *err);
     ENT_RC (*channel_update)(ent_store *store, const ent_store_channel *channel, ent_err *err); /* state and alias */
     ENT_RC (*invite_put)(ent_store *store, int64_t channel, ent_bytes pouch, ent_err *err);     /* empty = forget */
+    /** Add a log, empty; at most one own log a channel. */
     ENT_RC (*log_add)(ent_store *store, ent_store_log *log, ent_err *err);
-    /** Append entries, bodies and tiles and store the log row (tree, bytes, acked) as given; log->tree is the tree after. */
+    /** Append entries, bodies and tiles and store the log row (tree, bytes, acked) as given; log->tree is the tree
+     * after. Errors: REFUSED_FROZEN, ABSENT for a log that is not there, USAGE when first is not its size, the tree
+     * does not end where the append does, a body is over 8 MiB or the log over 2^40 entries. */
     ENT_RC (*append)(ent_store *store, const ent_store_log *log, const ent_store_append *append, ent_err *err);
+    /** Only ever raises it; REFUSED beyond the log's size. */
     ENT_RC (*log_opened)(ent_store *store, int64_t log, uint64_t opened, ent_err *err);
     ENT_RC (*log_freeze)(ent_store *store, int64_t log, ent_err *err);
-    /** Keep a signed head: one row for each (log, size), never overwritten (a second one for the same size is ignored). */
+    /** Keep a signed head: one row for each (log, size), never overwritten (a second one for the same size is ignored).
+     */
     ENT_RC (*head_put)(ent_store *store, int64_t log, const ent_tree_head *head, ent_bytes note, ent_err *err);
-    /** Add a receipt; a second one for the same (log, receiver, size) is not stored and *ret_new is false. */
+    /** Add a receipt; a second one for the same (log, receiver, size) is not stored and *ret_new is false: its number
+     * is the first's. */
     ENT_RC (*receipt_add)(ent_store *store, ent_store_receipt *receipt, bool *ret_new, ent_err *err);
+    /** The same signature again is fine, another is REFUSED. */
     ENT_RC (*receipt_sign)(ent_store *store, int64_t number, const ent_signature *signature, ent_err *err);
     ENT_RC (*delivery_put)(ent_store *store, const ent_store_delivery *delivery, ent_err *err);
     ENT_RC (*blob_add)(ent_store *store, const ent_store_blob *blob, ent_err *err);
     ENT_RC (*blob_held)(ent_store *store, const ent_hash *digest, ent_err *err); /* every row with that digest */
+    /** The same (log, member, digest) is kept once; the number is the store's. */
     ENT_RC (*blob_send_add)(ent_store *store, const ent_store_blob_send *send, ent_err *err);
     ENT_RC (*blob_send_done)(ent_store *store, int64_t number, ent_err *err);
+    /** The same proof again is kept once. */
     ENT_RC (*fork_add)(ent_store *store, int64_t log, ent_bytes note, ent_bytes held, int64_t now_unix_s, ent_err *err);
 
     /* reads */
     ENT_RC (*peer_get)(ent_store *store, ent_text name, ent_store_peer *ret, ent_buf *ret_card, ent_err *err);
     ENT_RC (*peer_walk)(ent_store *store, ent_store_peer_row row, void *context, ent_err *err);
-    ENT_RC (*channel_get)(ent_store *store, const ent_hash *id, ent_store_channel *ret, ent_buf *ret_genesis, ent_err *err);
+    ENT_RC (*channel_get)
+    (ent_store *store, const ent_hash *id, ent_store_channel *ret, ent_buf *ret_genesis, ent_err *err);
     ENT_RC (*channel_walk)(ent_store *store, ent_store_channel_row row, void *context, ent_err *err);
     ENT_RC (*invite_get)(ent_store *store, int64_t channel, ent_buf *ret_pouch, ent_err *err);
     ENT_RC (*log_get)(ent_store *store, int64_t channel, uint32_t member, ent_store_log *ret, ent_err *err);
-    /** Append the entries from index `first` on to ret as an entry bundle: at most `count`, and at least one but no more than
-     *  max_bytes of bundle. */
-    ENT_RC (*entries_read)(ent_store *store, int64_t log, uint64_t first, uint64_t count, size_t max_bytes, ent_buf *ret_bundle,
-                           uint64_t *ret_count, ent_err *err);
+    /** Append the entries from index `first` on to ret as an entry bundle: at most `count`, and at least one but no
+     * more than max_bytes of bundle.  Errors: USAGE when count is 0. */
+    ENT_RC (*entries_read)
+    (ent_store *store, int64_t log, uint64_t first, uint64_t count, size_t max_bytes, ent_buf *ret_bundle,
+     uint64_t *ret_count, ent_err *err);
     ENT_RC (*entry_arrived)(ent_store *store, int64_t log, uint64_t index, int64_t *ret_unix_s, ent_err *err);
     ENT_RC (*body_read)(ent_store *store, int64_t log, uint64_t index, ent_buf *ret_sealed, ent_err *err);
-    ENT_RC (*tile_read)(ent_store *store, int64_t log, uint8_t level, uint64_t index, uint16_t width, ent_hash *ret, ent_err *err);
+    ENT_RC (*tile_read)
+    (ent_store *store, int64_t log, uint8_t level, uint64_t index, uint16_t width, ent_hash *ret, ent_err *err);
     /** The kept head of the largest size <= at_most (UINT64_MAX: the newest). */
-    ENT_RC (*head_get)(ent_store *store, int64_t log, uint64_t at_most, ent_tree_head *ret, ent_buf *ret_note, ent_err *err);
-    /** The receipt of the smallest size >= size by a receiver. */
-    ENT_RC (*receipt_covering)(ent_store *store, int64_t log, uint32_t receiver, uint64_t size, ent_store_receipt *ret, ent_err *err);
+    ENT_RC (*head_get)
+    (ent_store *store, int64_t log, uint64_t at_most, ent_tree_head *ret, ent_buf *ret_note, ent_err *err);
+    /** The receipt of the smallest size >= size by a receiver; it may not be signed yet. */
+    ENT_RC (*receipt_covering)
+    (ent_store *store, int64_t log, uint32_t receiver, uint64_t size, ent_store_receipt *ret, ent_err *err);
     ENT_RC (*receipt_newest)(ent_store *store, int64_t log, uint32_t receiver, ent_store_receipt *ret, ent_err *err);
     /** Receipts of all logs of a channel with a number above `after`, ascending, at most limit. */
-    ENT_RC (*receipt_walk)(ent_store *store, int64_t channel, int64_t after, size_t limit, ent_store_receipt_row row, void *context,
-                           ent_err *err);
+    ENT_RC (*receipt_walk)
+    (ent_store *store, int64_t channel, int64_t after, size_t limit, ent_store_receipt_row row, void *context,
+     ent_err *err);
     /** Our receipts that are not signed yet. */
     ENT_RC (*receipt_unsigned_walk)(ent_store *store, ent_store_receipt_row row, void *context, ent_err *err);
-    ENT_RC (*delivery_get)(ent_store *store, int64_t log, uint32_t member, ent_store_delivery *ret, ent_err *err); /* zeroed when none */
-    ENT_RC (*blob_find)(ent_store *store, const ent_hash *digest, ent_store_blob *ret, ent_err *err); /* a wanted one before a held one */
-    ENT_RC (*blob_walk)(ent_store *store, int64_t log, uint64_t index, ent_store_blob_row row, void *context, ent_err *err);
-    ENT_RC (*blob_send_walk)(ent_store *store, int64_t after, size_t limit, ent_store_blob_send_row row, void *context, ent_err *err);
+    ENT_RC (*delivery_get)
+    (ent_store *store, int64_t log, uint32_t member, ent_store_delivery *ret, ent_err *err); /* zeroed when none */
+    ENT_RC (*blob_find)
+    (ent_store *store, const ent_hash *digest, ent_store_blob *ret, ent_err *err); /* a wanted one before a held one */
+    ENT_RC (*blob_walk)
+    (ent_store *store, int64_t log, uint64_t index, ent_store_blob_row row, void *context, ent_err *err);
+    ENT_RC (*blob_send_walk)
+    (ent_store *store, int64_t after, size_t limit, ent_store_blob_send_row row, void *context, ent_err *err);
     ENT_RC (*fork_walk)(ent_store *store, int64_t log, ent_store_fork_row row, void *context, ent_err *err);
 } ent_store_engine;
 
@@ -193,12 +224,14 @@ typedef struct {
 } ent_store_tiles;
 ent_tile_reader ent_store_tile_reader(ent_store_tiles *tiles);
 
-/** Open the SQLite engine on a folder (created files 0600): WAL, synchronous=FULL, one connection writes and checkpoints, the others
- *  are read-only. folder NULL = in memory, for tests.
- *  Errors: IO, REFUSED when another process has it open or it was written by a newer version. */
+/** Open the SQLite engine on a folder (created files 0600): WAL, synchronous=FULL, one connection writes and
+ * checkpoints, the others are read-only. The folder is made when it is missing; its parent must exist. folder NULL = in
+ * memory, for tests. Errors: IO, IO_FULL, NOMEM, REFUSED when it is open already, was written by a newer version or is
+ * no store of ours. */
 ENT_RC ent_store_sqlite_open(const char *folder, ent_store **ret, ent_err *err);
 
-/** Fault injection for tests: fail the Nth write to the database or a body file with IO (1 = the next); 0 = off. */
+/** Fault injection for tests: fail the Nth write, sync or truncation of the database or a body file with IO (1 = the
+ * next); 0 = off. In memory, where there are none, the Nth statement that writes or commits. */
 void ent_store_sqlite_fail_at(ent_store *store, unsigned long nth);
 
 #endif

@@ -40,6 +40,27 @@ void fixture_remove_folder(char *folder)
     free(folder);
 }
 
+static struct {
+    const char *prefix;
+    int found;
+} counting; /* nftw hands no context over */
+
+static int count_one(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)status;
+    if (type == FTW_F && strncmp(path + place->base, counting.prefix, strlen(counting.prefix)) == 0)
+        counting.found++;
+    return 0;
+}
+
+int fixture_count_files(const char *folder, const char *prefix)
+{
+    counting.prefix = prefix;
+    counting.found = 0;
+    (void)nftw(folder, count_one, 16, FTW_PHYS);
+    return counting.found;
+}
+
 static uint64_t mix(uint64_t value)
 {
     value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9;

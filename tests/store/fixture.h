@@ -29,6 +29,8 @@ ent_hash fixture_digest(uint64_t number);
 /** A folder of its own under TMPDIR; remove with fixture_remove_folder. */
 char *fixture_make_folder(void);
 void fixture_remove_folder(char *folder);
+/** Files below a folder whose names start so; 0 when there is no folder. */
+int fixture_count_files(const char *folder, const char *prefix);
 
 /** Entry `index` of a log in its channel: the same bytes each time, 40 to 900 of them. */
 void fixture_entry(int64_t log, uint64_t index, ent_buf *ret);

@@ -45,17 +45,9 @@ static ent_rc write_blob(const char *folder, ent_bytes bytes, const ent_hash *ex
     return rc;
 }
 
-/* Names in the folder, the two-digit folders of committed blobs left out. */
 static int temporaries(const char *folder)
 {
-    char command[512];
-    int count = -1;
-    (void)snprintf(command, sizeof command, "ls -A '%s' 2>/dev/null | grep -vcE '^[0-9a-f]{2}$'", folder);
-    FILE *pipe = popen(command, "r");
-    assert_non_null(pipe);
-    assert_int_equal(fscanf(pipe, "%d", &count), 1);
-    (void)pclose(pipe);
-    return count;
+    return fixture_count_files(folder, "tmp-");
 }
 
 static void test_blobs__written_blob_is_read_by_its_digest(void **state)

@@ -144,7 +144,7 @@ ENT_RC ent_connection_open_writer(ent_sqlite *store, ent_err *err);
 void ent_connection_close(ent_connection *connection);
 /** Take a reader from the pool; waits when all are in use. */
 ENT_RC ent_reader_take(ent_sqlite *store, ent_connection **ret, ent_err *err);
-void ent_reader_give(ent_sqlite *store, ent_connection *connection);
+void ent_reader_give(ent_sqlite *store, ent_connection *reader);
 void ent_readers_close(ent_sqlite *store);
 
 /** Whether the calling thread is in a transaction. */
@@ -170,9 +170,9 @@ typedef struct {
 } ent_sql;
 
 /** Prepare a write.  Errors: USAGE outside a transaction of this thread, NOMEM, IO. */
-ENT_RC ent_sql_write(ent_store *store, ent_sql_slot slot, const char *sql, ent_sql *ret, ent_err *err);
+ENT_RC ent_sql_write(ent_store *base, ent_sql_slot slot, const char *sql, ent_sql *ret, ent_err *err);
 /** Prepare a read: on the writer inside a transaction of this thread, on a reader otherwise. */
-ENT_RC ent_sql_read(ent_store *store, ent_sql_slot slot, const char *sql, ent_sql *ret, ent_err *err);
+ENT_RC ent_sql_read(ent_store *base, ent_sql_slot slot, const char *sql, ent_sql *ret, ent_err *err);
 void ent_sql_finish(ent_sql *sql); /* for ENT_CLEANUP */
 
 void ent_sql_bind_int(ent_sql *sql, int64_t value);
@@ -237,11 +237,11 @@ ENT_RC ent_sqlite_entries_read(ent_store *store, int64_t log, uint64_t first, ui
 ENT_RC ent_sqlite_entry_arrived(ent_store *store, int64_t log, uint64_t index, int64_t *ret_unix_s, ent_err *err);
 
 /* bodies.c */
-ENT_RC ent_bodies_add(ent_store *store, int64_t log, const ent_store_append *append, ent_err *err);
+ENT_RC ent_bodies_add(ent_store *base, int64_t log, const ent_store_append *append, ent_err *err);
 /** After a rollback: remove the files that this transaction made. After a commit: forget that they are new. */
 void ent_bodies_undo(ent_sqlite *store);
 void ent_bodies_keep(ent_sqlite *store);
-ENT_RC ent_sqlite_body_read(ent_store *store, int64_t log, uint64_t index, ent_buf *ret_sealed, ent_err *err);
+ENT_RC ent_sqlite_body_read(ent_store *base, int64_t log, uint64_t index, ent_buf *ret_sealed, ent_err *err);
 
 /* tiles.c */
 ENT_RC ent_tiles_add(ent_store *store, int64_t log, const ent_store_append *append, ent_err *err);
@@ -280,8 +280,8 @@ ENT_RC ent_sqlite_fork_add(ent_store *store, int64_t log, ent_bytes note, ent_by
 ENT_RC ent_sqlite_fork_walk(ent_store *store, int64_t log, ent_store_fork_row row, void *context, ent_err *err);
 
 /* transaction.c */
-ENT_RC ent_sqlite_begin(ent_store *store, ent_err *err);
-ENT_RC ent_sqlite_commit(ent_store *store, ent_err *err);
-void ent_sqlite_rollback(ent_store *store);
+ENT_RC ent_sqlite_begin(ent_store *base, ent_err *err);
+ENT_RC ent_sqlite_commit(ent_store *base, ent_err *err);
+void ent_sqlite_rollback(ent_store *base);
 
 #endif
