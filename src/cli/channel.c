@@ -1,0 +1,238 @@
+#include "cli/api.h"
+#include "cli/people.h"
+#include "cli/table.h"
+#include "cli/verbs.h"
+
+/* ---- showing a channel ---------------------------------------------------- */
+
+static const char *state_words(ent_text state)
+{
+    if (ent_text_is(state, "invited"))
+        return "we are invited: `entente channel accept` or `refuse`";
+    if (ent_text_is(state, "opening"))
+        return "waiting until every member has accepted";
+    if (ent_text_is(state, "open"))
+        return "open";
+    if (ent_text_is(state, "refused"))
+        return "refused";
+    return NULL;
+}
+
+static ent_cli_style state_style(ent_text state)
+{
+    if (ent_text_is(state, "open"))
+        return ENT_CLI_GREEN;
+    return ent_text_is(state, "invited") ? ENT_CLI_YELLOW : ENT_CLI_PLAIN;
+}
+
+static void put_member(ent_cli *cli, ent_json_value member, uint64_t our_size)
+{
+    ent_buf *out = &cli->out;
+    bool self = ent_json_true(ent_json_get(member, "self"));
+    uint64_t size = ent_cli_count(member, "size");
+    ent_buf_put_string(out, "\n  ");
+    ent_cli_put_style(out, cli->colour, ENT_CLI_BOLD);
+    ent_cli_put_line(out, ent_cli_text(member, "name"));
+    ent_cli_put_style(out, cli->colour, ENT_CLI_PLAIN);
+    ent_buf_put_string(out, self ? " (we)\n" : "\n");
+    ent_buf_put_format(out, "    has said %" PRIu64 " thing%s in its log", size, size == 1 ? "" : "s");
+    if (!self)
+        ent_buf_put_format(
+            out, "; we have receipted %" PRIu64 " of them\n    has receipted %" PRIu64 " of our %" PRIu64,
+            ent_cli_count(member, "receipted_by_us"), ent_cli_count(member, "receipted_by_them"), our_size);
+    ent_buf_put_u8(out, '\n');
+    if (ent_json_true(ent_json_get(member, "frozen"))) {
+        ent_cli_put_style(out, cli->colour, ENT_CLI_RED);
+        ent_buf_put_string(out, "    FROZEN: this member signed two different histories; the proof is kept\n");
+        ent_cli_put_style(out, cli->colour, ENT_CLI_PLAIN);
+    }
+}
+
+static void put_terms(ent_cli *cli, ent_json_value channel)
+{
+    ent_json_value terms = ent_json_get(channel, "terms");
+    ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
+    ent_buf_put_string(&cli->out, "\n  Terms (commitment ");
+    ent_cli_put_line(&cli->out, ent_cli_text(channel, "terms_commitment"));
+    ent_buf_put_string(&cli->out, ")\n    ");
+    if (ent_json_type_of(terms) <= ENT_JSON_NULL) {
+        ent_buf_put_string(&cli->out, "not opened yet\n");
+        return;
+    }
+    ent_json_put_value(&text, terms);
+    ent_cli_put_json(&cli->out, ent_buf_text(&text));
+    ent_buf_put_u8(&cli->out, '\n');
+}
+
+static void put_channel(ent_cli *cli, ent_json_value channel)
+{
+    ent_buf *out = &cli->out;
+    ent_json_value members = ent_json_get(channel, "members");
+    ent_text state = ent_cli_text(channel, "state");
+    uint64_t our_size = 0;
+    ent_buf_put_string(out, "Channel ");
+    ent_cli_put_style(out, cli->colour, ENT_CLI_BOLD);
+    ent_cli_put_line(out, ent_cli_channel_label(channel));
+    ent_cli_put_style(out, cli->colour, ENT_CLI_PLAIN);
+    ent_buf_put_u8(out, '\n');
+    ent_cli_put_label(out, "Id");
+    ent_cli_put_line(out, ent_cli_text(channel, "id"));
+    ent_buf_put_u8(out, '\n');
+    ent_cli_put_label(out, "State");
+    ent_cli_put_style(out, cli->colour, state_style(state));
+    ent_cli_put_line(out, state_words(state) == NULL ? state : ent_text_of(state_words(state)));
+    ent_cli_put_style(out, cli->colour, ENT_CLI_PLAIN);
+    ent_buf_put_u8(out, '\n');
+    ent_cli_put_label(out, "Since");
+    ent_cli_put_time(out, ent_cli_text(channel, "added"));
+    if (ent_cli_text(channel, "opener").size > 0) {
+        ent_buf_put_string(out, ", opened by ");
+        ent_cli_put_line(out, ent_cli_text(channel, "opener"));
+    }
+    ent_buf_put_u8(out, '\n');
+    if (ent_cli_text(channel, "neutral").size > 0) {
+        ent_cli_put_label(out, "Neutral");
+        ent_cli_put_line(out, ent_cli_text(channel, "neutral"));
+        ent_buf_put_u8(out, '\n');
+    }
+    for (ent_json_iter i = ent_json_iterate(members); ent_json_next(&i);)
+        our_size = ent_json_true(ent_json_get(i.value, "self")) ? ent_cli_count(i.value, "size") : our_size;
+    for (ent_json_iter i = ent_json_iterate(members); ent_json_next(&i);)
+        put_member(cli, i.value, our_size);
+    put_terms(cli, channel);
+}
+
+/* ---- channel list ------------------------------------------------------------ */
+
+static void put_row(ent_cli_table *table, ent_json_value channel)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf members = {0};
+    ent_text state = ent_cli_text(channel, "state");
+    for (ent_json_iter i = ent_json_iterate(ent_json_get(channel, "members")); ent_json_next(&i);) {
+        if (ent_json_true(ent_json_get(i.value, "self")))
+            continue;
+        ent_buf_put_string(&members, members.size == 0 ? "" : ", ");
+        ent_buf_put_text(&members, ent_cli_text(i.value, "name"));
+    }
+    ent_text id = ent_cli_text(channel, "id");
+    ent_cli_table_cell(table, ENT_CLI_BOLD, ent_cli_channel_label(channel));
+    ent_cli_table_cell(table, ENT_CLI_PLAIN, id.size > 12 ? (ent_text){id.data, 12} : id);
+    ent_cli_table_cell(table, state_style(state), state);
+    ent_cli_table_cell(table, ENT_CLI_PLAIN, ent_buf_text(&members));
+}
+
+static ent_rc list(ent_cli *cli, ent_err *err)
+{
+    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", "/channels");
+    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
+    ENT_CLEANUP(ent_cli_table_release) ent_cli_table table = {0};
+    ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
+    if (cli->json)
+        return ENT_DONE;
+    ent_json_value channels = ent_json_get(answer.root, "channels");
+    if (ent_json_count(channels) == 0) {
+        ent_buf_put_string(&cli->out,
+                           "There is no channel yet: `entente channel open --with NAME --terms FILE` opens one.\n");
+        return ENT_DONE;
+    }
+    ent_cli_table_column(&table, "CHANNEL", 0, 0);
+    ent_cli_table_column(&table, "ID", 0, 1);
+    ent_cli_table_column(&table, "STATE", 0, 0);
+    ent_cli_table_column(&table, "WITH", 16, 0);
+    for (ent_json_iter i = ent_json_iterate(channels); ent_json_next(&i);)
+        put_row(&table, i.value);
+    return ent_cli_table_put(&table, &cli->out, cli->width, cli->colour, err);
+}
+
+const ent_cli_command ent_cli_channel_list = {
+    .words = "channel list",
+    .arguments = "",
+    .summary = "list our channels and invitations",
+    .text = "Each channel with its state: invited (we are asked to accept), opening (others have not accepted yet),\n"
+            "open, refused.",
+    .examples = "  entente channel list --dir aurora",
+    .options = ent_cli_no_options,
+    .run = list,
+};
+
+/* ---- channel show, accept, refuse ----------------------------------------------- */
+
+/* Ask about the channel of the first argument, below it for an act ("accept"), and show what it has become. */
+static ent_rc act(ent_cli *cli, const char *method, const char *word, ent_bytes body, ent_err *err)
+{
+    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of(method, "/channels");
+    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
+    ENT_TRY(ent_cli_check_channel(cli->positional[0], err));
+    ent_cli_request_segment(&request, ent_text_of(cli->positional[0]));
+    if (word != NULL)
+        ent_cli_request_segment(&request, ent_text_of(word));
+    request.body = body;
+    request.content_type = body.size > 0 ? "application/json" : NULL;
+    ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
+    if (!cli->json)
+        put_channel(cli, answer.root);
+    return ENT_DONE;
+}
+
+static ent_rc show(ent_cli *cli, ent_err *err)
+{
+    return act(cli, "GET", NULL, (ent_bytes){NULL, 0}, err);
+}
+
+const ent_cli_command ent_cli_channel_show = {
+    .words = "channel show",
+    .arguments = "CHANNEL",
+    .summary = "show a channel: members, receipts, terms",
+    .text = "Shows who the members are, how much each has said, and how much of it each other side has receipted.",
+    .examples = "  entente channel show north --dir aurora",
+    .options = ent_cli_no_options,
+    .least = 1,
+    .most = 1,
+    .run = show,
+};
+
+static const ent_cli_option accept_options[] = {
+    {"--alias", NULL, "A", false, "a short name of our own for the channel"},
+    {NULL, NULL, NULL, false, NULL},
+};
+
+static ent_rc accept_channel(ent_cli *cli, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
+    ent_json_writer writer = ent_json_writer_of(&body);
+    ent_json_object_begin(&writer);
+    ent_json_member_string(&writer, "alias", ent_cli_value(cli, "--alias"));
+    ent_json_object_end(&writer);
+    ENT_TRY(ent_buf_check(&body, err));
+    return act(cli, "POST", "accept", ent_buf_bytes(&body), err);
+}
+
+const ent_cli_command ent_cli_channel_accept = {
+    .words = "channel accept",
+    .arguments = "CHANNEL [--alias A]",
+    .summary = "accept an invitation and its terms",
+    .text = "Logs our acceptance of the channel's members and terms, which `entente channel show` shows. It cannot\n"
+            "be taken back.",
+    .examples = "  entente channel accept 5d1f09ab --alias south --dir boreal",
+    .options = accept_options,
+    .least = 1,
+    .most = 1,
+    .run = accept_channel,
+};
+
+static ent_rc refuse(ent_cli *cli, ent_err *err)
+{
+    return act(cli, "POST", "refuse", (ent_bytes){NULL, 0}, err);
+}
+
+const ent_cli_command ent_cli_channel_refuse = {
+    .words = "channel refuse",
+    .arguments = "CHANNEL",
+    .summary = "refuse an invitation",
+    .text = "Nothing is logged, and nothing more is taken for this channel.",
+    .examples = "  entente channel refuse 5d1f09ab --dir boreal",
+    .options = ent_cli_no_options,
+    .least = 1,
+    .most = 1,
+    .run = refuse,
+};

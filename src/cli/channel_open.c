@@ -1,0 +1,107 @@
+#include "cli/api.h"
+#include "cli/files.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+#include "message/genesis.h"
+
+enum { TERMS_MAX_BYTES = 4 << 20 };
+
+static const ent_cli_option options[] = {
+    {"--with", NULL, "NAME", true, "a member beside us; more may follow as arguments"},
+    {"--terms", NULL, "FILE", false, "the terms all members agree to; they are sealed, byte for byte"},
+    {"--policy", NULL, "FILE", false,
+     "witnesses: lines of a tlog-policy without log lines\n(blank lines and comments are left out)"},
+    {"--alias", NULL, "A", false, "a short name of our own for the channel"},
+    {NULL, NULL, NULL, false, NULL},
+};
+
+static ent_rc put_members(const ent_cli *cli, ent_json_writer *writer, ent_err *err)
+{
+    size_t count = 0;
+    ent_json_key(writer, "with");
+    ent_json_array_begin(writer);
+    for (size_t i = 0; ent_cli_value_at(cli, "--with", i) != NULL; i++, count++) {
+        ENT_TRY(ent_cli_check_party(ent_cli_value_at(cli, "--with", i), err));
+        ent_json_put_string(writer, ent_cli_value_at(cli, "--with", i));
+    }
+    if (count == 0)
+        return ent_fail(err, ENT_USAGE, NULL,
+                        "who is it with? Name each other member: --with NAME; `entente peer list` shows them");
+    for (size_t i = 0; i < cli->positional_count; i++) {
+        ENT_TRY(ent_cli_check_party(cli->positional[i], err));
+        ent_json_put_string(writer, cli->positional[i]);
+    }
+    ent_json_array_end(writer);
+    return ENT_DONE;
+}
+
+static ent_rc put_policy(const char *path, ent_json_writer *writer, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf policy = {0};
+    ent_json_key(writer, "policy");
+    if (path == NULL) {
+        ent_json_put_null(writer);
+        return ENT_DONE;
+    }
+    ENT_TRY(ent_cli_read(path, ENT_GENESIS_MAX_BYTES, &policy, err));
+    ent_text left = ent_buf_text(&policy);
+    ent_json_array_begin(writer);
+    while (left.size > 0) {
+        const char *newline = memchr(left.data, '\n', left.size);
+        ent_text line = {left.data, newline == NULL ? left.size : (size_t)(newline - left.data)};
+        size_t taken = line.size + (newline != NULL);
+        if (line.size > 0 && line.data[0] != '#')
+            ent_json_put_text(writer, line);
+        left.data += taken;
+        left.size -= taken;
+    }
+    ent_json_array_end(writer);
+    return ENT_DONE;
+}
+
+static ent_rc run(ent_cli *cli, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_wipe) ent_buf terms = {0};
+    ENT_CLEANUP(ent_buf_wipe) ent_buf body = {0};
+    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("POST", "/channels");
+    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
+    ent_json_writer writer = ent_json_writer_of(&body);
+    ent_json_object_begin(&writer);
+    ENT_TRY(put_members(cli, &writer, err));
+    if (ent_cli_value(cli, "--terms") == NULL)
+        return ent_fail(err, ENT_USAGE, NULL, "under which terms? Give them with --terms FILE");
+    ENT_TRY(ent_cli_read(ent_cli_value(cli, "--terms"), TERMS_MAX_BYTES, &terms, err));
+    ent_json_key(&writer, "terms");
+    ent_json_put_base64(&writer, ent_buf_bytes(&terms));
+    ENT_TRY(put_policy(ent_cli_value(cli, "--policy"), &writer, err));
+    ent_json_member_string(&writer, "alias", ent_cli_value(cli, "--alias"));
+    ent_json_object_end(&writer);
+    ENT_TRY(ent_buf_check(&body, err));
+    request.body = ent_buf_bytes(&body);
+    request.content_type = "application/json";
+    ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
+    if (cli->json)
+        return ENT_DONE;
+    ent_text id = ent_cli_text(answer.root, "id");
+    id = id.size > 0 ? id : ENT_TEXT("ID");
+    int shown = id.size < 12 ? (int)id.size : 12;
+    ent_cli_put_line(&cli->out, id);
+    ent_buf_put_u8(&cli->out, '\n');
+    ENT_TRY(ent_cli_flush(cli, err));
+    ent_cli_note("the invitation is on its way; the channel opens when every member has run\n"
+                 "`entente channel accept %.*s`; `entente channel show %.*s` tells how far it is",
+                 shown, id.data, shown, id.data);
+    return ENT_DONE;
+}
+
+const ent_cli_command ent_cli_channel_open = {
+    .words = "channel open",
+    .arguments = "--with NAME... --terms FILE [--policy FILE] [--alias A]",
+    .summary = "open a channel with peers; prints its id",
+    .text = "Invites the named peers, whose cards must have been added. The channel is open when all have accepted.\n"
+            "Its members and terms never change: joining or leaving is a new channel that follows this one.",
+    .examples = "  entente channel open --with boreal.example --terms terms.json --alias north --dir aurora",
+    .options = options,
+    .most = 31,
+    .run = run,
+};

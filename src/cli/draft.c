@@ -1,0 +1,172 @@
+#include "cli/draft.h"
+
+#include <strings.h>
+
+static const struct {
+    const char *extension;
+    const char *type;
+} types[] = {
+    {"csv", "text/csv"},
+    {"eml", "message/rfc822"},
+    {"gif", "image/gif"},
+    {"gz", "application/gzip"},
+    {"html", "text/html"},
+    {"jpeg", "image/jpeg"},
+    {"jpg", "image/jpeg"},
+    {"json", "application/json"},
+    {"log", "text/plain"},
+    {"md", "text/markdown"},
+    {"ndjson", "application/x-ndjson"},
+    {"p7s", "application/pkcs7-signature"},
+    {"pcap", "application/vnd.tcpdump.pcap"},
+    {"pdf", "application/pdf"},
+    {"png", "image/png"},
+    {"svg", "image/svg+xml"},
+    {"tar", "application/x-tar"},
+    {"txt", "text/plain"},
+    {"xml", "application/xml"},
+    {"yar", "text/plain"},
+    {"yara", "text/plain"},
+    {"zip", "application/zip"},
+    {"zst", "application/zstd"},
+};
+
+const char *ent_cli_media_type(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *dot = strrchr(slash == NULL ? path : slash, '.');
+    for (size_t i = 0; dot != NULL && i < sizeof types / sizeof types[0]; i++) {
+        if (strcasecmp(dot + 1, types[i].extension) == 0)
+            return types[i].type;
+    }
+    return "application/octet-stream";
+}
+
+static bool is_envelope(ent_json_value root)
+{
+    static const char *const members[] = {"fields", "text", "stix", "files"};
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        if (ent_json_present(ent_json_get(root, members[i])))
+            return true;
+    }
+    return false;
+}
+
+/* files[]: the rows that were given, then a row for each attachment that has none. */
+static void put_files(ent_json_writer *writer, ent_json_value given, const char *const *names, size_t name_count)
+{
+    size_t count = ent_json_count(given);
+    if (count == 0 && name_count == 0)
+        return;
+    ent_json_key(writer, "files");
+    ent_json_array_begin(writer);
+    for (ent_json_iter i = ent_json_iterate(given); ent_json_next(&i);) {
+        ENT_CLEANUP(ent_buf_release) ent_buf row = {0};
+        ent_json_put_value(&row, i.value);
+        if (row.failed != ENT_OK)
+            writer->buf->failed = row.failed;
+        ent_json_put_raw(writer, ent_buf_text(&row));
+    }
+    for (size_t i = count; i < name_count; i++) {
+        ent_json_object_begin(writer);
+        ent_json_member_string(writer, "name", names[i]);
+        ent_json_object_end(writer);
+    }
+    ent_json_array_end(writer);
+}
+
+/* The object as it was given, with files[] put before its last brace. */
+static void put_with_files(ent_text object, const char *const *names, size_t name_count, ent_buf *ret)
+{
+    ent_json_writer writer = ent_json_writer_of(ret);
+    while (object.size > 0 && object.data[object.size - 1] != '}')
+        object.size--; /* white space */
+    ent_buf_put_text(ret, (ent_text){object.data, object.size - 1});
+    ent_buf_put_string(ret, ",\"files\":");
+    ent_json_array_begin(&writer);
+    for (size_t i = 0; i < name_count; i++) {
+        ent_json_object_begin(&writer);
+        ent_json_member_string(&writer, "name", names[i]);
+        ent_json_object_end(&writer);
+    }
+    ent_json_array_end(&writer);
+    ent_buf_put_u8(ret, '}');
+}
+
+static ent_rc put_envelope(ent_text object, ent_json_value root, const char *const *names, size_t name_count,
+                           ent_buf *ret, ent_err *err)
+{
+    ent_json_writer writer = ent_json_writer_of(ret);
+    ent_json_value files = ent_json_get(root, "files");
+    if (ent_json_count(files) > name_count)
+        return ent_fail(err, ENT_USAGE, "design 4",
+                        "the body's \"files\" names %zu attachments, but %zu are attached: --attach each of them",
+                        ent_json_count(files), name_count);
+    if (ent_json_count(files) == name_count || !ent_json_present(files)) {
+        if (ent_json_count(files) == name_count)
+            ent_buf_put_text(ret, object);
+        else
+            put_with_files(object, names, name_count, ret);
+        return ent_buf_check(ret, err);
+    }
+    ent_json_object_begin(&writer);
+    for (ent_json_iter i = ent_json_iterate(root); ent_json_next(&i);) {
+        ENT_CLEANUP(ent_buf_release) ent_buf value = {0};
+        if (ent_text_is(i.key, "files") && ent_json_type_of(i.value) == ENT_JSON_ARRAY)
+            continue;
+        ent_json_put_value(&value, i.value);
+        ENT_TRY(ent_buf_check(&value, err));
+        ent_json_key_text(&writer, i.key);
+        ent_json_put_raw(&writer, ent_buf_text(&value));
+    }
+    put_files(&writer, files, names, name_count);
+    ent_json_object_end(&writer);
+    return ent_buf_check(ret, err);
+}
+
+static ent_rc put_plain(const ent_buf *content, const char *language, const char *const *names, size_t name_count,
+                        ent_buf *ret, ent_err *err)
+{
+    ent_json_writer writer = ent_json_writer_of(ret);
+    ent_json_object_begin(&writer);
+    ent_json_key(&writer, "fields");
+    ent_json_object_begin(&writer);
+    ent_json_object_end(&writer);
+    if (content != NULL) {
+        ent_json_key(&writer, "text");
+        ent_json_object_begin(&writer);
+        ent_json_member_text(&writer, language, content->size > 0 ? ent_buf_text(content) : ENT_TEXT(""));
+        ent_json_object_end(&writer);
+        ent_json_member_string(&writer, "authentic", language);
+    }
+    put_files(&writer, (ent_json_value){{NULL, NULL}}, names, name_count);
+    ent_json_object_end(&writer);
+    return ent_buf_check(ret, err);
+}
+
+static bool starts_like_object(ent_text text)
+{
+    size_t at = 0;
+    while (at < text.size && strchr(" \t\r\n", text.data[at]) != NULL && text.data[at] != 0)
+        at++;
+    return at < text.size && text.data[at] == '{';
+}
+
+ent_rc ent_cli_body_make(const ent_buf *content, const char *language, const char *const *names, size_t name_count,
+                         ent_buf *ret, bool *ret_text, ent_err *err)
+{
+    ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
+    *ret_text = false;
+    if (content != NULL && starts_like_object(ent_buf_text(content))) {
+        /* What is said cannot be unsaid: a slip in the JSON must not make the whole of it a plain text. */
+        ENT_TRY(ent_fail_in(err, ent_json_parse(ent_buf_bytes(content), &json, err),
+                            "the body begins like a JSON object but is none"));
+        if (is_envelope(ent_json_root(json)))
+            return put_envelope(ent_buf_text(content), ent_json_root(json), names, name_count, ret, err);
+    }
+    if (content != NULL && !ent_utf8_valid(ent_buf_text(content)))
+        return ent_fail(err, ENT_PEER_MALFORMED, "design 4",
+                        "the body is neither JSON nor text in UTF-8; send other files with --attach");
+    *ret_text = content != NULL;
+    return put_plain(content, language, names, name_count, ret, err);
+}

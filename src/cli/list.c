@@ -1,0 +1,163 @@
+#include "cli/api.h"
+#include "cli/people.h"
+#include "cli/table.h"
+#include "cli/verbs.h"
+
+#include "base/clock.h"
+
+static const ent_cli_option options[] = {
+    {"--channel", NULL, "CHANNEL", false, "only this channel"},
+    {"--thread", NULL, "MSG", false, "only the thread that this message began"},
+    {"--unanswered", NULL, NULL, false, "only what still waits for an answer"},
+    {"--since", NULL, "T", false,
+     "only what was said at or after this time: 2026-01-31T08:00:00Z,\nor a day: 2026-01-31"},
+    {"--limit", NULL, "N", false, "the newest N (default 1000)"},
+    {NULL, NULL, NULL, false, NULL},
+};
+
+enum { LIMIT_MAX = 100000 };
+
+/* A day stands for its beginning. */
+static ent_rc read_since(const ent_cli *cli, char ret_time[ENT_TIME_TEXT_SIZE + 1], const char **ret, ent_err *err)
+{
+    const char *value = ent_cli_value(cli, "--since");
+    int64_t unix_s = 0;
+    *ret = NULL;
+    if (value == NULL)
+        return ENT_DONE;
+    ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
+    ent_buf_put_string(&text, value);
+    if (text.size == 10)
+        ent_buf_put_string(&text, "T00:00:00Z");
+    ENT_TRY(ent_buf_check(&text, err));
+    if (!ent_time_parse(ent_buf_text(&text), &unix_s))
+        return ent_fail(err, ENT_USAGE, "RFC 3339",
+                        "--since takes a time in UTC like 2026-01-31T08:00:00Z, or a day like 2026-01-31, "
+                        "not \"%s\"",
+                        value);
+    ent_time_format(unix_s, ret_time);
+    *ret = ret_time;
+    return ENT_DONE;
+}
+
+static ent_text state_words(ent_json_value message)
+{
+    ent_text state = ent_cli_text(message, "state");
+    if (ent_cli_text(message, "contested").size > 0)
+        return ENT_TEXT("CONTESTED");
+    if (ent_json_count(ent_json_get(message, "answered_by")) > 0)
+        return ENT_TEXT("answered");
+    if (ent_text_is(state, "sent"))
+        return ENT_TEXT("not receipted");
+    return state;
+}
+
+static ent_cli_style state_style(ent_text words)
+{
+    if (ent_text_is(words, "CONTESTED"))
+        return ENT_CLI_RED;
+    if (ent_text_is(words, "not receipted"))
+        return ENT_CLI_YELLOW;
+    return ent_text_is(words, "answered") || ent_text_is(words, "receipted") ? ENT_CLI_GREEN : ENT_CLI_PLAIN;
+}
+
+/* MSG with a channel's id cut to as many digits as name it: the whole would fill the line. */
+static void put_message_name(ent_buf *buf, ent_text message)
+{
+    size_t size = 0;
+    while (size < message.size && message.data[size] != '/')
+        size++;
+    ent_buf_put_text(buf, (ent_text){message.data, size == 64 ? 12 : size});
+    ent_buf_put_text(buf, (ent_text){message.data + size, message.size - size});
+}
+
+static void put_row(ent_cli_table *table, ent_json_value message)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf name = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf time = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf subject = {0};
+    ent_text urgency = ent_cli_text(message, "urgency");
+    ent_text title = ent_cli_text(message, "title");
+    ent_text marking = ent_cli_text(message, "marking");
+    ent_text state = state_words(message);
+    ent_cli_style style = ent_cli_urgency_style(urgency);
+    put_message_name(&name, ent_cli_text(message, "message"));
+    ent_cli_put_time(&time, ent_cli_text(message, "time"));
+    if (time.size == 23)
+        time.size -= 7; /* to the minute; `show` tells the second */
+    if (ent_json_true(ent_json_get(message, "exercise")))
+        ent_buf_put_string(&subject, "[EXERCISE] ");
+    ent_buf_put_text(&subject, ent_cli_text(message, "subject"));
+    if (ent_cli_count(message, "attachments") > 0)
+        ent_buf_put_format(&subject, " (+%" PRIu64 ")", ent_cli_count(message, "attachments"));
+    if (ent_text_is(urgency, "flash"))
+        urgency = ENT_TEXT("FLASH");
+    if (ent_text_starts(marking, ENT_TEXT("TLP:")))
+        marking = (ent_text){marking.data + 4, marking.size - 4};
+    ent_cli_table_cell(table, ENT_CLI_PLAIN, ent_buf_text(&time));
+    ent_cli_table_cell(table, style, ent_text_is(urgency, "routine") ? ENT_TEXT("") : urgency);
+    ent_cli_table_cell(table, style, ent_buf_text(&name));
+    ent_cli_table_cell(table, ENT_CLI_PLAIN, title.size > 0 ? title : ent_cli_text(message, "kind"));
+    ent_cli_table_cell(table, state_style(state), state);
+    ent_cli_table_cell(table, ent_text_is(marking, "RED") ? ENT_CLI_RED : ENT_CLI_PLAIN, marking);
+    ent_cli_table_cell(table, style, ent_buf_text(&subject));
+}
+
+static ent_rc put_messages(ent_cli *cli, ent_json_value messages, ent_err *err)
+{
+    ENT_CLEANUP(ent_cli_table_release) ent_cli_table table = {0};
+    if (ent_json_count(messages) == 0) {
+        ent_buf_put_string(&cli->out, "There are no such messages.\n");
+        return ENT_DONE;
+    }
+    ent_cli_table_column(&table, "TIME (UTC)", 0, 3);
+    ent_cli_table_column(&table, "URGENCY", 0, 0);
+    ent_cli_table_column(&table, "MESSAGE", 0, 0);
+    ent_cli_table_column(&table, "WHAT", 12, 0);
+    ent_cli_table_column(&table, "STATE", 0, 2);
+    ent_cli_table_column(&table, "TLP", 0, 1);
+    ent_cli_table_column(&table, "SUBJECT", 16, 4);
+    for (ent_json_iter i = ent_json_iterate(messages); ent_json_next(&i);)
+        put_row(&table, i.value);
+    return ent_cli_table_put(&table, &cli->out, cli->width, cli->colour, err);
+}
+
+static ent_rc run(ent_cli *cli, ent_err *err)
+{
+    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", "/messages");
+    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
+    char time[ENT_TIME_TEXT_SIZE + 1];
+    const char *since = NULL;
+    uint64_t limit = 0;
+    const char *channel = ent_cli_value(cli, "--channel");
+    const char *thread = ent_cli_value(cli, "--thread");
+    if (channel != NULL)
+        ENT_TRY(ent_cli_check_channel(channel, err));
+    if (thread != NULL)
+        ENT_TRY(ent_cli_check_message(thread, err));
+    ENT_TRY(read_since(cli, time, &since, err));
+    ENT_TRY(ent_cli_number(cli, "--limit", LIMIT_MAX, 1000, &limit, err));
+    ent_cli_request_query(&request, "channel", channel);
+    ent_cli_request_query(&request, "thread", thread);
+    ent_cli_request_query(&request, "unanswered", ent_cli_has(cli, "--unanswered") ? "1" : NULL);
+    ent_cli_request_query(&request, "since", since);
+    ent_cli_request_query(&request, "limit", ent_cli_value(cli, "--limit"));
+    ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
+    return cli->json ? ENT_DONE : put_messages(cli, ent_json_get(answer.root, "messages"), err);
+}
+
+const ent_cli_command ent_cli_list = {
+    .words = "list",
+    .arguments = "[--channel CHANNEL] [--thread MSG] [--unanswered] [--since T] [--limit N]",
+    .summary = "list messages, oldest first",
+    .text = "One line a message: when it was said (its writer's claim), how urgent, its name MSG for other verbs,\n"
+            "what kind, its state, its marking, its subject; (+2) stands for two attachments.\n"
+            "\n"
+            "States of what we said: not receipted (some member has not signed for it yet), receipted (every member\n"
+            "has), answered. Of what others said: received, answered. CONTESTED: a receiver cannot open or read it.",
+    .examples = "  entente list --dir aurora\n"
+                "  entente list --channel north --unanswered --dir aurora\n"
+                "  entente list --since 2026-01-31 --json --dir aurora",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,65 @@
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+#include "crypto/crypto.h"
+
+/* In the order in which they are met in use. */
+static const ent_cli_command *const commands[] = {
+    &ent_cli_init,           &ent_cli_card,
+    &ent_cli_peer_add,       &ent_cli_peer_list,
+    &ent_cli_peer_show,      &ent_cli_peer_remove,
+    &ent_cli_channel_open,   &ent_cli_channel_list,
+    &ent_cli_channel_show,   &ent_cli_channel_accept,
+    &ent_cli_channel_refuse, &ent_cli_send,
+    &ent_cli_list,           &ent_cli_show,
+    &ent_cli_open,           &ent_cli_watch,
+    &ent_cli_prove,          &ent_cli_verify,
+    &ent_cli_pouch_export,   &ent_cli_pouch_import,
+    &ent_cli_status,         NULL,
+};
+
+static ent_rc run(ent_cli *cli, int count, char **arguments, ent_err *err)
+{
+    if (count == 1 && strcmp(arguments[0], "--version") == 0) {
+        ent_cli_put_version(&cli->out);
+        return ENT_DONE;
+    }
+    ENT_TRY(ent_cli_arguments_read(commands, count, arguments, cli, err));
+    if (cli->command != NULL && cli->help) {
+        ent_cli_put_help(&cli->out, cli->command);
+    } else if (cli->command == NULL && cli->positional_count > 0) {
+        (void)ent_cli_put_group(&cli->out, commands, cli->positional[0]);
+    } else if (cli->command == NULL) {
+        ent_cli_put_overview(&cli->out, commands);
+    } else {
+        ent_cli_look_at_terminal(cli);
+        ENT_TRY(ent_crypto_init(err));
+        return cli->command->run(cli, err);
+    }
+    return ENT_DONE;
+}
+
+/* Whether JSON was asked for, known even when the arguments could not be taken apart. */
+static bool wants_json(int count, char **arguments)
+{
+    for (int i = 0; i < count; i++) {
+        if (strcmp(arguments[i], "--json") == 0)
+            return true;
+    }
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    ent_cli cli = {0};
+    ent_err err = {0};
+    ent_err late = {0};
+    int count = argc > 0 ? argc - 1 : 0;
+    ent_rc rc = run(&cli, count, argv + 1, &err);
+    ent_rc flushed = ent_cli_flush(&cli, &late);
+    if (rc.code != ENT_OK)
+        ent_cli_print_failure(&err, wants_json(count, argv + 1));
+    else if (flushed.code != ENT_OK)
+        ent_cli_print_failure(&late, wants_json(count, argv + 1));
+    ent_cli_release(&cli);
+    return ent_code_exit_status(rc.code != ENT_OK ? rc.code : flushed.code);
+}

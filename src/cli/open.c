@@ -1,0 +1,229 @@
+#include "cli/api.h"
+#include "cli/files.h"
+#include "cli/people.h"
+#include "cli/verbs.h"
+
+static const ent_cli_option options[] = {
+    {"--output", "-o", "FILE", false, "write the exact bytes to a file (mode 0600), or - for standard output"},
+    {"--attachment", NULL, "N", false, "open this attachment instead, counted from 0 as in `entente show`;\nneeds -o"},
+    {NULL, NULL, NULL, false, NULL},
+};
+
+enum { INDENT = 2, STIX_OBJECTS_SHOWN = 40 };
+
+/* ---- the body, for people ------------------------------------------------- */
+
+static void put_title(ent_cli *cli, const char *title)
+{
+    ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_BOLD);
+    ent_buf_put_string(&cli->out, title);
+    ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_PLAIN);
+    ent_buf_put_u8(&cli->out, '\n');
+}
+
+static void put_value(ent_buf *out, ent_json_value value, unsigned indent);
+
+/* What stands behind "name:" or "-". Depth is bounded by the JSON reader. */
+static void put_nested(ent_buf *out, ent_json_value value, unsigned indent)
+{
+    ent_json_type type = ent_json_type_of(value);
+    bool nests = (type == ENT_JSON_OBJECT || type == ENT_JSON_ARRAY) && ent_json_count(value) > 0;
+    ent_buf_put_u8(out, nests ? '\n' : ' ');
+    put_value(out, value, indent + INDENT);
+    if (!nests)
+        ent_buf_put_u8(out, '\n');
+}
+
+static void put_value(ent_buf *out, ent_json_value value, unsigned indent)
+{
+    ent_json_type type = ent_json_type_of(value);
+    if (type == ENT_JSON_STRING) {
+        ent_cli_put_block(out, ent_json_string(value), indent);
+        return;
+    }
+    if ((type != ENT_JSON_OBJECT && type != ENT_JSON_ARRAY) || ent_json_count(value) == 0) {
+        ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
+        ent_json_put_value(&text, value);
+        ent_cli_put_line(out, ent_buf_text(&text));
+        return;
+    }
+    for (ent_json_iter i = ent_json_iterate(value); ent_json_next(&i);) {
+        ent_buf_put_format(out, "%*s", (int)indent, "");
+        if (type == ENT_JSON_OBJECT) {
+            ent_cli_put_line(out, i.key);
+            ent_buf_put_u8(out, ':');
+        } else {
+            ent_buf_put_u8(out, '-');
+        }
+        put_nested(out, i.value, indent);
+    }
+}
+
+static void put_texts(ent_cli *cli, ent_json_value body)
+{
+    ent_text authentic = ent_cli_text(body, "authentic");
+    ent_json_value texts = ent_json_get(body, "text");
+    for (ent_json_iter i = ent_json_iterate(texts); ent_json_next(&i);) {
+        ent_buf_put_u8(&cli->out, '\n');
+        ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_BOLD);
+        ent_buf_put_string(&cli->out, "Text (");
+        ent_cli_put_line(&cli->out, i.key);
+        ent_buf_put_string(&cli->out,
+                           ent_text_equal(i.key, authentic) ? ", authentic: this one rules)" : ", a translation)");
+        ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_PLAIN);
+        ent_buf_put_string(&cli->out, "\n  ");
+        ent_cli_put_block(&cli->out, ent_json_string(i.value), INDENT);
+        ent_buf_put_u8(&cli->out, '\n');
+    }
+}
+
+/* What a STIX object is best known by. */
+static ent_text stix_label(ent_json_value object)
+{
+    static const char *const keys[] = {"name", "value", "pattern", "relationship_type", "id"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        ent_text text = ent_cli_text(object, keys[i]);
+        if (text.size > 0)
+            return text;
+    }
+    return ENT_TEXT("(no name)");
+}
+
+static void put_stix(ent_cli *cli, ent_json_value bundle)
+{
+    ent_json_value objects = ent_json_get(bundle, "objects");
+    size_t count = ent_json_count(objects);
+    size_t shown = 0;
+    if (ent_json_type_of(bundle) != ENT_JSON_OBJECT)
+        return;
+    ent_buf_put_u8(&cli->out, '\n');
+    ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_BOLD);
+    ent_buf_put_format(&cli->out, "STIX bundle of %zu object%s", count, count == 1 ? "" : "s");
+    ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_PLAIN);
+    ent_buf_put_u8(&cli->out, '\n');
+    for (ent_json_iter i = ent_json_iterate(objects); shown < STIX_OBJECTS_SHOWN && ent_json_next(&i); shown++) {
+        ENT_CLEANUP(ent_buf_release) ent_buf label = {0};
+        ent_buf_put_string(&cli->out, "  ");
+        ent_cli_put_line(&cli->out, ent_cli_text(i.value, "type"));
+        ent_buf_put_string(&cli->out, ": ");
+        ent_cli_put_line(&label, stix_label(i.value));
+        (void)ent_cli_put_fitted(&cli->out, ent_buf_text(&label), 200);
+        ent_buf_put_u8(&cli->out, '\n');
+    }
+    if (count > shown)
+        ent_buf_put_format(&cli->out, "  and %zu more; -o FILE writes all of it\n", count - shown);
+}
+
+static void put_files(ent_cli *cli, const char *message, ent_json_value files)
+{
+    uint64_t number = 0;
+    if (ent_json_count(files) == 0)
+        return;
+    ent_buf_put_u8(&cli->out, '\n');
+    put_title(cli, "Attachments");
+    for (ent_json_iter i = ent_json_iterate(files); ent_json_next(&i); number++) {
+        ent_text description = ent_cli_text(i.value, "description");
+        ent_buf_put_format(&cli->out, "  %" PRIu64 "  ", number);
+        ent_cli_put_line(&cli->out, ent_cli_text(i.value, "name"));
+        ent_buf_put_string(&cli->out, description.size > 0 ? ": " : "");
+        ent_cli_put_line(&cli->out, description);
+        ent_buf_put_u8(&cli->out, '\n');
+    }
+    ent_buf_put_format(&cli->out, "  `entente open %s --attachment N -o FILE` opens one.\n", message);
+}
+
+/* Members of the envelope that this version does not know are shown as they are. */
+static void put_unknown(ent_cli *cli, ent_json_value body)
+{
+    static const char *const known[] = {"fields", "text", "authentic", "stix", "files"};
+    for (ent_json_iter i = ent_json_iterate(body); ent_json_next(&i);) {
+        bool is_known = false;
+        for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
+            is_known |= ent_text_is(i.key, known[k]);
+        if (is_known)
+            continue;
+        ent_buf_put_string(&cli->out, "\nUnknown to this version: ");
+        ent_cli_put_line(&cli->out, i.key);
+        put_nested(&cli->out, i.value, 0);
+    }
+}
+
+static void put_body(ent_cli *cli, const char *message, ent_json_value body)
+{
+    ent_json_value fields = ent_json_get(body, "fields");
+    if (ent_json_count(fields) > 0) {
+        put_title(cli, "Fields");
+        put_value(&cli->out, fields, INDENT);
+    }
+    put_texts(cli, body);
+    put_stix(cli, ent_json_get(body, "stix"));
+    put_files(cli, message, ent_json_get(body, "files"));
+    put_unknown(cli, body);
+    if (cli->out.size == 0)
+        ent_buf_put_string(&cli->out, "The body is empty.\n");
+}
+
+/* ---- the verb --------------------------------------------------------------- */
+
+static ent_rc save(ent_cli *cli, ent_cli_request *request, const char *path, ent_err *err)
+{
+    ENT_CLEANUP(ent_cli_output_release) ent_cli_output output = {.fd = -1};
+    ENT_CLEANUP(ent_buf_wipe) ent_buf none = {0};
+    ENT_TRY(ent_cli_output_begin(&output, path, 0600, err));
+    request->sink = ent_cli_output_write;
+    request->sink_context = &output;
+    ENT_TRY(ent_cli_ask(cli, request, &none, err));
+    ENT_TRY(ent_cli_output_finish(&output, err));
+    if (!cli->json || strcmp(path, "-") == 0)
+        return ENT_DONE;
+    ENT_CLEANUP(ent_buf_release) ent_buf json = {0};
+    ent_json_writer writer = ent_json_writer_of(&json);
+    ent_json_object_begin(&writer);
+    ent_json_member_string(&writer, "file", path);
+    ent_json_object_end(&writer);
+    ENT_TRY(ent_buf_check(&json, err));
+    ent_cli_put_answer(cli, ent_buf_text(&json));
+    return ENT_DONE;
+}
+
+static ent_rc run(ent_cli *cli, ent_err *err)
+{
+    const char *message = cli->positional[0];
+    const char *path = ent_cli_value(cli, "--output");
+    const char *attachment = ent_cli_value(cli, "--attachment");
+    uint64_t number = 0;
+    ENT_CLEANUP(ent_cli_request_release)
+    ent_cli_request request = ent_cli_request_of("GET", attachment != NULL ? "/attachments" : "/bodies");
+    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
+    ENT_TRY(ent_cli_check_message(message, err));
+    ENT_TRY(ent_cli_number(cli, "--attachment", 15, 0, &number, err));
+    ent_cli_request_message(&request, message);
+    if (attachment != NULL) {
+        ent_cli_request_segment(&request, ent_text_of(attachment));
+        if (path == NULL)
+            return ent_fail(err, ENT_USAGE, NULL,
+                            "where to? An attachment is written to a file: -o FILE, or -o - for standard output");
+    }
+    if (path != NULL)
+        return save(cli, &request, path, err);
+    ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
+    if (!cli->json)
+        put_body(cli, message, answer.root);
+    return ENT_DONE;
+}
+
+const ent_cli_command ent_cli_open = {
+    .words = "open",
+    .arguments = "MSG [-o FILE] [--attachment N]",
+    .summary = "open what a message says, or an attachment",
+    .text = "Shows fields, texts (the authentic language is named), a summary of STIX content and the attachments'\n"
+            "names. Characters that could act on the terminal are shown escaped; with -o every byte is as it was\n"
+            "said. What others attach may be harmful: nothing is run or interpreted here.",
+    .examples = "  entente open north/aurora.example/3 --dir boreal\n"
+                "  entente open north/aurora.example/3 -o body.json --dir boreal\n"
+                "  entente open north/aurora.example/3 --attachment 0 -o image.dd --dir boreal",
+    .options = options,
+    .least = 1,
+    .most = 1,
+    .run = run,
+};

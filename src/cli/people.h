@@ -1,0 +1,25 @@
+/* Values as people read them. */
+#ifndef ENT_CLI_PEOPLE_H
+#define ENT_CLI_PEOPLE_H
+
+#include "base/json.h"
+#include "cli/terminal.h"
+#include "crypto/types.h"
+
+#include <inttypes.h>
+
+/** "2021-05-30 09:12:00 UTC"; a text of another form is shown as it is, an empty one not at all. */
+void ent_cli_put_time(ent_buf *buf, ent_text time);
+void ent_cli_put_time_unix(ent_buf *buf, int64_t unix_s);
+/** "1.2 MB". */
+void ent_cli_put_bytes(ent_buf *buf, uint64_t bytes);
+/** The strings of an array: "a, b and c"; each safe for a terminal. */
+void ent_cli_put_names(ent_buf *buf, ent_json_value names);
+/** Strings of an array with only a separator between them. */
+void ent_cli_put_joined(ent_buf *buf, ent_json_value texts, const char *separator);
+/** A label of two spaces, padded, on a line of its own: "  Arrived     ". */
+void ent_cli_put_label(ent_buf *buf, const char *label);
+/** First 160 bits of SHA-256 over a public key, in groups as a card's fingerprint. */
+void ent_cli_put_key_fingerprint(ent_buf *buf, const ent_public_key *key);
+
+#endif

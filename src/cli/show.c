@@ -1,0 +1,200 @@
+#include "cli/api.h"
+#include "cli/people.h"
+#include "cli/verbs.h"
+
+static void put_styled(ent_cli *cli, ent_cli_style style, ent_text text)
+{
+    ent_cli_put_style(&cli->out, cli->colour, style);
+    ent_cli_put_line(&cli->out, text);
+    ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_PLAIN);
+}
+
+static void put_row(ent_cli *cli, const char *label, ent_text text)
+{
+    if (text.size == 0)
+        return;
+    ent_cli_put_label(&cli->out, label);
+    ent_cli_put_line(&cli->out, text);
+    ent_buf_put_u8(&cli->out, '\n');
+}
+
+/* What it is and how urgent, before all else. */
+static void put_heading(ent_cli *cli, ent_json_value message)
+{
+    ent_buf *out = &cli->out;
+    ent_text urgency = ent_cli_text(message, "urgency");
+    ent_text title = ent_cli_text(message, "title");
+    ent_text subject = ent_cli_text(message, "subject");
+    if (ent_json_true(ent_json_get(message, "exercise"))) {
+        put_styled(cli, ENT_CLI_YELLOW, ENT_TEXT("EXERCISE EXERCISE EXERCISE"));
+        ent_buf_put_u8(out, '\n');
+    }
+    if (urgency.size > 0 && !ent_text_is(urgency, "routine")) {
+        put_styled(cli, ent_cli_urgency_style(urgency), ent_text_is(urgency, "flash") ? ENT_TEXT("FLASH") : urgency);
+        ent_buf_put_u8(out, ' ');
+    }
+    put_styled(cli, ENT_CLI_BOLD, title.size > 0 ? title : ENT_TEXT("a kind unknown to this node"));
+    ent_buf_put_string(out, " (");
+    ent_cli_put_line(out, ent_cli_text(message, "kind"));
+    ent_buf_put_string(out, ")\n");
+    if (subject.size > 0) {
+        put_styled(cli, ENT_CLI_BOLD, subject);
+        ent_buf_put_u8(out, '\n');
+    }
+}
+
+static void put_time_flag(ent_cli *cli, ent_text flag)
+{
+    if (ent_text_is(flag, "dated ahead"))
+        put_styled(cli, ENT_CLI_RED, ENT_TEXT(", DATED AHEAD: later than its receipt by more than the channel allows"));
+    else if (ent_text_is(flag, "dated back"))
+        put_styled(cli, ENT_CLI_RED, ENT_TEXT(", DATED BACK: earlier than the message before it in the same log"));
+    else if (flag.size > 0)
+        put_styled(cli, ENT_CLI_RED, flag);
+}
+
+static void put_facts(ent_cli *cli, ent_json_value message)
+{
+    ent_buf *out = &cli->out;
+    ent_json_value to = ent_json_get(message, "to");
+    ent_text marking = ent_cli_text(message, "marking");
+    put_row(cli, "Message", ent_cli_text(message, "message"));
+    ent_cli_put_label(out, "Said by");
+    ent_cli_put_line(out, ent_cli_text(message, "party"));
+    ent_buf_put_string(out, " at ");
+    ent_cli_put_time(out, ent_cli_text(message, "time"));
+    ent_buf_put_string(out, " (its own clock)");
+    put_time_flag(cli, ent_cli_text(message, "time_flag"));
+    ent_buf_put_u8(out, '\n');
+    ent_cli_put_label(out, "Held here since");
+    ent_buf_put_u8(out, ' ');
+    ent_cli_put_time(out, ent_cli_text(message, "arrived"));
+    ent_buf_put_u8(out, '\n');
+    ent_cli_put_label(out, "To");
+    if (ent_json_count(to) == 0)
+        ent_buf_put_string(out, "every member");
+    ent_cli_put_names(out, to);
+    ent_buf_put_u8(out, '\n');
+    put_row(cli, "Marking", marking.size > 0 ? marking : ENT_TEXT("none given: treat as TLP:AMBER"));
+    put_row(cli, "Answers to", ent_cli_text(message, "reply_to"));
+    put_row(cli, "Thread of", ent_cli_text(message, "thread"));
+    if (ent_json_count(ent_json_get(message, "answered_by")) > 0) {
+        ent_cli_put_label(out, "Answered by");
+        ent_cli_put_joined(out, ent_json_get(message, "answered_by"), ", ");
+        ent_buf_put_u8(out, '\n');
+    }
+    if (ent_cli_text(message, "contested").size > 0) {
+        ent_cli_put_label(out, "CONTESTED");
+        put_styled(cli, ENT_CLI_RED, ent_cli_text(message, "contested"));
+        ent_buf_put_u8(out, '\n');
+    }
+}
+
+static void put_receipts(ent_cli *cli, ent_json_value message)
+{
+    ent_buf *out = &cli->out;
+    ent_json_value receipts = ent_json_get(message, "receipts");
+    ent_buf_put_string(out, "\nReceipts\n");
+    if (ent_json_count(receipts) == 0)
+        ent_buf_put_string(
+            out, "  None yet: nobody else has signed for it. The node goes on trying; `entente status` tells why.\n");
+    for (ent_json_iter i = ent_json_iterate(receipts); ent_json_next(&i);) {
+        ent_text flag = ent_cli_text(i.value, "flag");
+        ent_buf_put_string(out, "  ");
+        put_styled(cli, ENT_CLI_GREEN, ent_cli_text(i.value, "by"));
+        ent_buf_put_string(out, " signed at ");
+        ent_cli_put_time(out, ent_cli_text(i.value, "time"));
+        ent_buf_put_format(out, " that it durably holds this message (the first %" PRIu64 " entries of the log)",
+                           ent_cli_count(i.value, "size"));
+        if (flag.size > 0) {
+            ent_buf_put_string(out, "; ");
+            put_styled(cli, ENT_CLI_RED, flag);
+        }
+        ent_buf_put_u8(out, '\n');
+    }
+}
+
+static void put_attachment(ent_cli *cli, ent_json_value file, uint64_t number)
+{
+    ent_buf *out = &cli->out;
+    ent_text name = ent_cli_text(file, "name");
+    ent_json_value held_by = ent_json_get(file, "held_by");
+    ent_buf_put_format(out, "  %" PRIu64 "  ", number);
+    ent_cli_put_line(out, name.size > 0 ? name : ENT_TEXT("(no name)"));
+    ent_buf_put_string(out, ", ");
+    ent_cli_put_line(out, ent_cli_text(file, "type"));
+    ent_buf_put_string(out, ", ");
+    ent_cli_put_bytes(out, ent_cli_count(file, "size"));
+    ent_buf_put_string(out, " sealed\n     ");
+    if (ent_text_is(ent_cli_text(file, "state"), "held"))
+        ent_buf_put_string(out, "held here");
+    else
+        put_styled(cli, ENT_CLI_YELLOW, ENT_TEXT("not here yet"));
+    if (ent_json_count(held_by) > 0) {
+        ent_buf_put_string(out, "; acknowledged as held by ");
+        ent_cli_put_names(out, held_by);
+    } else {
+        ent_buf_put_string(out, "; no other member has acknowledged it yet");
+    }
+    ent_buf_put_string(out, "\n     sealed digest ");
+    ent_cli_put_line(out, ent_cli_text(file, "digest"));
+    ent_buf_put_u8(out, '\n');
+}
+
+static void put_evidence(ent_cli *cli, ent_json_value message)
+{
+    ent_buf *out = &cli->out;
+    ent_json_value acks = ent_json_get(message, "acks");
+    ent_buf_put_string(out, "\nEvidence\n");
+    put_row(cli, "Leaf hash", ent_cli_text(message, "leaf"));
+    put_row(cli, "Agreement", ent_cli_text(message, "agreement"));
+    for (ent_json_iter i = ent_json_iterate(acks); ent_json_next(&i);) {
+        ent_text origin = ent_cli_text(i.value, "origin");
+        const char *slash = memchr(origin.size > 0 ? origin.data : "", '/', origin.size);
+        ent_cli_put_label(out, "By then");
+        ent_cli_put_line(out, ent_cli_text(message, "party"));
+        ent_buf_put_format(out, " had receipted the first %" PRIu64 " entries of ", ent_cli_count(i.value, "size"));
+        ent_cli_put_line(out, slash == NULL ? origin : (ent_text){origin.data, (size_t)(slash - origin.data)});
+        ent_buf_put_string(out, "'s log\n");
+    }
+    put_row(cli, "Entry", ent_cli_text(message, "entry"));
+}
+
+static ent_rc run(ent_cli *cli, ent_err *err)
+{
+    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", "/messages");
+    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
+    ENT_TRY(ent_cli_check_message(cli->positional[0], err));
+    ent_cli_request_message(&request, cli->positional[0]);
+    ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
+    if (cli->json)
+        return ENT_DONE;
+    ent_json_value files = ent_json_get(answer.root, "attachment_list");
+    uint64_t number = 0;
+    put_heading(cli, answer.root);
+    put_facts(cli, answer.root);
+    put_receipts(cli, answer.root);
+    if (ent_json_count(files) > 0)
+        ent_buf_put_string(&cli->out, "\nAttachments\n");
+    for (ent_json_iter i = ent_json_iterate(files); ent_json_next(&i); number++)
+        put_attachment(cli, i.value, number);
+    put_evidence(cli, answer.root);
+    ent_buf_put_format(&cli->out,
+                       "\nRead it with `entente open %s`; keep proof of it with `entente prove %s -o NAME`.\n",
+                       cli->positional[0], cli->positional[0]);
+    return ENT_DONE;
+}
+
+const ent_cli_command ent_cli_show = {
+    .words = "show",
+    .arguments = "MSG",
+    .summary = "show all evidence of one message",
+    .text = "Who said what kind of thing and when, who has receipted it and at what time, whether it is contested,\n"
+            "who holds its attachments. The body itself stays sealed: `entente open` opens it.",
+    .examples = "  entente show north/aurora.example/3 --dir aurora\n"
+                "  entente show north/aurora.example/3 --json --dir aurora",
+    .options = ent_cli_no_options,
+    .least = 1,
+    .most = 1,
+    .run = run,
+};

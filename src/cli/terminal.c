@@ -1,0 +1,171 @@
+#include "cli/terminal.h"
+
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+size_t ent_cli_point(ent_text text, uint32_t *ret_point)
+{
+    if (text.size == 0)
+        return 0;
+    uint8_t first = (uint8_t)text.data[0];
+    size_t size = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    if (size > text.size || !ent_utf8_valid((ent_text){text.data, size}))
+        return 0;
+    uint32_t point = size == 1 ? first : first & (0x7fU >> size);
+    for (size_t i = 1; i < size; i++)
+        point = point << 6 | ((uint8_t)text.data[i] & 0x3fU);
+    *ret_point = point;
+    return size;
+}
+
+/* Characters that act on the terminal or on the order and visibility of what stands around them. Joiners are left:
+ * several scripts cannot be written without them. */
+static bool is_unsafe(uint32_t point)
+{
+    return point < 0x20 || (point >= 0x7f && point <= 0x9f) || point == 0xad || point == 0x61c || point == 0x180e ||
+           point == 0x200b || point == 0x200e || point == 0x200f || (point >= 0x2028 && point <= 0x202e) ||
+           (point >= 0x2060 && point <= 0x206f) || point == 0xfeff || (point >= 0xfff0 && point <= 0xfffb) ||
+           (point >= 0xe0000 && point <= 0xe0fff) || (point & 0xfffe) == 0xfffe;
+}
+
+static void put_point(ent_buf *buf, uint32_t point, ent_text as_written)
+{
+    if (point == '\n')
+        ent_buf_put_string(buf, "\\n");
+    else if (point == '\t')
+        ent_buf_put_string(buf, "\\t");
+    else if (point == '\r')
+        ent_buf_put_string(buf, "\\r");
+    else if (is_unsafe(point))
+        ent_buf_put_format(buf, "\\u{%04x}", point);
+    else
+        ent_buf_put_text(buf, as_written);
+}
+
+static void put_safe(ent_buf *buf, ent_text text, bool is_block, unsigned indent)
+{
+    while (text.size > 0) {
+        uint32_t point = 0;
+        size_t size = ent_cli_point(text, &point);
+        if (size == 0) {
+            ent_buf_put_format(buf, "\\x%02x", (unsigned)(uint8_t)text.data[0]);
+            size = 1;
+        } else if (is_block && point == '\n') {
+            ent_buf_put_format(buf, "\n%*s", (int)indent, "");
+        } else if (is_block && point == '\r' && text.size > 1 && text.data[1] == '\n') {
+            /* Line ends of other systems; a lone one would overwrite the line. */
+        } else if (is_block && point == '\t') {
+            ent_buf_put_u8(buf, '\t');
+        } else {
+            put_point(buf, point, (ent_text){text.data, size});
+        }
+        text.data += size;
+        text.size -= size;
+    }
+}
+
+void ent_cli_put_line(ent_buf *buf, ent_text text)
+{
+    put_safe(buf, text, false, 0);
+}
+
+void ent_cli_put_block(ent_buf *buf, ent_text text, unsigned indent)
+{
+    put_safe(buf, text, true, indent);
+}
+
+void ent_cli_put_json(ent_buf *buf, ent_text json)
+{
+    while (json.size > 0) {
+        uint32_t point = 0;
+        size_t size = ent_cli_point(json, &point);
+        if (size == 0) {
+            ent_buf_put_string(buf, "\xef\xbf\xbd");
+            size = 1;
+        } else if (point < 0x80 && point != 0x7f) {
+            ent_buf_put_u8(buf, (uint8_t)point); /* controls cannot stand in JSON but as white space */
+        } else if (!is_unsafe(point)) {
+            ent_buf_put_text(buf, (ent_text){json.data, size});
+        } else if (point < 0x10000) {
+            ent_buf_put_format(buf, "\\u%04x", point);
+        } else {
+            ent_buf_put_format(buf, "\\u%04x\\u%04x", 0xd800 + ((point - 0x10000) >> 10),
+                               0xdc00 + ((point - 0x10000) & 0x3ff));
+        }
+        json.data += size;
+        json.size -= size;
+    }
+}
+
+size_t ent_cli_width(ent_text text)
+{
+    size_t columns = 0;
+    while (text.size > 0) {
+        uint32_t point = 0;
+        size_t size = ent_cli_point(text, &point);
+        columns += size == 0 ? 1 : ent_cli_point_width(point);
+        size += size == 0;
+        text.data += size;
+        text.size -= size;
+    }
+    return columns;
+}
+
+size_t ent_cli_put_fitted(ent_buf *buf, ent_text text, size_t columns)
+{
+    size_t whole = ent_cli_width(text);
+    size_t used = 0;
+    if (whole <= columns) {
+        ent_buf_put_text(buf, text);
+        return whole;
+    }
+    if (columns == 0)
+        return 0;
+    while (text.size > 0) {
+        uint32_t point = 0;
+        size_t size = ent_cli_point(text, &point);
+        unsigned width = size == 0 ? 1 : ent_cli_point_width(point);
+        size += size == 0;
+        if (used + width > columns - 1)
+            break;
+        ent_buf_put_text(buf, (ent_text){text.data, size});
+        used += width;
+        text.data += size;
+        text.size -= size;
+    }
+    ent_buf_put_string(buf, "\xe2\x80\xa6");
+    return used + 1;
+}
+
+void ent_cli_put_style(ent_buf *buf, bool colour, ent_cli_style style)
+{
+    static const char *const codes[] = {
+        [ENT_CLI_PLAIN] = "\033[0m",  [ENT_CLI_BOLD] = "\033[1m",      [ENT_CLI_FAINT] = "\033[2m",
+        [ENT_CLI_GREEN] = "\033[32m", [ENT_CLI_YELLOW] = "\033[1;33m", [ENT_CLI_RED] = "\033[1;31m",
+    };
+    if (colour)
+        ent_buf_put_string(buf, codes[style]);
+}
+
+ent_cli_style ent_cli_urgency_style(ent_text urgency)
+{
+    if (ent_text_is(urgency, "flash"))
+        return ENT_CLI_RED;
+    if (ent_text_is(urgency, "immediate"))
+        return ENT_CLI_YELLOW;
+    return ent_text_is(urgency, "priority") ? ENT_CLI_BOLD : ENT_CLI_PLAIN;
+}
+
+void ent_cli_look_at_terminal(ent_cli *cli)
+{
+    struct winsize size = {0};
+    const char *no_colour = getenv("NO_COLOR");
+    const char *term = getenv("TERM");
+    if (!isatty(STDOUT_FILENO))
+        return;
+    cli->width = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+    /* no-color.org: "when present and not an empty string (regardless of its value), prevents the addition of ANSI
+     * color" */
+    cli->colour = (no_colour == NULL || no_colour[0] == 0) && (term == NULL || strcmp(term, "dumb") != 0);
+}

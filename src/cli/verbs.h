@@ -1,0 +1,32 @@
+/* The verbs, one file each. */
+#ifndef ENT_CLI_VERBS_H
+#define ENT_CLI_VERBS_H
+
+#include "cli/cli.h"
+
+extern const ent_cli_command ent_cli_init;
+extern const ent_cli_command ent_cli_card;
+extern const ent_cli_command ent_cli_peer_add;
+extern const ent_cli_command ent_cli_peer_list;
+extern const ent_cli_command ent_cli_peer_show;
+extern const ent_cli_command ent_cli_peer_remove;
+extern const ent_cli_command ent_cli_channel_open;
+extern const ent_cli_command ent_cli_channel_accept;
+extern const ent_cli_command ent_cli_channel_refuse;
+extern const ent_cli_command ent_cli_channel_list;
+extern const ent_cli_command ent_cli_channel_show;
+extern const ent_cli_command ent_cli_send;
+extern const ent_cli_command ent_cli_list;
+extern const ent_cli_command ent_cli_show;
+extern const ent_cli_command ent_cli_open;
+extern const ent_cli_command ent_cli_watch;
+extern const ent_cli_command ent_cli_prove;
+extern const ent_cli_command ent_cli_verify;
+extern const ent_cli_command ent_cli_pouch_export;
+extern const ent_cli_command ent_cli_pouch_import;
+extern const ent_cli_command ent_cli_status;
+
+/** For verbs without options of their own. */
+extern const ent_cli_option ent_cli_no_options[];
+
+#endif
