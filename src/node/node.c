@@ -49,37 +49,41 @@ static ent_rc open_folder(ent_node *node, const char *folder, ent_bytes passphra
     return ent_channels_load(node, err);
 }
 
-/* The TLS identity, and the listener for peers. */
-static ent_rc open_border(ent_node *node, ent_err *err)
+static ent_rc read_tls(ent_node *node, ent_buf *ret_key, ent_buf *ret_certificate, ent_err *err)
 {
-    ENT_CLEANUP(ent_buf_wipe) ent_buf key = {0};
-    ENT_CLEANUP(ent_buf_release) ent_buf certificate = {0};
     ent_hash pin;
-    if (node->config.air_gapped)
-        return ENT_DONE;
-    ENT_TRY(ent_keeper_tls_key(node->keeper, &key, err));
-    ENT_TRY(ent_file_read(node->paths.certificate, 65536, &certificate, err));
-    ENT_TRY(ent_tls_pin(ent_buf_bytes(&certificate), &pin, err));
+    ENT_TRY(ent_keeper_tls_key(node->keeper, ret_key, err));
+    ENT_TRY(ent_file_read(node->paths.certificate, 65536, ret_certificate, err));
+    ENT_TRY(ent_tls_pin(ent_buf_bytes(ret_certificate), &pin, err));
     if (!ent_hash_equal(&pin, &node->card.card.tls))
         return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Card", "%s is not the certificate pinned in %s",
                         node->paths.certificate, node->paths.card);
-    ENT_TRY(ent_tls_client_new(ent_buf_text(&key), ent_buf_text(&certificate), &node->tls, err));
-    ent_http_peers_options options = {
-        .address = node->config.listen,
-        .key_pem = ent_buf_text(&key),
-        .certificate_pem = ent_buf_text(&certificate),
-        .spool_folder = node->paths.spool,
-    };
-    ENT_TRY(ent_http_server_peers(&options, ent_border_http_handler(node), &node->peers, err));
-    return ent_courier_new(node, &node->courier, err);
+    return ENT_DONE;
 }
 
+/* Each thread starts after what it wakes: the opener after the courier, the listeners last. */
 static ent_rc start_threads(ent_node *node, ent_err *err)
 {
+    ENT_CLEANUP(ent_buf_wipe) ent_buf key = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf certificate = {0};
+    bool has_border = !node->config.air_gapped;
     ENT_TRY(ent_events_new(&node->events, err));
     ENT_TRY(ent_sequencer_new(node, &node->sequencer, err));
+    if (has_border) {
+        ENT_TRY(read_tls(node, &key, &certificate, err));
+        ENT_TRY(ent_tls_client_new(ent_buf_text(&key), ent_buf_text(&certificate), &node->tls, err));
+        ENT_TRY(ent_courier_new(node, &node->courier, err));
+    }
     ENT_TRY(ent_opener_new(node, &node->opener, err));
-    ENT_TRY(open_border(node, err));
+    if (has_border) {
+        ent_http_peers_options options = {
+            .address = node->config.listen,
+            .key_pem = ent_buf_text(&key),
+            .certificate_pem = ent_buf_text(&certificate),
+            .spool_folder = node->paths.spool,
+        };
+        ENT_TRY(ent_http_server_peers(&options, ent_border_http_handler(node), &node->peers, err));
+    }
     return ent_http_server_unix(node->paths.socket, node->paths.spool, ent_api_http_handler(node), &node->local, err);
 }
 
@@ -92,6 +96,7 @@ ent_rc ent_node_start(const char *folder, ent_bytes passphrase, ent_node **ret, 
     (void)pthread_rwlock_init(&node->peers_lock, NULL);
     node->started_unix_s = ent_clock_unix_s();
     ent_rc rc = open_folder(node, folder, passphrase, err);
+    size_t channel_count = node->channel_count;
     if (rc.code == ENT_OK)
         rc = start_threads(node, err);
     if (rc.code != ENT_OK) {
@@ -103,7 +108,7 @@ ent_rc ent_node_start(const char *folder, ent_bytes passphrase, ent_node **ret, 
     ent_report_string(&report, "listen", node->config.listen == NULL ? "nothing (air-gapped)" : node->config.listen);
     if (node->peers != NULL)
         ent_report_number(&report, "port", ent_http_server_port(node->peers));
-    ent_report_number(&report, "channels", node->channel_count);
+    ent_report_number(&report, "channels", channel_count);
     ent_report_end(&report);
     *ret = node;
     return ENT_DONE;
@@ -118,8 +123,8 @@ void ent_node_stop(ent_node *node)
         ent_events_close(node->events);
     ent_http_server_stop(node->local, STOP_GRACE_MS);
     ent_http_server_stop(node->peers, STOP_GRACE_MS);
+    ent_opener_free(node->opener); /* before the courier, which it wakes */
     ent_courier_free(node->courier);
-    ent_opener_free(node->opener);
     ent_sequencer_free(node->sequencer);
     ent_events_free(node->events);
     ent_channels_free(node);

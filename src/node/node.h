@@ -112,7 +112,7 @@ typedef struct ent_node {
  *  @in   passphrase   empty = none
  *  Errors: ABSENT, REFUSED, IO, NOMEM: the text is for the person who started the daemon. */
 ENT_RC ent_node_start(const char *folder, ent_bytes passphrase, ent_node **ret, ent_err *err);
-/** Stop in order: listeners, courier, opener, sequencer; free. NULL is fine. */
+/** Stop in order: listeners, opener, courier, sequencer; free. NULL is fine. */
 void ent_node_stop(ent_node *node);
 
 #endif
