@@ -284,11 +284,15 @@ static ent_rc found(void *context, ent_node *node, ent_err *err)
     founding *work = context;
     if (work->is_new)
         return ent_channel_store(node, work->channel, ENT_CHANNEL_OPENING, work->alias, err);
-    work->channel->next_row.state = ENT_CHANNEL_OPENING;
-    memcpy(work->channel->next_row.alias, work->alias, sizeof work->alias);
+    ent_store_channel row = work->channel->next_row;
+    row.state = ENT_CHANNEL_OPENING;
+    memcpy(row.alias, work->alias, sizeof row.alias);
+    /* First, for it is refused when another channel took the alias meanwhile. */
+    ENT_TRY(node->store->engine->channel_update(node->store, &row, err));
+    work->channel->next_row = row;
     for (size_t i = 0; i < work->card_count; i++)
         ENT_TRY(ent_peer_store(node, work->invite->cards[i].data, &work->cards[i], err));
-    return node->store->engine->channel_update(node->store, &work->channel->next_row, err);
+    return ENT_DONE;
 }
 
 static ent_rc set_alias(ent_node *node, ent_text alias, char ret[ENT_NAME_MAX_BYTES + 1], ent_err *err)
@@ -364,9 +368,10 @@ ent_rc ent_channel_open(ent_node *node, const ent_opening *opening, ent_channel 
     put_genesis_body(&body, salt, opening->terms);
     ENT_TRY(ent_buf_check(&body, err));
     ENT_TRY(say_genesis(node, channel, ent_buf_bytes(&body), &work, err));
-    ENT_TRY(ent_channel_publish(node, channel, err));
-    *ret = ent_take(channel);
-    ent_tell_channel(node, *ret);
+    ent_channel *opened = ent_take(channel); /* the sequencer knows it from now on */
+    ENT_TRY(ent_channel_publish(node, opened, err));
+    *ret = opened;
+    ent_tell_channel(node, opened);
     ent_courier_wake(node->courier);
     return ENT_DONE;
 }
