@@ -2,6 +2,7 @@
 
 #include "base/cursor.h"
 #include "log/tile.h"
+#include "node/receipt.h"
 
 enum { SHORTEST_ID_DIGITS = 8 };
 
@@ -130,7 +131,7 @@ static ent_rc load_member(ent_node *node, ent_channel *channel, uint32_t i, ent_
     if (i == channel->self)
         return ENT_DONE;
     ent_rc rc = node->store->engine->receipt_newest(node->store, member->log.number, channel->self, &receipt, err);
-    if (rc.code == ENT_OK)
+    if (rc.code == ENT_OK && ent_receipt_is_signed(&receipt)) /* else the sequencer signs it again first */
         member->receipted = receipt.head;
     return rc.code == ENT_ABSENT ? ENT_DONE : rc;
 }

@@ -26,6 +26,7 @@ typedef struct {
     ent_buf *bodies; /* array of entry_count */
     size_t entry_count;
     ent_buf checkpoint;
+    uint64_t receipted[ENT_ENTRY_MAX_MEMBERS]; /* per member: what we had receipted, signed, before the walk */
     int64_t receipts_upto;
 } packing;
 
@@ -207,16 +208,40 @@ static ent_rc pack_heads(packing *work, ent_err *err)
     return ENT_DONE;
 }
 
+typedef enum { RECEIPT_TO_SEND, RECEIPT_TO_SKIP, RECEIPT_NOT_SIGNED } receipt_use;
+
+static void know_receipted(packing *work)
+{
+    ent_channel *channel = work->channel;
+    (void)pthread_mutex_lock(&channel->lock);
+    for (uint32_t i = 0; i < channel->genesis.member_count; i++)
+        work->receipted[i] = channel->members[i].receipted.size;
+    (void)pthread_mutex_unlock(&channel->lock);
+}
+
+/* A signature is stored before the next receipt of that log is signed, so one that is missing behind a larger receipt
+ * will never come: the keeper refused it. */
+static receipt_use use_of(const packing *work, const ent_store_receipt *receipt)
+{
+    int member = ent_channel_member_of_log(work->channel, receipt->log);
+    if (member < 0 || receipt->receiver == work->member)
+        return RECEIPT_TO_SKIP;
+    if (ent_receipt_is_signed(receipt))
+        return RECEIPT_TO_SEND;
+    return work->receipted[member] > receipt->head.size ? RECEIPT_TO_SKIP : RECEIPT_NOT_SIGNED;
+}
+
 static ent_rc pack_receipt(void *context, const ent_store_receipt *receipt, ent_err *err)
 {
     packing *work = context;
     ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
     int member = ent_channel_member_of_log(work->channel, receipt->log);
-    if (!ent_receipt_is_signed(receipt) || member < 0)
-        return ent_fail(err, ENT_WAITING, NULL, "not signed yet"); /* and neither is anything behind it */
+    receipt_use use = use_of(work, receipt);
+    if (use == RECEIPT_NOT_SIGNED)
+        return ent_fail(err, ENT_WAITING, NULL, "not signed yet"); /* and what is behind it waits, for the order */
     work->receipts_upto = receipt->number;
-    if (receipt->receiver == work->member)
-        return ENT_DONE; /* its own */
+    if (use == RECEIPT_TO_SKIP)
+        return ENT_DONE;
     ENT_TRY(ent_receipt_put(work->channel, (uint32_t)member, receipt->receiver, &receipt->head, &receipt->cosignature,
                             &note, err));
     ent_pouch_item *item = &work->pouch.receipts[work->pouch.receipt_count];
@@ -232,6 +257,7 @@ static ent_rc pack_receipts(packing *work, int64_t after, ent_err *err)
     work->pouch.receipts = ent_arena_alloc(&work->arena, RECEIPTS_COUNT * sizeof *work->pouch.receipts);
     if (work->pouch.receipts == NULL)
         return no_memory(err);
+    know_receipted(work);
     ent_rc rc = work->node->store->engine->receipt_walk(work->node->store, work->channel->row.number, after,
                                                         RECEIPTS_COUNT, pack_receipt, work, err);
     return rc.code == ENT_WAITING ? ENT_DONE : rc;
@@ -267,16 +293,21 @@ ent_rc ent_pack(ent_node *node, ent_channel *channel, uint32_t member, ent_packe
 
 static ent_rc note_receipt(void *context, const ent_store_receipt *receipt, ent_err *err)
 {
-    packing *work = context;
-    if (receipt->receiver == work->member)
-        return ENT_DONE;
-    return ent_fail(err, ENT_WAITING, NULL, "there is one");
+    switch (use_of(context, receipt)) {
+    case RECEIPT_TO_SEND:
+        return ent_fail(err, ENT_WAITING, NULL, "there is one");
+    case RECEIPT_NOT_SIGNED:
+        return ent_fail(err, ENT_ABSENT, NULL, "none can be packed yet");
+    case RECEIPT_TO_SKIP:
+        break;
+    }
+    return ENT_DONE;
 }
 
 ent_rc ent_pack_wanted(ent_node *node, ent_channel *channel, uint32_t member, ent_pack_want *ret, ent_err *err)
 {
     ent_store_delivery delivery;
-    packing work = {.member = member};
+    packing work = {.channel = channel, .member = member};
     (void)pthread_mutex_lock(&channel->lock);
     uint64_t signed_size = channel->held ? 0 : channel->head.size;
     (void)pthread_mutex_unlock(&channel->lock);
@@ -286,9 +317,10 @@ ent_rc ent_pack_wanted(ent_node *node, ent_channel *channel, uint32_t member, en
         *ret = signed_size == 0 ? ENT_PACK_NOTHING : ENT_PACK_ENTRIES;
         return ENT_DONE;
     }
+    know_receipted(&work);
     ent_rc rc = node->store->engine->receipt_walk(node->store, channel->row.number, delivery.receipts_sent,
                                                   RECEIPTS_COUNT, note_receipt, &work, err);
-    if (rc.code != ENT_OK && rc.code != ENT_WAITING)
+    if (rc.code != ENT_OK && rc.code != ENT_WAITING && rc.code != ENT_ABSENT)
         return rc;
     *ret = rc.code == ENT_WAITING ? ENT_PACK_RECEIPTS : ENT_PACK_NOTHING;
     return ENT_DONE;

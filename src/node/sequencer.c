@@ -240,6 +240,8 @@ static ent_rc flush_appends(ent_node *node, ent_channel *channel, ent_err *err)
     };
     next->opened = next->tree.size;
     ENT_TRY(node->store->engine->append(node->store, next, &append, err));
+    if (channel->held) /* a head beyond the keeper's mark would be signed, and be a fork */
+        return ENT_DONE;
     signed_thing item = {.channel = channel, .is_head = true, .member = channel->self, .head.size = next->tree.size};
     ent_tree_root(&next->tree, &item.head.root);
     return list_add(&node->sequencer->to_sign, &item, err);
@@ -353,13 +355,25 @@ static void publish_signed(const signed_thing *item)
     (void)pthread_mutex_unlock(&channel->lock);
 }
 
+/* The numbers of channel and logs are read without the lock: they are never written again. */
+static void publish_log(ent_channel_member *member)
+{
+    const ent_store_log *next = &member->next;
+    member->log.frozen = next->frozen;
+    member->log.tree = next->tree;
+    member->log.opened = next->opened;
+    member->log.bytes = next->bytes;
+    memcpy(member->log.acked, next->acked, sizeof next->acked);
+}
+
 static void publish_channel(ent_node *node, ent_channel *channel)
 {
     (void)pthread_mutex_lock(&channel->lock);
     bool state_changed = channel->row.state != channel->next_row.state;
-    channel->row = channel->next_row;
+    channel->row.state = channel->next_row.state;
+    memcpy(channel->row.alias, channel->next_row.alias, sizeof channel->row.alias);
     for (size_t i = 0; i < channel->genesis.member_count; i++)
-        channel->members[i].log = channel->members[i].next;
+        publish_log(&channel->members[i]);
     (void)pthread_mutex_unlock(&channel->lock);
     if (state_changed)
         ent_tell_channel(node, channel);
@@ -525,6 +539,24 @@ static ent_rc unsigned_receipt(void *context, const ent_store_receipt *receipt, 
     return ENT_DONE;
 }
 
+/* Whether our log holds what the keeper signed last. Its mark alone does not tell: a store older than the mark that
+ * has grown past it since is another history, and its head the larger half of a fork. */
+static ent_rc follows_mark(ent_node *node, const ent_channel *channel, bool *ret, ent_err *err)
+{
+    const ent_channel_member *own = &channel->members[channel->self];
+    ent_tree_head mark = {0};
+    ent_hash root;
+    ent_rc rc = ent_keeper_mark(node->keeper, ENT_KEEPER_HEAD, ent_text_of(own->origin), &mark, NULL);
+    *ret = rc.code == ENT_ABSENT;
+    if (*ret || mark.size > own->log.tree.size)
+        return ENT_DONE;
+    ent_store_tiles tiles = {node->store, own->log.number};
+    ent_tile_reader reader = ent_store_tile_reader(&tiles);
+    ENT_TRY(ent_tree_root_at(mark.size, &reader, &root, err));
+    *ret = ent_hash_equal(&root, &mark.root);
+    return ENT_DONE;
+}
+
 /* "Ed25519 is deterministic: after a crash the same head is signed again. Receipts likewise" (design 3). */
 static ent_rc sign_again(ent_sequencer *sequencer, ent_err *err)
 {
@@ -532,7 +564,11 @@ static ent_rc sign_again(ent_sequencer *sequencer, ent_err *err)
     ent_channel *channel;
     for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
         const ent_store_log *own = &channel->members[channel->self].log;
-        if (own->tree.size == 0)
+        bool follows = false;
+        ENT_TRY(follows_mark(node, channel, &follows, err));
+        if (!follows)
+            hold(channel);
+        if (!follows || own->tree.size == 0)
             continue;
         signed_thing item = {.channel = channel, .is_head = true, .member = channel->self, .head.size = own->tree.size};
         ent_tree_root(&own->tree, &item.head.root);
