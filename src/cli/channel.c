@@ -51,17 +51,14 @@ static void put_member(ent_cli *cli, ent_json_value member, uint64_t our_size)
 static void put_terms(ent_cli *cli, ent_json_value channel)
 {
     ent_json_value terms = ent_json_get(channel, "terms");
-    ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
     ent_buf_put_string(&cli->out, "\n  Terms (commitment ");
     ent_cli_put_line(&cli->out, ent_cli_text(channel, "terms_commitment"));
-    ent_buf_put_string(&cli->out, ")\n    ");
     if (ent_json_type_of(terms) <= ENT_JSON_NULL) {
-        ent_buf_put_string(&cli->out, "not opened yet\n");
+        ent_buf_put_string(&cli->out, "): not opened yet\n");
         return;
     }
-    ent_json_put_value(&text, terms);
-    ent_cli_put_json(&cli->out, ent_buf_text(&text));
-    ent_buf_put_u8(&cli->out, '\n');
+    ent_buf_put_string(&cli->out, "):");
+    ent_cli_put_nested(&cli->out, terms, 2);
 }
 
 static void put_channel(ent_cli *cli, ent_json_value channel)

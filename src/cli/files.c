@@ -54,10 +54,12 @@ ent_rc ent_cli_read_passphrase(const char *path, ent_buf *ret, ent_err *err)
     ENT_TRY(ent_cli_read(path, PASSPHRASE_MAX_BYTES, ret, err));
     if (stat(path, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & 077) != 0)
         ent_cli_note("warning: others can read %s; chmod 600 it", path);
-    if (ret->size > 0 && ret->data[ret->size - 1] == '\n')
-        ret->size--;
+    const uint8_t *newline = ret->size == 0 ? NULL : memchr(ret->data, '\n', ret->size);
+    if (newline != NULL)
+        ret->size = (size_t)(newline - ret->data);
     if (ret->size == 0)
-        return ent_fail(err, ENT_USAGE, NULL, "%s is empty: put a passphrase into it, or leave --passphrase-file out",
+        return ent_fail(err, ENT_USAGE, NULL,
+                        "the first line of %s is empty: put a passphrase into it, or leave --passphrase-file out",
                         path);
     return ENT_DONE;
 }

@@ -8,7 +8,7 @@
 
 /** Read a file, or standard input for "-", of at most limit bytes.  Errors: ABSENT, PEER_TOO_LARGE, IO, NOMEM. */
 ENT_RC ent_cli_read(const char *path, size_t limit, ent_buf *ret, ent_err *err);
-/** Read a passphrase: the file's contents without one newline at its end. Warns when others can read it.
+/** Read a passphrase: the file's first line, as `entented` reads it. Warns when others can read it.
  *  @out  ret   wiped by the caller with ent_buf_wipe
  *  Errors: USAGE when it is empty; as above. */
 ENT_RC ent_cli_read_passphrase(const char *path, ent_buf *ret, ent_err *err);

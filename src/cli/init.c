@@ -14,8 +14,7 @@ static const ent_cli_option options[] = {
     {"--air-gapped", NULL, NULL, false, "no network: pouches travel by hand"},
     {"--root-dir", NULL, "DIR", false, "where the root keys go, say a USB stick (default DIR/root)"},
     {"--passphrase-file", NULL, "FILE", false,
-     "seal all keys with the passphrase in this file (- for standard\ninput); one newline at its "
-     "end is left out"},
+     "seal all keys with the passphrase that is the first line\nof this file (- for standard input)"},
     {"--contact", NULL, "C", true,
      "a point of contact: 'technical or diplomatic;name;position;phone;\nemail;lang,lang;hours'"},
     {NULL, NULL, NULL, false, NULL},

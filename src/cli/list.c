@@ -67,8 +67,11 @@ static void put_message_name(ent_buf *buf, ent_text message)
     size_t size = 0;
     while (size < message.size && message.data[size] != '/')
         size++;
-    ent_buf_put_text(buf, (ent_text){message.data, size == 64 ? 12 : size});
-    ent_buf_put_text(buf, (ent_text){message.data + size, message.size - size});
+    if (size == 64) {
+        ent_buf_put_text(buf, (ent_text){message.data, 12});
+        message = (ent_text){message.data + size, message.size - size};
+    }
+    ent_buf_put_text(buf, message);
 }
 
 static void put_row(ent_cli_table *table, ent_json_value message)

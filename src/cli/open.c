@@ -21,44 +21,6 @@ static void put_title(ent_cli *cli, const char *title)
     ent_buf_put_u8(&cli->out, '\n');
 }
 
-static void put_value(ent_buf *out, ent_json_value value, unsigned indent);
-
-/* What stands behind "name:" or "-". Depth is bounded by the JSON reader. */
-static void put_nested(ent_buf *out, ent_json_value value, unsigned indent)
-{
-    ent_json_type type = ent_json_type_of(value);
-    bool nests = (type == ENT_JSON_OBJECT || type == ENT_JSON_ARRAY) && ent_json_count(value) > 0;
-    ent_buf_put_u8(out, nests ? '\n' : ' ');
-    put_value(out, value, indent + INDENT);
-    if (!nests)
-        ent_buf_put_u8(out, '\n');
-}
-
-static void put_value(ent_buf *out, ent_json_value value, unsigned indent)
-{
-    ent_json_type type = ent_json_type_of(value);
-    if (type == ENT_JSON_STRING) {
-        ent_cli_put_block(out, ent_json_string(value), indent);
-        return;
-    }
-    if ((type != ENT_JSON_OBJECT && type != ENT_JSON_ARRAY) || ent_json_count(value) == 0) {
-        ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
-        ent_json_put_value(&text, value);
-        ent_cli_put_line(out, ent_buf_text(&text));
-        return;
-    }
-    for (ent_json_iter i = ent_json_iterate(value); ent_json_next(&i);) {
-        ent_buf_put_format(out, "%*s", (int)indent, "");
-        if (type == ENT_JSON_OBJECT) {
-            ent_cli_put_line(out, i.key);
-            ent_buf_put_u8(out, ':');
-        } else {
-            ent_buf_put_u8(out, '-');
-        }
-        put_nested(out, i.value, indent);
-    }
-}
-
 static void put_texts(ent_cli *cli, ent_json_value body)
 {
     ent_text authentic = ent_cli_text(body, "authentic");
@@ -144,7 +106,7 @@ static void put_unknown(ent_cli *cli, ent_json_value body)
             continue;
         ent_buf_put_string(&cli->out, "\nUnknown to this version: ");
         ent_cli_put_line(&cli->out, i.key);
-        put_nested(&cli->out, i.value, 0);
+        ent_cli_put_nested(&cli->out, i.value, 0);
     }
 }
 
@@ -153,7 +115,7 @@ static void put_body(ent_cli *cli, const char *message, ent_json_value body)
     ent_json_value fields = ent_json_get(body, "fields");
     if (ent_json_count(fields) > 0) {
         put_title(cli, "Fields");
-        put_value(&cli->out, fields, INDENT);
+        ent_cli_put_value(&cli->out, fields, INDENT);
     }
     put_texts(cli, body);
     put_stix(cli, ent_json_get(body, "stix"));

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "crypto/crypto.h"
 
-enum { LABEL_COLUMNS = 14, FINGERPRINT_BYTES = 20 };
+enum { LABEL_COLUMNS = 14, FINGERPRINT_BYTES = 20, STEP = 2 };
 
 void ent_cli_put_time(ent_buf *buf, ent_text time)
 {
@@ -35,6 +35,50 @@ void ent_cli_put_bytes(ent_buf *buf, uint64_t bytes)
         unit++;
     }
     ent_buf_put_format(buf, "%.1f %s", value, units[unit]);
+}
+
+void ent_cli_put_first_entries(ent_buf *buf, uint64_t count)
+{
+    if (count == 1)
+        ent_buf_put_string(buf, "the first entry");
+    else
+        ent_buf_put_format(buf, "the first %" PRIu64 " entries", count);
+}
+
+/* What stands behind "name:" or "-". Depth is bounded by the JSON reader. */
+void ent_cli_put_nested(ent_buf *buf, ent_json_value value, unsigned indent)
+{
+    ent_json_type type = ent_json_type_of(value);
+    bool nests = (type == ENT_JSON_OBJECT || type == ENT_JSON_ARRAY) && ent_json_count(value) > 0;
+    ent_buf_put_u8(buf, nests ? '\n' : ' ');
+    ent_cli_put_value(buf, value, indent + STEP);
+    if (!nests)
+        ent_buf_put_u8(buf, '\n');
+}
+
+void ent_cli_put_value(ent_buf *buf, ent_json_value value, unsigned indent)
+{
+    ent_json_type type = ent_json_type_of(value);
+    if (type == ENT_JSON_STRING) {
+        ent_cli_put_block(buf, ent_json_string(value), indent);
+        return;
+    }
+    if ((type != ENT_JSON_OBJECT && type != ENT_JSON_ARRAY) || ent_json_count(value) == 0) {
+        ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
+        ent_json_put_value(&text, value);
+        ent_cli_put_line(buf, ent_buf_text(&text));
+        return;
+    }
+    for (ent_json_iter i = ent_json_iterate(value); ent_json_next(&i);) {
+        ent_buf_put_format(buf, "%*s", (int)indent, "");
+        if (type == ENT_JSON_OBJECT) {
+            ent_cli_put_line(buf, i.key);
+            ent_buf_put_u8(buf, ':');
+        } else {
+            ent_buf_put_u8(buf, '-');
+        }
+        ent_cli_put_nested(buf, i.value, indent);
+    }
 }
 
 void ent_cli_put_names(ent_buf *buf, ent_json_value names)

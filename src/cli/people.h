@@ -13,6 +13,12 @@ void ent_cli_put_time(ent_buf *buf, ent_text time);
 void ent_cli_put_time_unix(ent_buf *buf, int64_t unix_s);
 /** "1.2 MB". */
 void ent_cli_put_bytes(ent_buf *buf, uint64_t bytes);
+/** "the first entry" or "the first 5 entries". */
+void ent_cli_put_first_entries(ent_buf *buf, uint64_t count);
+/** A JSON value as indented lines, "name: value" and "- element"; a text, number or empty value on the line begun. */
+void ent_cli_put_value(ent_buf *buf, ent_json_value value, unsigned indent);
+/** The same behind "name:" or "-": on the same line when it has no parts. Ends the line. */
+void ent_cli_put_nested(ent_buf *buf, ent_json_value value, unsigned indent);
 /** The strings of an array: "a, b and c"; each safe for a terminal. */
 void ent_cli_put_names(ent_buf *buf, ent_json_value names);
 /** Strings of an array with only a separator between them. */

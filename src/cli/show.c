@@ -104,8 +104,9 @@ static void put_receipts(ent_cli *cli, ent_json_value message)
         put_styled(cli, ENT_CLI_GREEN, ent_cli_text(i.value, "by"));
         ent_buf_put_string(out, " signed at ");
         ent_cli_put_time(out, ent_cli_text(i.value, "time"));
-        ent_buf_put_format(out, " that it durably holds this message (the first %" PRIu64 " entries of the log)",
-                           ent_cli_count(i.value, "size"));
+        ent_buf_put_string(out, " that it durably holds this message (");
+        ent_cli_put_first_entries(out, ent_cli_count(i.value, "size"));
+        ent_buf_put_string(out, " of the log)");
         if (flag.size > 0) {
             ent_buf_put_string(out, "; ");
             put_styled(cli, ENT_CLI_RED, flag);
@@ -153,7 +154,9 @@ static void put_evidence(ent_cli *cli, ent_json_value message)
         const char *slash = memchr(origin.size > 0 ? origin.data : "", '/', origin.size);
         ent_cli_put_label(out, "By then");
         ent_cli_put_line(out, ent_cli_text(message, "party"));
-        ent_buf_put_format(out, " had receipted the first %" PRIu64 " entries of ", ent_cli_count(i.value, "size"));
+        ent_buf_put_string(out, " had receipted ");
+        ent_cli_put_first_entries(out, ent_cli_count(i.value, "size"));
+        ent_buf_put_string(out, " of ");
         ent_cli_put_line(out, slash == NULL ? origin : (ent_text){origin.data, (size_t)(slash - origin.data)});
         ent_buf_put_string(out, "'s log\n");
     }

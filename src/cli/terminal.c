@@ -52,7 +52,8 @@ static void put_safe(ent_buf *buf, ent_text text, bool is_block, unsigned indent
             ent_buf_put_format(buf, "\\x%02x", (unsigned)(uint8_t)text.data[0]);
             size = 1;
         } else if (is_block && point == '\n') {
-            ent_buf_put_format(buf, "\n%*s", (int)indent, "");
+            bool blank = text.size > 1 && (text.data[1] == '\n' || text.data[1] == '\r');
+            ent_buf_put_format(buf, "\n%*s", blank || text.size == 1 ? 0 : (int)indent, "");
         } else if (is_block && point == '\r' && text.size > 1 && text.data[1] == '\n') {
             /* Line ends of other systems; a lone one would overwrite the line. */
         } else if (is_block && point == '\t') {

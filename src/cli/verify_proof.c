@@ -212,9 +212,11 @@ static void put_receipts(ent_buf *out, const checked *at)
         ent_cli_put_line(out, party.size > 0 ? party : by->witness->vkey.name);
         ent_buf_put_string(out, party.size > 0 ? " receipted it at " : " (a witness) saw the log's head at ");
         ent_cli_put_time_unix(out, (int64_t)by->cosignature.timestamp_unix_s);
-        if (party.size > 0)
-            ent_buf_put_format(out, ":\n    it signed that it durably holds the first %" PRIu64 " entries of that log",
-                               at->result.checkpoint.head.size);
+        if (party.size > 0) {
+            ent_buf_put_string(out, ":\n    it signed that it durably holds ");
+            ent_cli_put_first_entries(out, at->result.checkpoint.head.size);
+            ent_buf_put_string(out, " of that log");
+        }
         ent_buf_put_u8(out, '\n');
         any |= party.size > 0;
     }

@@ -66,8 +66,9 @@ static void put_event(ent_cli *cli, ent_json_value event)
         put_message(cli, event);
     } else if (ent_text_is(what, "receipt")) {
         ent_cli_put_line(out, ent_cli_text(event, "by"));
-        ent_buf_put_format(out, " has receipted the first %" PRIu64 " entries of our log",
-                           ent_cli_count(event, "size"));
+        ent_buf_put_string(out, " has receipted ");
+        ent_cli_put_first_entries(out, ent_cli_count(event, "size"));
+        ent_buf_put_string(out, " of our log");
     } else if (ent_text_is(what, "channel")) {
         ent_buf_put_string(out, "the channel is now ");
         ent_cli_put_line(out, ent_cli_text(event, "state"));
