@@ -8,7 +8,7 @@
 #include "node/say.h"
 #include "store/blobs.h"
 
-static const char prefix[] = "/blob/";
+enum { PREFIX_SIZE = sizeof "/blob/" - 1 };
 
 /* One attachment on its way in. */
 typedef struct {
@@ -37,7 +37,7 @@ static ent_rc find_blob(ent_node *node, ent_text path, incoming *work, ent_err *
 {
     ent_hash digest;
     ent_channel *channel;
-    ent_text hex = {path.data + sizeof prefix - 1, path.size - (sizeof prefix - 1)};
+    ent_text hex = {path.data + PREFIX_SIZE, path.size - PREFIX_SIZE};
     ENT_TRY(ent_hex_decode(hex, digest.bytes, sizeof digest.bytes, err));
     ent_rc rc = node->store->engine->blob_find(node->store, &digest, &work->blob, err);
     if (rc.code == ENT_ABSENT)
