@@ -8,6 +8,7 @@
 /** Our TLS identity as memory files, so that no secret key lies in a readable file ("CURLOPT_SSLKEY_BLOB with libcurl-gnutls returns OK and
  *  sends no certificate (a memfd path works)"). */
 typedef struct ent_tls_client ent_tls_client;
+/** Errors: USAGE when the key does not belong to the certificate, IO, NOMEM. */
 ENT_RC ent_tls_client_new(ent_text key_pem, ent_text certificate_pem, ent_tls_client **ret, ent_err *err);
 void ent_tls_client_free(ent_tls_client *client);
 
@@ -19,14 +20,15 @@ typedef struct {
     const char *unix_socket;   /* nullable */
     const ent_tls_client *tls; /* nullable */
     bool has_pin;
-    ent_hash pin;              /* the server's certificate must have it, else UNREACHABLE naming the mismatch */
+    ent_hash pin;              /* the server's certificate must have it, else UNREACHABLE naming the mismatch; without a pin
+                            * the system's authorities must have signed it */
     struct { const char *name; const char *value; } headers[ENT_HTTP_MAX_HEADERS];
     size_t header_count;
     ent_bytes body;            /* borrowed until done */
     int body_file;             /* > 0: upload this descriptor from its start instead; borrowed */
     uint64_t body_file_size;
     uint32_t connect_timeout_ms; /* 0 = 10,000 */
-    uint32_t timeout_ms;         /* whole request; 0 = none, but slower than 1 KiB/s over 30 s is cut */
+    uint32_t timeout_ms;         /* whole request; 0 = none. Slower than 1 KiB/s over 30 s is cut, but not on a Unix socket */
     uint64_t response_limit;     /* bytes; 0 = 8 MiB */
     ENT_RC (*sink)(void *context, ent_bytes piece, ent_err *err); /* nullable: takes a 2xx body piece by piece */
     void *sink_context;
@@ -42,7 +44,8 @@ void ent_http_reply_release(ent_http_reply *reply);
 /** Do one call and wait.  Any HTTP status is ENT_OK.  Errors: UNREACHABLE, PEER_TOO_LARGE, those of the sink, NOMEM.  Blocks: yes. */
 ENT_RC ent_http_call_wait(const ent_http_call *call, ent_http_reply *ret, ent_err *err);
 
-/** Turn a reply with an error status into that error (reads our JSON reason, else quotes the body's beginning); ENT_OK for 2xx. */
+/** Turn a reply with an error status into that error (reads our JSON reason, else quotes the body's beginning, both fit for a terminal); ENT_OK for
+ *  2xx, except a 202 whose JSON says `waiting`: WAITING. */
 ENT_RC ent_http_reply_check(const ent_http_reply *reply, ent_err *err);
 
 /** Many calls at once from one thread, over kept-alive connections. */

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 #include "base/alloc.h"
@@ -16,10 +17,25 @@
  * every state that waits for the client has a deadline instead: a window of 30 s must move 30 KiB, and headers must be
  * complete in time. */
 
+/* Bytes handed to the kernel that the client has not acknowledged: only they tell how fast a client reads, as the
+ * kernel takes megabytes and then asks for more in steps of as much. */
+static long unsent(int fd)
+{
+    int bytes = 0;
+    return ioctl(fd, TIOCOUTQ, &bytes) == 0 ? bytes : 0;
+}
+
 static void set_deadline(ent_http_link *link, int64_t in_ms)
 {
+    atomic_store_explicit(&link->window_unsent, unsent(link->fd), memory_order_relaxed);
+    atomic_store_explicit(&link->window_bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&link->deadline_ms, ent_clock_monotonic_ms() + in_ms, memory_order_relaxed);
-    link->window_bytes = 0;
+}
+
+/* What a window must move. */
+static long needed(const ent_http_server *server)
+{
+    return (long)atomic_load_explicit(&server->window_ms, memory_order_relaxed) * ENT_HTTP_RATE_BYTES_S / 1000;
 }
 
 void ent_http_link_rest(ent_http_link *link)
@@ -29,13 +45,15 @@ void ent_http_link_rest(ent_http_link *link)
 
 void ent_http_link_pause(ent_http_link *link)
 {
-    link->left_ms = atomic_load_explicit(&link->deadline_ms, memory_order_relaxed) - ent_clock_monotonic_ms();
+    long long deadline_ms = atomic_load_explicit(&link->deadline_ms, memory_order_relaxed);
+    link->left_ms = deadline_ms == LLONG_MAX ? INT64_MAX : deadline_ms - ent_clock_monotonic_ms();
     ent_http_link_rest(link);
 }
 
 void ent_http_link_resume(ent_http_link *link)
 {
-    atomic_store_explicit(&link->deadline_ms, ent_clock_monotonic_ms() + link->left_ms, memory_order_relaxed);
+    if (link->left_ms != INT64_MAX)
+        atomic_store_explicit(&link->deadline_ms, ent_clock_monotonic_ms() + link->left_ms, memory_order_relaxed);
 }
 
 void ent_http_link_expect(ent_http_link *link)
@@ -43,11 +61,10 @@ void ent_http_link_expect(ent_http_link *link)
     set_deadline(link, (int64_t)atomic_load_explicit(&link->server->window_ms, memory_order_relaxed));
 }
 
-void ent_http_link_moved(ent_http_link *link, uint64_t bytes)
+void ent_http_link_moved(ent_http_link *link, size_t bytes)
 {
-    uint64_t window_ms = atomic_load_explicit(&link->server->window_ms, memory_order_relaxed);
-    link->window_bytes += bytes;
-    if (link->window_bytes >= window_ms * ENT_HTTP_RATE_BYTES_S / 1000)
+    long moved = atomic_fetch_add_explicit(&link->window_bytes, (long)bytes, memory_order_relaxed) + (long)bytes;
+    if (moved >= needed(link->server))
         ent_http_link_expect(link);
 }
 
@@ -153,6 +170,19 @@ static int64_t tick_ms(const ent_http_server *server)
     return tick < 10 ? 10 : tick > 1000 ? 1000 : tick;
 }
 
+/* A deadline has passed: what did the client really take meanwhile? */
+static void pass_judgement(ent_http_link *link)
+{
+    long moved = atomic_load_explicit(&link->window_unsent, memory_order_relaxed) +
+                 atomic_load_explicit(&link->window_bytes, memory_order_relaxed) - unsent(link->fd);
+    if (moved >= needed(link->server)) {
+        ent_http_link_expect(link);
+    } else {
+        (void)shutdown(link->fd, SHUT_RDWR);
+        ent_http_link_rest(link);
+    }
+}
+
 static void *watch(void *context)
 {
     ent_http_server *server = context;
@@ -160,10 +190,8 @@ static void *watch(void *context)
     while (!server->watch_ends) {
         int64_t now = ent_clock_monotonic_ms();
         for (ent_http_link *link = server->links; link != NULL; link = link->next) {
-            if (atomic_load_explicit(&link->deadline_ms, memory_order_relaxed) < now) {
-                (void)shutdown(link->fd, SHUT_RDWR);
-                ent_http_link_rest(link);
-            }
+            if (atomic_load_explicit(&link->deadline_ms, memory_order_relaxed) < now)
+                pass_judgement(link);
         }
         int64_t until = now + tick_ms(server);
         struct timespec at = {.tv_sec = (time_t)(until / 1000), .tv_nsec = (long)(until % 1000) * 1000000};

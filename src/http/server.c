@@ -191,7 +191,7 @@ static ent_rc listen_tcp(const char *address, int *ret, uint16_t *ret_port, ent_
     ent_rc rc = bind_tcp(found, address, ret, err);
     freeaddrinfo(found);
     ENT_TRY(rc);
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t size = sizeof bound;
     (void)getsockname(*ret, (struct sockaddr *)&bound, &size);
     struct sockaddr_in v4;

@@ -1,7 +1,11 @@
 /* HTTP server (libmicrohttpd): one for peers over TLS 1.3 with pinned client certificates, one on a Unix socket.  Source: design.md section 8.
  *
  * A request goes through two calls: `admit` sees method, path and headers before any body byte is read and decides whether and how the body
- * is taken; `handle` answers when the body is whole. Slower than 1 KiB/s over 30 s is closed. */
+ * is taken; `handle` answers when the body is whole. Slower than 1 KiB/s over 30 s is closed, in both directions; so is a connection whose next
+ * request headers are not complete within 60 s. A body needs one Content-Length or chunked coding, else 400.
+ *
+ * A refused body: a client that says "Expect: 100-continue" gets the answer at once and sends nothing; else up to 64 MiB are read and thrown away
+ * within 30 s, so that the answer is not lost to a reset. To peers, faults of this node (class IO, BUG) are told without their text. */
 #ifndef ENT_HTTP_SERVER_H
 #define ENT_HTTP_SERVER_H
 
@@ -35,7 +39,7 @@ typedef struct {
     void *sink_context;
 } ent_http_intake;
 
-/** The answer; empty body by default. */
+/** The answer. `handle` gets an empty 200 (file = -1) and fills in what differs. */
 typedef struct {
     int status;
     const char *content_type; /* static string */
@@ -44,12 +48,14 @@ typedef struct {
     char header_value[256];
     int file;                 /* >= 0: the body is this file from its start, closed by the server */
     uint64_t file_size;
-    /** Nullable: body of unknown length, pulled piece by piece until *ret_end. Called from a server thread; may block on Unix-socket servers. */
+    /** Nullable: body of unknown length, pulled piece by piece until *ret_end. Called from a server thread; may block on Unix-socket servers, and
+     *  should then give an empty piece every second or so: only there is it noticed that the client has gone, or that the grace of a stop is over. */
     ENT_RC (*pull)(void *context, ent_buf *ret_piece, bool *ret_end, ent_err *err);
     void *pull_context;
     void (*pull_free)(void *context);
 } ent_http_response;
 
+/* Each of these three replaces what the response held. */
 /** Answer with {"error":{"code":word,"rule":…,"text":…}} and the status that belongs to the error. */
 void ent_http_respond_error(ent_http_response *response, const ent_err *err);
 /** Answer with JSON; takes over body. */
@@ -80,18 +86,19 @@ typedef struct {
     unsigned threads;     /* of the pool; 0 = 4 */
     unsigned connections; /* limit; 0 = 1024 */
     unsigned connections_per_address; /* 0 = 256 */
-    const char *spool_folder; /* for temporary files */
+    const char *spool_folder; /* for temporary files; NULL = bodies stay in memory */
 } ent_http_peers_options;
 
 /** Listen for peers: TLS 1.3 only, a client certificate is requested but not required (the handler answers a readable 403).
- *  Errors: IO (address in use, …).  Threads: handler calls come from the pool's threads. */
+ *  Errors: USAGE (address, key and certificate), IO (address in use, …), NOMEM.  Threads: handler calls come from the pool's threads. */
 ENT_RC ent_http_server_peers(const ent_http_peers_options *options, ent_http_handler handler, ent_http_server **ret, ent_err *err);
 /** Listen on a Unix socket (mode 0600; a stale socket file is replaced, a live one refused). One thread per connection, at most 64.
  *  Errors: REFUSED when another node answers there, IO. */
 ENT_RC ent_http_server_unix(const char *path, const char *spool_folder, ent_http_handler handler, ent_http_server **ret, ent_err *err);
 /** The port really bound. */
 uint16_t ent_http_server_port(const ent_http_server *server);
-/** Stop listening, finish what is being answered (at most grace_ms), close.  NULL is fine. */
+/** Accept nothing more, finish what is being answered (at most grace_ms), cut the rest, close, free.  NULL is fine.
+ *  Waits besides for as long as a handler, sink or pull does not return: whoever blocks there must end by himself.  Blocks: yes. */
 void ent_http_server_stop(ent_http_server *server, unsigned grace_ms);
 
 #endif

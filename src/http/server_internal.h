@@ -29,10 +29,11 @@ typedef struct ent_http_link {
     struct ent_http_link *previous;
     struct ent_http_link *next;
     int fd;
-    atomic_llong deadline_ms; /* monotonic; the watchdog cuts the connection when it has passed */
-    uint64_t window_bytes; /* what moved since the deadline was set; this and the rest: the connection's thread only */
-    int64_t left_ms;       /* while paused */
-    void *session;         /* GnuTLS session; NULL without TLS */
+    atomic_llong deadline_ms;  /* monotonic; the watchdog looks at the connection when it has passed */
+    atomic_long window_bytes;  /* what moved since the deadline was set */
+    atomic_long window_unsent; /* what lay in the kernel then */
+    int64_t left_ms;           /* while paused; this and the rest: the connection's thread only */
+    void *session;             /* GnuTLS session; NULL without TLS */
     bool pin_asked;
     bool has_pin;
     ent_hash pin;
@@ -76,7 +77,7 @@ void ent_http_link_expect(ent_http_link *link);
 void ent_http_link_pause(ent_http_link *link);
 void ent_http_link_resume(ent_http_link *link);
 /** Body bytes came or went: a window is over, and the next begins, when it has moved as much as it must. */
-void ent_http_link_moved(ent_http_link *link, uint64_t bytes);
+void ent_http_link_moved(ent_http_link *link, size_t bytes);
 /** The client may be silent for as long as an idle connection is kept. */
 void ent_http_link_idle(ent_http_link *link);
 /** Whether the client has closed its end. */
@@ -115,7 +116,7 @@ struct ent_http_request {
     ent_http_intake intake;
     ent_http_spool spool;
     ent_bytes body;
-    ent_err failure; /* code ENT_OK: none so far */
+    ent_err failure;    /* code ENT_OK: none so far */
     int refusal_status; /* 0 = the failure's own; see ent_http_refuse */
     const char *refusal_type;
     char refusal_text[64];

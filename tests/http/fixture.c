@@ -406,6 +406,27 @@ void raw_open(raw *made, const fixture *to)
     made->credentials = credentials;
 }
 
+int raw_try(const fixture *to, const char *priorities)
+{
+    raw made;
+    gnutls_session_t session = NULL;
+    gnutls_certificate_credentials_t credentials = NULL;
+    raw_open_tcp(&made, to);
+    assert_int_equal(gnutls_certificate_allocate_credentials(&credentials), 0);
+    assert_int_equal(gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL), 0);
+    assert_int_equal(gnutls_priority_set_direct(session, priorities, NULL), 0);
+    assert_int_equal(gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials), 0);
+    gnutls_transport_set_int(session, made.fd);
+    made.session = session;
+    made.credentials = credentials;
+    int status = 0;
+    do {
+        status = gnutls_handshake(session);
+    } while (status < 0 && gnutls_error_is_fatal(status) == 0);
+    raw_close(&made);
+    return status == 0;
+}
+
 int raw_send(raw *to, const void *data, size_t size)
 {
     const char *next = data;

@@ -67,6 +67,8 @@ typedef struct {
 } raw;
 
 void raw_open(raw *made, const fixture *to);
+/** Try a handshake with these GnuTLS priorities; gives whether it came about. */
+int raw_try(const fixture *to, const char *priorities);
 /** TCP only, for what comes before TLS. */
 void raw_open_tcp(raw *made, const fixture *to);
 /** Send everything; false when the server has closed. */
