@@ -6,18 +6,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <unistd.h>
 
 /* The file is a journal of lines, each with a checksum, over a region of zeros that was written beforehand: overwriting
- * blocks that exist needs no change of the file's size, so that fdatasync has one thing to write. When the region is
- * full the file is written anew with one line per mark. */
-enum { REGION_BYTES = 256 * 1024, CHECK_DIGITS = 16, LINE_MAX_BYTES = 512 };
+ * blocks that exist needs no change of the file's size, so that fdatasync has one thing to write. Each sync writes one
+ * batch, which ends with a line that says so. When the region is full the file is written anew: one line per mark, as
+ * the first batch. */
+enum { REGION_BYTES = 256 * 1024, CHECK_DIGITS = 16, LINE_MAX_BYTES = 512, END_MAX_BYTES = 64 };
 
 struct ent_marks {
     char *path;
     int fd;
     size_t used;     /* bytes of the region that hold lines */
     size_t region;   /* bytes of the file */
+    uint64_t batch;  /* number of the sync that will write the pending lines */
     ent_buf pending; /* lines not written yet */
     ent_mark *rows;  /* sorted by (what, origin) */
     size_t count;
@@ -87,13 +91,13 @@ static void checksum(ent_text line, char ret[CHECK_DIGITS + 1])
     ent_hex_encode(ent_bytes_of(hash.bytes, CHECK_DIGITS / 2), ret);
 }
 
-/* "<16 hex check> <H|R> <size> <root hex> <time> <origin>\n"; the check covers what stands behind it. */
-static void put_line(ent_buf *buf, const ent_mark *mark)
+/* "<16 hex check> <batch> <H|R> <size> <root hex> <time> <origin>\n"; the check covers what stands behind it. */
+static void put_line(ent_buf *buf, uint64_t batch, const ent_mark *mark)
 {
     char check[CHECK_DIGITS + 1];
     ENT_CLEANUP(ent_buf_release) ent_buf line = {0};
-    ent_buf_put_u8(&line, (uint8_t)mark->what);
-    ent_buf_put_u8(&line, ' ');
+    ent_buf_put_decimal(&line, batch);
+    ent_buf_put_format(&line, " %c ", (char)mark->what);
     ent_buf_put_decimal(&line, mark->head.size);
     ent_buf_put_u8(&line, ' ');
     ent_buf_put_hex(&line, ent_hash_bytes(&mark->head.root));
@@ -112,26 +116,38 @@ static void put_line(ent_buf *buf, const ent_mark *mark)
     ent_buf_put_u8(buf, '\n');
 }
 
-static bool parse_line(ent_text line, ent_mark *ret)
+/* "<16 hex check> <batch> .\n": all of the batch stands before. Needs END_MAX_BYTES and no memory besides. */
+static void put_end(ent_buf *buf, uint64_t batch)
 {
+    char line[END_MAX_BYTES];
     char check[CHECK_DIGITS + 1];
-    if (line.size <= CHECK_DIGITS + 1 || line.size > LINE_MAX_BYTES)
-        return false;
-    ent_text covered = {line.data + CHECK_DIGITS + 1, line.size - CHECK_DIGITS - 1};
-    checksum(covered, check);
-    if (memcmp(check, line.data, CHECK_DIGITS) != 0)
-        return false;
-    ent_cursor cursor = ent_cursor_of(ent_text_bytes(covered));
-    uint8_t what = ent_cursor_u8(&cursor);
-    ent_cursor_literal(&cursor, ENT_TEXT(" "));
+    int size = snprintf(line, sizeof line, "%" PRIu64 " .", batch);
+    checksum((ent_text){line, (size_t)size}, check);
+    ent_buf_put_string(buf, check);
+    ent_buf_put_u8(buf, ' ');
+    ent_buf_put_text(buf, (ent_text){line, (size_t)size});
+    ent_buf_put_u8(buf, '\n');
+}
+
+/* A line as read. */
+typedef struct {
+    uint64_t batch;
+    bool is_end; /* else it holds a mark */
+    ent_mark mark;
+} journal_line;
+
+static bool parse_mark(ent_cursor *cursor, ent_mark *ret)
+{
+    uint8_t what = ent_cursor_u8(cursor);
+    ent_cursor_literal(cursor, ENT_TEXT(" "));
     ret->what = what == ENT_KEEPER_HEAD ? ENT_KEEPER_HEAD : ENT_KEEPER_RECEIPT;
-    ret->head.size = ent_cursor_decimal(&cursor, ENT_LOG_MAX_SIZE);
-    ent_cursor_literal(&cursor, ENT_TEXT(" "));
-    ent_text root = ent_cursor_until(&cursor, ' ');
-    ret->timestamp_unix_s = ent_cursor_decimal(&cursor, INT64_MAX);
-    ent_cursor_literal(&cursor, ENT_TEXT(" "));
-    ent_bytes origin = ent_cursor_take(&cursor, ent_cursor_left(&cursor));
-    if (cursor.failed || (what != ENT_KEEPER_HEAD && what != ENT_KEEPER_RECEIPT) || origin.size == 0 ||
+    ret->head.size = ent_cursor_decimal(cursor, ENT_LOG_MAX_SIZE);
+    ent_cursor_literal(cursor, ENT_TEXT(" "));
+    ent_text root = ent_cursor_until(cursor, ' ');
+    ret->timestamp_unix_s = ent_cursor_decimal(cursor, INT64_MAX);
+    ent_cursor_literal(cursor, ENT_TEXT(" "));
+    ent_bytes origin = ent_cursor_take(cursor, ent_cursor_left(cursor));
+    if (cursor->failed || (what != ENT_KEEPER_HEAD && what != ENT_KEEPER_RECEIPT) || origin.size == 0 ||
         origin.size >= sizeof ret->origin)
         return false;
     if (ent_hex_decode(root, ret->head.root.bytes, sizeof ret->head.root.bytes, NULL).code != ENT_OK)
@@ -141,29 +157,80 @@ static bool parse_line(ent_text line, ent_mark *ret)
     return true;
 }
 
+static bool parse_line(ent_text line, journal_line *ret)
+{
+    char check[CHECK_DIGITS + 1];
+    if (line.size <= CHECK_DIGITS + 1 || line.size > LINE_MAX_BYTES)
+        return false;
+    ent_text covered = {line.data + CHECK_DIGITS + 1, line.size - CHECK_DIGITS - 1};
+    checksum(covered, check);
+    if (memcmp(check, line.data, CHECK_DIGITS) != 0 || line.data[CHECK_DIGITS] != ' ')
+        return false;
+    ent_cursor cursor = ent_cursor_of(ent_text_bytes(covered));
+    ret->batch = ent_cursor_decimal(&cursor, INT64_MAX);
+    ent_cursor_literal(&cursor, ENT_TEXT(" "));
+    ret->is_end = ent_cursor_accept(&cursor, ENT_TEXT("."));
+    return ret->is_end ? ent_cursor_finished(&cursor) : parse_mark(&cursor, &ret->mark);
+}
+
+static ent_rc fail_damaged(const ent_marks *marks, size_t at, ent_err *err)
+{
+    return ent_fail(
+        err, ENT_PEER_MALFORMED, "design 3, rollback guard",
+        "%s is damaged at byte %zu: restore it from a backup, or recover this node's logs from a peer; without "
+        "it a head could be signed twice",
+        marks->path, at);
+}
+
+/* Behind the last good line only the write that a crash tore may have left something: parts of one batch, in any order
+ * of sectors. It was never synced, so nothing was signed on it. A good line of a later batch means that lines before it
+ * were synced and are gone, and that must not be overlooked.
+ * @in   torn   the batch that may be torn */
+static ent_rc check_rest(const ent_marks *marks, ent_bytes rest, uint64_t torn, size_t at, ent_err *err)
+{
+    size_t start = 0;
+    for (size_t i = 0; i < rest.size; i++) {
+        journal_line line = {0};
+        if (rest.data[i] == 0)
+            start = i + 1;
+        if (rest.data[i] != '\n')
+            continue;
+        if (parse_line((ent_text){(const char *)rest.data + start, i - start}, &line) && line.batch > torn)
+            return fail_damaged(marks, at, err);
+        start = i + 1;
+    }
+    return ENT_DONE;
+}
+
+/* Read the lines; afterwards marks->batch is that of the last one. */
 static ent_rc load(ent_marks *marks, ent_bytes bytes, ent_err *err)
 {
     ent_cursor cursor = ent_cursor_of(bytes);
+    size_t batches = 0;   /* whole ones */
+    bool at_start = true; /* of a batch */
     while (ent_cursor_left(&cursor) > 0 && *cursor.next != 0) {
-        size_t start = ent_cursor_offset(&cursor);
-        ent_mark mark = {0};
-        ent_text line = ent_cursor_line(&cursor);
-        if (cursor.failed || !parse_line(line, &mark)) {
-            /* Only the last write can be torn; a good line behind a bad one means damage, and damage must not be
-             * overlooked. */
-            while (!cursor.failed && ent_cursor_left(&cursor) > 0 && *cursor.next != 0) {
-                if (parse_line(ent_cursor_line(&cursor), &mark))
-                    return ent_fail(
-                        err, ENT_PEER_MALFORMED, "design 3, rollback guard",
-                        "%s is damaged at byte %zu: restore it from a backup, or recover this node's logs from a "
-                        "peer; without it a head could be signed twice",
-                        marks->path, start);
-            }
-            return ENT_DONE;
+        ent_cursor before = cursor;
+        journal_line line = {0};
+        ent_text text = ent_cursor_line(&cursor);
+        if (cursor.failed || !parse_line(text, &line)) {
+            cursor = before;
+            break;
         }
-        ENT_TRY(remember(marks, &mark, err));
+        uint64_t expected = at_start ? marks->batch + 1 : marks->batch;
+        bool is_first = batches == 0 && at_start;
+        if (!is_first && line.batch != expected)
+            return fail_damaged(marks, ent_cursor_offset(&before), err);
+        if (!line.is_end)
+            ENT_TRY(remember(marks, &line.mark, err));
+        marks->batch = line.batch;
+        at_start = line.is_end;
+        batches += line.is_end;
     }
-    return ENT_DONE;
+    size_t at = ent_cursor_offset(&cursor);
+    if (batches == 0) /* the first one came with the file's name, whole */
+        return fail_damaged(marks, at, err);
+    uint64_t torn = at_start ? marks->batch + 1 : marks->batch;
+    return check_rest(marks, ent_bytes_of(cursor.next, ent_cursor_left(&cursor)), torn, at, err);
 }
 
 /* Write the file anew: one line per mark, the rest of the region zeros. */
@@ -171,7 +238,8 @@ static ent_rc rewrite(ent_marks *marks, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_release) ent_buf file = {0};
     for (size_t i = 0; i < marks->count; i++)
-        put_line(&file, &marks->rows[i]);
+        put_line(&file, marks->batch, &marks->rows[i]);
+    put_end(&file, marks->batch);
     size_t used = file.size;
     size_t region = used + REGION_BYTES;
     uint8_t *room = ent_buf_reserve(&file, REGION_BYTES);
@@ -185,6 +253,7 @@ static ent_rc rewrite(ent_marks *marks, ent_err *err)
         return ent_fail(err, ENT_IO, NULL, "cannot open %s again", marks->path);
     marks->used = used;
     marks->region = region;
+    marks->batch++;
     ent_buf_clear(&marks->pending);
     return ENT_DONE;
 }
@@ -228,15 +297,24 @@ void ent_marks_free(ent_marks *marks)
 
 ent_rc ent_marks_put(ent_marks *marks, const ent_mark *mark, ent_err *err)
 {
-    put_line(&marks->pending, mark);
-    ENT_TRY(ent_buf_check(&marks->pending, err));
-    return remember(marks, mark, err);
+    size_t before = marks->pending.size;
+    put_line(&marks->pending, marks->batch, mark);
+    (void)ent_buf_reserve(&marks->pending, END_MAX_BYTES); /* so that ent_marks_sync needs no memory */
+    ent_rc rc = ent_buf_check(&marks->pending, err);
+    if (rc.code == ENT_OK)
+        rc = remember(marks, mark, err);
+    if (rc.code != ENT_OK) {
+        marks->pending.size = before; /* half a line must never reach the file */
+        marks->pending.failed = ENT_OK;
+    }
+    return rc;
 }
 
 ent_rc ent_marks_sync(ent_marks *marks, ent_err *err)
 {
     if (marks->pending.size == 0)
         return ENT_DONE;
+    put_end(&marks->pending, marks->batch);
     if (marks->pending.size > marks->region - marks->used)
         return rewrite(marks, err);
     ent_bytes left = ent_buf_bytes(&marks->pending);
@@ -254,6 +332,7 @@ ent_rc ent_marks_sync(ent_marks *marks, ent_err *err)
     if (fdatasync(marks->fd) != 0)
         return ent_fail(err, ENT_IO, NULL, "cannot sync %s", marks->path);
     marks->used = at;
+    marks->batch++;
     ent_buf_clear(&marks->pending);
     return ENT_DONE;
 }

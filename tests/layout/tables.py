@@ -99,6 +99,7 @@ DECODERS = {
     "ent_ustar_reader_push": "ustar",
     "ent_pouch_index_parse": "pouch_json",
     "ent_pouch_parse": "pouch",
+    "ent_key_file_parse": "key_file",
 }
 
 # Decoders by name that need no target of their own, and why.
@@ -110,6 +111,5 @@ DECODER_EXEMPTIONS = {
     "ent_time_parse": "20 characters; under the target entry",
     "ent_message_ref_parse": "under the target entry, as thread and reply_to",
     "ent_origin_parse": "under the target pouch_json and the acks of entry",
-    "ent_key_file_parse": "the party's own file of mode 0600",
     "ent_tree_edge_parse": "a fixed size, written by our own store",
 }
