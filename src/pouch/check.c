@@ -134,12 +134,51 @@ static ent_rc check_held(ent_pouch_checking *checking, ent_err *err)
     return ENT_DONE;
 }
 
+/* Whether the pouch's entries lead to the signed head, over a beginning that is ours. */
+static ent_rc reaches_head(const ent_pouch_checking *checking, bool *ret, ent_err *err)
+{
+    ent_tree tree;
+    ent_hash root;
+    ENT_TRY(ent_tree_at(checking->pouch->old_size, &checking->known->tiles, &tree, err));
+    for (size_t i = 0; i < checking->entry_count; i++)
+        ENT_TRY(ent_tree_append(&tree, &checking->leaves[i], err));
+    ent_tree_root(&tree, &root);
+    *ret = ent_hash_equal(&root, &checking->out->head.root);
+    return ENT_DONE;
+}
+
+/* "two signed heads and a path that reproduces the *larger* root exactly and yields another root for the smaller size
+ * […]; a proof that misses the larger root proves nothing": entries that differ from ours are such a path when the
+ * larger head commits to them. */
+static ent_rc check_overlap_or_fork(ent_pouch_checking *checking, ent_err *err)
+{
+    ent_pouch_checked *out = checking->out;
+    ent_err differs = {0};
+    bool reaches = false;
+    ent_rc rc = check_overlap(checking, &differs);
+    if (rc.code == ENT_PEER_MISMATCH)
+        ENT_TRY(reaches_head(checking, &reaches, err));
+    if (!reaches) {
+        if (rc.code != ENT_OK && err != NULL)
+            *err = differs;
+        return rc;
+    }
+    out->verdict = ENT_POUCH_FORKED;
+    out->fork_member = checking->known->writer;
+    out->fork_head = out->head;
+    ent_tree_root(checking->known->tree, &out->fork_root_held);
+    out->fork_note = checking->pouch->checkpoint;
+    return ENT_DONE;
+}
+
 /* Steps 4 and 5 of a pouch that goes beyond what is held: "root recomputed from its stored frontier plus the entries".
  */
 static ent_rc check_new(ent_pouch_checking *checking, ent_err *err)
 {
     ent_pouch_checked *out = checking->out;
-    ENT_TRY(check_overlap(checking, err));
+    ENT_TRY(check_overlap_or_fork(checking, err));
+    if (out->verdict == ENT_POUCH_FORKED)
+        return ENT_DONE;
     for (size_t i = checking->overlap; i < checking->entry_count; i++)
         ENT_TRY(ent_tree_append(&out->tree, &checking->leaves[i], err));
     ent_hash root;

@@ -63,7 +63,7 @@ typedef struct {
     /* FORKED, and nothing else but head and first_new is of use then: */
     size_t fork_member;
     ent_tree_head fork_head; /* what the note below says */
-    ent_hash fork_root_held; /* our root at that size */
+    ent_hash fork_root_held; /* our root at that size, or at the size held when that is smaller */
     ent_bytes fork_note;     /* the signed head that contradicts what we hold */
     ent_arena arena;
 } ent_pouch_checked;
@@ -76,11 +76,11 @@ typedef struct {
  *  @in   pouch   parsed, borrowed as long as ret lives; its origin is known to be writer's in this channel
  *  @in   known   borrowed for the call; decoded entries do not borrow from it
  *  Errors: PEER_SIGNATURE (step 3: the checkpoint; step 6: a head, a receipt), PEER_STALE (step 4: old size beyond what
- * is held), PEER_MISMATCH (an entry that overlaps, another channel, writer or index, a party that is no member, digest
- * or size of a body), PEER_INCONSISTENT (step 5: number of entries, or the root does not follow; step 6: an ack that no
- * log signed, a receipt for another root), PEER_MALFORMED, PEER_NOT_CANONICAL, PEER_INVALID (step 6), PEER_TOO_LARGE,
- * NOMEM, those of the callbacks. For each PEER error err.rule is "design 3, step N" and the text names member or entry.
- *  Owns: release with ent_pouch_checked_release. */
+ * is held), PEER_MISMATCH (an entry that overlaps and that no signed head commits to, another channel, writer or index,
+ * a party that is no member, digest or size of a body), PEER_INCONSISTENT (step 5: number of entries, or the root does
+ * not follow; step 6: an ack that no log signed, a receipt for another root), PEER_MALFORMED, PEER_NOT_CANONICAL,
+ * PEER_INVALID (step 6), PEER_TOO_LARGE, NOMEM, those of the callbacks. For each PEER error err.rule is "design 3, step
+ * N" and the text names member or entry. Owns: release with ent_pouch_checked_release. */
 ENT_RC ent_pouch_check(const ent_pouch *pouch, const ent_pouch_known *known, ent_pouch_checked *ret, ent_err *err);
 void ent_pouch_checked_release(ent_pouch_checked *checked);
 

@@ -232,7 +232,8 @@ static void test_check__old_size_beyond_what_is_held_is_stale(void **state)
     world_free(w);
 }
 
-static void test_check__overlap_that_differs_is_refused(void **state)
+/* "a proof that misses the larger root proves nothing": the entries are another history's, the head is of neither. */
+static void test_check__overlap_that_differs_under_a_head_of_neither_is_refused(void **state)
 {
     (void)state;
     world *w = world_new();
@@ -243,8 +244,59 @@ static void test_check__overlap_that_differs_is_refused(void **state)
     world_say(other, AURORA, 20, "two");
     holder_copy(h, other, AURORA, 290);
     parcel *p = parcel_new(w, AURORA, 3, 300);
+    ent_tree_head head = world_head(w, AURORA, 300);
+    head.root.bytes[7] ^= 1;
+    ent_buf_clear(&p->checkpoint);
+    world_sign_head(w, p->pouch.origin, &head, AURORA, &p->checkpoint);
+    p->pouch.checkpoint = ent_buf_bytes(&p->checkpoint);
+    refuse(h, p, ENT_PEER_MISMATCH, 4, "entry 280: not the one that is held");
+    /* nor does the head of what is held make it one */
+    world_say(other, AURORA, 10, "two");
+    head = world_head(other, AURORA, 300);
+    ent_buf_clear(&p->checkpoint);
+    world_sign_head(w, p->pouch.origin, &head, AURORA, &p->checkpoint);
+    p->pouch.checkpoint = ent_buf_bytes(&p->checkpoint);
     refuse(h, p, ENT_PEER_MISMATCH, 4, "entry 280: not the one that is held");
     parcel_free(p);
+    holder_free(h);
+    world_free(other);
+    world_free(w);
+}
+
+static void test_check__larger_head_over_other_entries_is_a_fork(void **state)
+{
+    (void)state;
+    world *w = world_new();
+    world *other = world_new();
+    holder *h = holder_new(w, BOREAL);
+    world_say(w, AURORA, 262, "one");
+    world_say(other, AURORA, 257, "one");
+    world_say(other, AURORA, 8, "two");
+    holder_copy(h, w, AURORA, 262);
+    const ent_hash ours = world_head(w, AURORA, 262).root;
+    const uint64_t olds[] = {0, 1, 255, 256, 257, 258, 261};
+    for (size_t i = 0; i < sizeof olds / sizeof olds[0]; i++) {
+        for (uint64_t size = 263; size <= 265; size++) {
+            parcel *p = parcel_new(other, AURORA, olds[i], size);
+            delivery *d = deliver(h, p, AURORA);
+            /* beyond 257 the beginning is another than ours: the entries alone do not reach the head */
+            if (olds[i] > 257) {
+                assert_int_equal(d->code, ENT_PEER_MISMATCH);
+            } else {
+                const ent_hash theirs = world_head(other, AURORA, size).root;
+                assert_int_equal(d->code, ENT_OK);
+                assert_int_equal(d->checked.verdict, ENT_POUCH_FORKED);
+                assert_int_equal(d->checked.fork_member, AURORA);
+                assert_int_equal(d->checked.fork_head.size, size);
+                assert_true(ent_hash_equal(&d->checked.fork_head.root, &theirs));
+                assert_true(ent_hash_equal(&d->checked.fork_root_held, &ours));
+                assert_true(ent_bytes_equal(d->checked.fork_note, p->pouch.checkpoint));
+                assert_int_equal(d->checked.new_count, 0);
+            }
+            delivery_free(d);
+            parcel_free(p);
+        }
+    }
     holder_free(h);
     world_free(other);
     world_free(w);
@@ -517,7 +569,8 @@ int main(void)
         cmocka_unit_test(test_check__head_of_another_size_than_listed_is_refused),
         cmocka_unit_test(test_check__head_that_is_no_note_is_refused),
         cmocka_unit_test(test_check__old_size_beyond_what_is_held_is_stale),
-        cmocka_unit_test(test_check__overlap_that_differs_is_refused),
+        cmocka_unit_test(test_check__overlap_that_differs_under_a_head_of_neither_is_refused),
+        cmocka_unit_test(test_check__larger_head_over_other_entries_is_a_fork),
         cmocka_unit_test(test_check__root_held_but_overlap_differs_is_refused),
         cmocka_unit_test(test_check__other_root_at_held_size_is_a_fork),
         cmocka_unit_test(test_check__root_that_does_not_follow_is_inconsistent),
