@@ -2,10 +2,6 @@
 
 #include <stdio.h>
 
-#ifndef ENT_VERSION
-#error "the build names the version"
-#endif
-
 enum { VERB_COLUMNS = 18, OPTION_COLUMNS = 26 };
 
 void ent_cli_put_version(ent_buf *buf)

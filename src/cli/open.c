@@ -127,14 +127,15 @@ static void put_body(ent_cli *cli, const char *message, ent_json_value body)
 
 /* ---- the verb --------------------------------------------------------------- */
 
-static ent_rc save(ent_cli *cli, ent_cli_request *request, const char *path, ent_err *err)
+static ent_rc save(ent_cli *cli, const ent_cli_request *request, const char *path, ent_err *err)
 {
     ENT_CLEANUP(ent_cli_output_release) ent_cli_output output = {.fd = -1};
     ENT_CLEANUP(ent_buf_wipe) ent_buf none = {0};
     ENT_TRY(ent_cli_output_begin(&output, path, 0600, err));
-    request->sink = ent_cli_output_write;
-    request->sink_context = &output;
-    ENT_TRY(ent_cli_ask(cli, request, &none, err));
+    ent_cli_request into_file = *request; /* the path stays the caller's */
+    into_file.sink = ent_cli_output_write;
+    into_file.sink_context = &output;
+    ENT_TRY(ent_cli_ask(cli, &into_file, &none, err));
     ENT_TRY(ent_cli_output_finish(&output, err));
     if (!cli->json || strcmp(path, "-") == 0)
         return ENT_DONE;

@@ -43,6 +43,11 @@ static void release_work(work *at)
 
 /* ---- what an unfinished try left ---------------------------------------------- */
 
+static int is_entry(const struct dirent *row)
+{
+    return strcmp(row->d_name, ".") != 0 && strcmp(row->d_name, "..") != 0;
+}
+
 /* A file of this name, or a temporary file that was to become it. */
 static bool is_ours(const char *found, const char *const *names)
 {
@@ -57,15 +62,18 @@ static bool is_ours(const char *found, const char *const *names)
 
 static ent_rc remove_files(const char *folder, const char *const *names, ent_err *err)
 {
-    DIR *listing = opendir(folder);
-    if (listing == NULL)
+    struct dirent **rows = NULL;
+    ENT_CLEANUP(ent_file_close) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int count = fd < 0 ? -1 : scandir(folder, &rows, is_entry, alphasort);
+    if (count < 0)
         return errno == ENOENT ? ENT_DONE : fail_errno(err, "list", folder);
     ent_rc rc = ENT_DONE;
-    for (struct dirent *row = readdir(listing); row != NULL && rc.code == ENT_OK; row = readdir(listing)) {
-        if (is_ours(row->d_name, names) && unlinkat(dirfd(listing), row->d_name, 0) != 0)
+    for (int i = 0; i < count; i++) {
+        if (rc.code == ENT_OK && is_ours(rows[i]->d_name, names) && unlinkat(fd, rows[i]->d_name, 0) != 0)
             rc = fail_errno(err, "remove what an unfinished try left in", folder);
+        free(rows[i]);
     }
-    (void)closedir(listing);
+    free(rows);
     return rc;
 }
 
@@ -103,13 +111,11 @@ static ent_rc clear_unfinished(const work *at, ent_err *err)
 
 static bool is_empty(const char *folder)
 {
-    DIR *listing = opendir(folder);
-    size_t count = 0;
-    if (listing == NULL)
-        return false;
-    for (struct dirent *row = readdir(listing); row != NULL; row = readdir(listing))
-        count += strcmp(row->d_name, ".") != 0 && strcmp(row->d_name, "..") != 0;
-    (void)closedir(listing);
+    struct dirent **rows = NULL;
+    int count = scandir(folder, &rows, is_entry, alphasort);
+    for (int i = 0; i < count; i++)
+        free(rows[i]);
+    free(rows);
     return count == 0;
 }
 
@@ -190,12 +196,9 @@ static ent_rc write_marker(const work *at, ent_err *err)
 
 static ent_rc make_card(const work *at, const ent_cli_setup *setup, ent_card *card, char *ret_fingerprint, ent_err *err)
 {
-    char issued[ENT_TIME_TEXT_SIZE + 1];
     ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
-    ent_time_format(ent_clock_unix_s(), issued);
     card->name = ent_text_of(setup->name);
     card->serial = 1;
-    card->issued = ent_text_of(issued);
     card->url = setup->url == NULL ? ENT_TEXT("") : ent_text_of(setup->url);
     memcpy(card->contacts, setup->contacts, sizeof card->contacts);
     card->contact_count = setup->contact_count;
@@ -210,7 +213,10 @@ static ent_rc make_all(const work *at, const ent_cli_setup *setup, char *ret_fin
     ENT_CLEANUP(ent_buf_wipe) ent_buf tls_key = {0};
     ENT_CLEANUP(ent_buf_release) ent_buf certificate = {0};
     ent_keeper_publics publics;
+    char issued[ENT_TIME_TEXT_SIZE + 1];
     ent_card card = {0};
+    ent_time_format(ent_clock_unix_s(), issued);
+    card.issued = ent_text_of(issued);
     ENT_TRY(ent_tls_generate(name, &tls_key, &certificate, err));
     ENT_TRY(ent_tls_pin(ent_buf_bytes(&certificate), &card.tls, err));
     ENT_TRY(ent_root_create(at->root, name, setup->passphrase, &card.root, &card.next_root, err));

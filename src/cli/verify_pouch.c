@@ -32,45 +32,14 @@ static void release_opened(opened *at)
 
 /* ---- keys ------------------------------------------------------------------------- */
 
-/* Try a note with every key that a party may have: those of its cards, else the one of the genesis, to which the
- * channel's id commits.
- *  @out  ret_checked   false when there is no key to try */
-static ent_rc try_keys(opened *at, ent_text party,
-                       ent_rc (*check)(const void *note, const ent_public_key *key, ent_err *err), const void *note,
-                       ent_cli_key which, bool *ret_checked, ent_err *err)
-{
-    const ent_cli_verifier *verifier = at->verifier;
-    ent_rc rc = ENT_DONE;
-    bool tried = false;
-    for (size_t i = 0; i < verifier->card_count; i++) {
-        const ent_card *card = &verifier->cards[i].card;
-        if (!ent_text_equal(card->name, party))
-            continue;
-        tried = true;
-        rc = check(note, which == ENT_CLI_LOG_KEY ? &card->log : &card->receipt, err);
-        if (rc.code == ENT_OK)
-            break;
-    }
-    int member = at->has_genesis ? ent_genesis_member(&at->genesis, party) : -1;
-    if (!tried && member >= 0) {
-        const ent_member *row = &at->genesis.members[member];
-        tried = true;
-        at->by_genesis = true;
-        rc = check(note, which == ENT_CLI_LOG_KEY ? &row->log : &row->receipt, err);
-    }
-    *ret_checked = tried;
-    return rc;
-}
-
 typedef struct {
     ent_bytes bytes;
     ent_text origin;
     ent_text receiver; /* receipts */
 } signed_note;
 
-static ent_rc check_head(const void *context, const ent_public_key *key, ent_err *err)
+static ent_rc check_head(const signed_note *head, const ent_public_key *key, ent_err *err)
 {
-    const signed_note *head = context;
     ent_note note = {0};
     ent_checkpoint checkpoint;
     ent_rc rc = ent_checkpoint_open(head->bytes, head->origin, key, &note, &checkpoint, err);
@@ -79,9 +48,8 @@ static ent_rc check_head(const void *context, const ent_public_key *key, ent_err
     return rc;
 }
 
-static ent_rc check_receipt(const void *context, const ent_public_key *key, ent_err *err)
+static ent_rc check_receipt(const signed_note *receipt, const ent_public_key *key, ent_err *err)
 {
-    const signed_note *receipt = context;
     ENT_CLEANUP(ent_buf_release) ent_buf name = {0};
     ENT_CLEANUP(ent_note_release) ent_note note = {0};
     ent_vkey vkey;
@@ -93,6 +61,35 @@ static ent_rc check_receipt(const void *context, const ent_public_key *key, ent_
         return ent_fail(err, ENT_PEER_SIGNATURE, "C2SP tlog-cosignature",
                         "the receipt is not by the receipt key of %.*s", ENT_TEXT_ARG(receipt->receiver));
     return ENT_DONE;
+}
+
+/* Try a note with every key that a party may have: those of its cards, else the one of the genesis, to which the
+ * channel's id commits.
+ *  @out  ret_checked   false when there is no key to try */
+static ent_rc try_keys(opened *at, ent_text party, ent_cli_key which, const signed_note *note, bool *ret_checked,
+                       ent_err *err)
+{
+    const ent_cli_verifier *verifier = at->verifier;
+    ent_rc rc = ENT_DONE;
+    bool tried = false;
+    for (size_t i = 0; i < verifier->card_count; i++) {
+        const ent_card *card = &verifier->cards[i].card;
+        if (!ent_text_equal(card->name, party))
+            continue;
+        tried = true;
+        rc = which == ENT_CLI_LOG_KEY ? check_head(note, &card->log, err) : check_receipt(note, &card->receipt, err);
+        if (rc.code == ENT_OK)
+            break;
+    }
+    int member = at->has_genesis ? ent_genesis_member(&at->genesis, party) : -1;
+    if (!tried && member >= 0) {
+        const ent_member *row = &at->genesis.members[member];
+        tried = true;
+        at->by_genesis = true;
+        rc = which == ENT_CLI_LOG_KEY ? check_head(note, &row->log, err) : check_receipt(note, &row->receipt, err);
+    }
+    *ret_checked = tried;
+    return rc;
 }
 
 /* ---- signatures --------------------------------------------------------------------- */
@@ -110,7 +107,7 @@ static ent_rc check_one_head(opened *at, ent_text party, ent_bytes bytes, bool *
     if (!ent_text_equal(checkpoint.origin, head.origin))
         return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Origin", "the head is of %.*s, not of %s",
                         ENT_TEXT_ARG(checkpoint.origin), origin);
-    return try_keys(at, party, check_head, &head, ENT_CLI_LOG_KEY, ret_checked, err);
+    return try_keys(at, party, ENT_CLI_LOG_KEY, &head, ret_checked, err);
 }
 
 static ent_rc check_signatures(opened *at, ent_err *err)
@@ -127,7 +124,7 @@ static ent_rc check_signatures(opened *at, ent_err *err)
     for (size_t i = 0; i < at->pouch.receipt_count; i++) {
         const ent_pouch_item *item = &at->pouch.receipts[i];
         signed_note receipt = {.bytes = item->data, .receiver = item->party};
-        ENT_TRY(ent_fail_in(err, try_keys(at, item->party, check_receipt, &receipt, ENT_CLI_RECEIPT_KEY, &checked, err),
+        ENT_TRY(ent_fail_in(err, try_keys(at, item->party, ENT_CLI_RECEIPT_KEY, &receipt, &checked, err),
                             "receipt %zu, of %.*s", i, ENT_TEXT_ARG(item->party)));
         at->not_checked += !checked;
     }
