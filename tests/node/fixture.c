@@ -263,15 +263,21 @@ int fixture_api(const char *folder, const char *method, const char *path, const 
 
 /* --- two parties --- */
 
-void fixture_pair_make(fixture_pair *ret)
+void fixture_pair_prepare(fixture_pair *ret)
 {
     *ret = (fixture_pair){.root = fixture_folder_make()};
     for (unsigned i = 0; i < 2; i++) {
         ret->folders[i] = fixture_path(ret->root, names[i]);
         ret->ports[i] = fixture_port();
         fixture_party_make(ret->folders[i], names[i], ret->ports[i]);
-        fixture_pair_start(ret, i);
     }
+}
+
+void fixture_pair_make(fixture_pair *ret)
+{
+    fixture_pair_prepare(ret);
+    fixture_pair_start(ret, AURORA);
+    fixture_pair_start(ret, BOREAL);
     fixture_introduce(ret->nodes[AURORA], ret->nodes[BOREAL]);
 }
 

@@ -75,6 +75,8 @@ typedef struct {
     ent_hash channel;
 } fixture_pair;
 
+/** The folders of two parties; nothing is started. */
+void fixture_pair_prepare(fixture_pair *ret);
 /** Two parties that know each other, started. */
 void fixture_pair_make(fixture_pair *ret);
 /** Stop both and remove everything. */
