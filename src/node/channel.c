@@ -183,21 +183,22 @@ ent_rc ent_channel_named(ent_node *node, ent_text name, ent_channel **ret, ent_e
 {
     ent_channel *found = NULL;
     ent_channel *channel;
+    size_t count = 0;
     for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
         char alias[ENT_NAME_MAX_BYTES + 1];
         ent_channel_alias(channel, alias);
-        bool same_alias = alias[0] != 0 && ent_text_is(name, alias);
-        bool same_id = name.size >= SHORTEST_ID_DIGITS && ent_text_starts(ent_text_of(channel->id_text), name);
-        if (same_alias) {
+        if (alias[0] != 0 && ent_text_is(name, alias)) { /* before any id that begins like it */
             *ret = channel;
             return ENT_DONE;
         }
-        if (same_id && found != NULL)
-            return ent_fail(err, ENT_ABSENT, NULL, "several channels begin with %.*s; give more digits",
-                            ENT_TEXT_ARG(name));
-        if (same_id)
+        if (name.size >= SHORTEST_ID_DIGITS && ent_text_starts(ent_text_of(channel->id_text), name)) {
             found = channel;
+            count++;
+        }
     }
+    if (count > 1)
+        return ent_fail(err, ENT_ABSENT, NULL, "several channels begin with %.*s; give more digits",
+                        ENT_TEXT_ARG(name));
     if (found == NULL)
         return ent_fail(
             err, ENT_ABSENT, NULL,
