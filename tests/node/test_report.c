@@ -1,0 +1,106 @@
+/* Log lines: one an event, whatever peers put into them. */
+#include "fixture.h"
+
+#include "node/report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* What one report writes to stderr. */
+static void capture(ent_report *report, char *ret, size_t room)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    (void)fflush(stderr);
+    int kept = dup(STDERR_FILENO);
+    assert_true(kept >= 0 && dup2(ends[1], STDERR_FILENO) >= 0);
+    ent_report_end(report);
+    (void)dup2(kept, STDERR_FILENO);
+    (void)close(kept);
+    (void)close(ends[1]);
+    ssize_t size = read(ends[0], ret, room - 1);
+    (void)close(ends[0]);
+    assert_true(size > 0);
+    ret[size] = 0;
+}
+
+static void assert_value(const char *value, size_t size, const char *wanted)
+{
+    char line[2048];
+    ent_report report = ent_report_begin("a.b");
+    ent_report_text(&report, "key", (ent_text){value, size});
+    capture(&report, line, sizeof line);
+    assert_memory_equal(line, "time=20", 7);
+    const char *event = strstr(line, " event=a.b key=");
+    assert_non_null(event);
+    assert_string_equal(event + strlen(" event=a.b key="), wanted);
+}
+
+static void test_report__plain_values_stand_bare_others_quoted_and_escaped(void **state)
+{
+    (void)state;
+    assert_value("north.example", 13, "north.example\n");
+    assert_value("two words", 9, "\"two words\"\n");
+    assert_value("", 0, "\"\"\n");
+    assert_value(NULL, 0, "\"\"\n");
+    assert_value("a=b", 3, "\"a=b\"\n");
+    assert_value("say \"x\\\"", 8, "\"say \\x22x\\x5c\\x22\"\n");
+    assert_value("a\nevent=forged\r\t", 16, "\"a\\x0aevent=forged\\x0d\\x09\"\n");
+    assert_value("\xc3\xa9\x7f\x1b[2J\0", 8, "\"\\xc3\\xa9\\x7f\\x1b[2J\\x00\"\n");
+}
+
+static void test_report__long_value_is_capped(void **state)
+{
+    (void)state;
+    char value[300];
+    char wanted[256];
+    memset(value, 'v', sizeof value);
+    memset(wanted, 'v', 200);
+    memcpy(wanted + 200, "...\n", 5);
+    assert_value(value, sizeof value, wanted);
+    wanted[200] = '\n';
+    wanted[201] = 0;
+    assert_value(value, 200, wanted);
+}
+
+static void test_report__line_that_is_too_long_is_cut_and_still_one_line(void **state)
+{
+    (void)state;
+    char value[200];
+    char line[4096];
+    memset(value, '\n', sizeof value); /* four bytes each */
+    ent_report report = ent_report_begin("a.b");
+    for (int i = 0; i < 20; i++)
+        ent_report_text(&report, "key", (ent_text){value, sizeof value});
+    ent_report_number(&report, "n", UINT64_MAX);
+    capture(&report, line, sizeof line);
+    size_t size = strlen(line);
+    assert_true(size > 900 && size <= 1024);
+    assert_ptr_equal(strchr(line, '\n'), line + size - 1);
+}
+
+static void test_report__error_gives_code_rule_and_text(void **state)
+{
+    (void)state;
+    char line[2048];
+    ent_err err = {0};
+    assert_fails(ent_fail(&err, ENT_PEER_FORK, "design 3, Fork", "two \"heads\""), ENT_PEER_FORK);
+    ent_report report = ent_report_begin("pouch.refused");
+    ent_report_number(&report, "size", 18446744073709551615ULL);
+    ent_report_error(&report, &err);
+    capture(&report, line, sizeof line);
+    assert_non_null(strstr(line, " event=pouch.refused size=18446744073709551615 code=fork rule=\"design 3, Fork\" "
+                                 "text=\"two \\x22heads\\x22\"\n"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_report__plain_values_stand_bare_others_quoted_and_escaped),
+        cmocka_unit_test(test_report__long_value_is_capped),
+        cmocka_unit_test(test_report__line_that_is_too_long_is_cut_and_still_one_line),
+        cmocka_unit_test(test_report__error_gives_code_rule_and_text),
+    };
+    return cmocka_run_group_tests_name("node-report", tests, NULL, NULL);
+}
