@@ -82,10 +82,6 @@ static void put_channel(ent_cli *cli, ent_json_value channel)
     ent_buf_put_u8(out, '\n');
     ent_cli_put_label(out, "Since");
     ent_cli_put_time(out, ent_cli_text(channel, "added"));
-    if (ent_cli_text(channel, "opener").size > 0) {
-        ent_buf_put_string(out, ", opened by ");
-        ent_cli_put_line(out, ent_cli_text(channel, "opener"));
-    }
     ent_buf_put_u8(out, '\n');
     if (ent_cli_text(channel, "neutral").size > 0) {
         ent_cli_put_label(out, "Neutral");

@@ -15,7 +15,7 @@ static const ent_cli_option options[] = {
      "what is said, or - for standard input: a JSON object with\nfields, text, stix or files, "
      "else plain text"},
     {"--lang", NULL, "L", false, "language of a plain text (default en)"},
-    {"--attach", NULL, "FILE", true, "attach a file of any size"},
+    {"--attach", NULL, "FILE", true, "attach a file, at most 64 MiB once sealed"},
     {"--reply-to", NULL, "MSG", false, "the message it answers"},
     {"--marking", NULL, "M", false, "clear, green, amber, amber+strict or red (TLP 2.0)"},
     {"--urgency", NULL, "U", false, "routine, priority, immediate or flash"},
@@ -213,6 +213,9 @@ static ent_rc tell(ent_cli *cli, const draft *made, const ent_cli_answer *answer
         ent_buf_put_u8(&cli->out, '\n');
     }
     ENT_TRY(ent_cli_flush(cli, err));
+    ent_text held = ent_cli_text(answer->root, "held");
+    if (held.size > 0)
+        return ent_fail(err, ENT_WAITING, "design 3, Rollback guard", "%.*s", ENT_TEXT_ARG(held));
     if (!done)
         return ent_fail(err, ENT_WAITING, NULL,
                         "%.*s is logged here and durable, but was not %s within %llu s; the node goes on trying: "

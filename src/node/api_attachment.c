@@ -1,7 +1,9 @@
 #include "node/api.h"
 
 #include "base/cursor.h"
+#include "node/blob_in.h"
 #include "node/channel.h"
+#include "node/report.h"
 #include "node/say.h"
 #include "store/blobs.h"
 
@@ -54,7 +56,7 @@ ent_rc ent_api_attachment_admit(ent_node *node, ent_http_request *request, ent_h
     work->channel = channel;
     ent_http_attach(request, work, free_sealing);
     ent_channel_recipients(channel, recipients);
-    ENT_TRY(ent_blob_writer_new(node->paths.blobs, UINT64_MAX, &work->writer, err));
+    ENT_TRY(ent_blob_writer_new(node->paths.blobs, ENT_ATTACHMENT_MAX_BYTES, &work->writer, err));
     ENT_TRY(ent_age_sealer_new(recipients, channel->genesis.member_count, (ent_age_sink){write_blob, work},
                                &work->sealer, err));
     ret_intake->limit = UINT64_MAX;
@@ -71,7 +73,10 @@ ent_rc ent_api_attachment_seal(ent_api_call *call, ent_err *err)
     ent_hash digest;
     uint64_t size = 0;
     ENT_TRY(ent_age_sealer_finish(work->sealer, err));
-    ENT_TRY(ent_blob_writer_commit(work->writer, NULL, &digest, &size, err));
+    ent_rc rc = ent_blob_writer_commit(work->writer, NULL, &digest, &size, err);
+    if (rc.code == ENT_IO)
+        ent_report_stop("an attachment could not be made durable", err);
+    ENT_TRY(rc);
     ent_json_writer writer = ent_json_writer_of(&body);
     ent_json_object_begin(&writer);
     ent_json_key(&writer, "digest");

@@ -3,6 +3,7 @@
 #include "node/courier.h"
 #include "node/pack.h"
 #include "node/receive.h"
+#include "node/sequencer.h"
 
 ent_rc ent_api_pouch_export(ent_api_call *call, ent_err *err)
 {
@@ -14,6 +15,7 @@ ent_rc ent_api_pouch_export(ent_api_call *call, ent_err *err)
     if (member < 0 || (uint32_t)member == channel->self)
         return ent_fail(err, ENT_USAGE, "design 10", "--to %.*s: not another member of channel %.8s",
                         (int)(to.size > 64 ? 64 : to.size), to.data == NULL ? "" : to.data, channel->id_text);
+    ENT_TRY(ent_sequencer_flush(call->node, err)); /* so that our newest receipt goes along */
     ENT_TRY(ent_pack(call->node, channel, (uint32_t)member, &packed, err));
     call->response->status = 200;
     call->response->content_type = "application/x-tar";
@@ -39,7 +41,7 @@ ent_rc ent_api_pouch_import(ent_api_call *call, ent_err *err)
     ENT_CLEANUP(ent_received_release) ent_received received = {0};
     ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
     ent_json_writer writer = ent_json_writer_of(&body);
-    ENT_TRY(ent_receive(call->node, ent_http_body(call->request), NULL, &received, err));
+    ENT_TRY(ent_receive(call->node, ent_http_body(call->request), NULL, NULL, &received, err));
     ent_courier_wake(call->node->courier);
     ent_json_object_begin(&writer);
     ent_json_member_string(&writer, "state", state_word(received.state));

@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 #include "base/cursor.h"
+#include "base/file.h"
+#include "node/blob_in.h"
 #include "node/channel.h"
 #include "node/courier.h"
 #include "node/events.h"
@@ -102,10 +104,29 @@ static ent_rc read_reply_to(ent_node *node, ent_json_value root, drafting *draft
     if (channel != draft->saying.channel)
         return ent_fail(err, ENT_USAGE, NULL, "%.*s is a message of another channel", ENT_TEXT_ARG(name));
     ENT_TRY(ent_channel_entry(node, channel, member, index, &draft->arena, NULL, &entry, err));
+    if (member == draft->saying.channel->self && kind->needs_reply_to)
+        return ent_fail(err, ENT_USAGE, "design 4", "%.*s is our own message: an answer comes from another party",
+                        ENT_TEXT_ARG(name));
     draft->saying.has_reply_to = true;
     draft->saying.reply_to = (ent_message_ref){channel->genesis.members[member].name, index};
     draft->saying.has_thread = true;
     draft->saying.thread = entry.has_thread ? entry.thread : draft->saying.reply_to;
+    return ENT_DONE;
+}
+
+/* The size is the file's own, whatever was asked. */
+static ent_rc measure(const ent_node *node, ent_blob_ref *blob, size_t at, ent_err *err)
+{
+    ENT_CLEANUP(ent_file_close) int fd = -1;
+    ent_rc rc = ent_blob_open(node->paths.blobs, &blob->digest, &fd, &blob->size, err);
+    if (rc.code == ENT_ABSENT)
+        return ent_fail(err, ENT_ABSENT, "docs/api.md",
+                        "attachments[%zu] is not held here: POST it to /api/v1/attachments first", at);
+    ENT_TRY(rc);
+    if (blob->size > ENT_ATTACHMENT_MAX_BYTES)
+        return ent_fail(err, ENT_USAGE, "docs/formats.md",
+                        "attachments[%zu] has %llu bytes once sealed; %d is the most that peers take", at,
+                        (unsigned long long)blob->size, ENT_ATTACHMENT_MAX_BYTES);
     return ENT_DONE;
 }
 
@@ -120,14 +141,10 @@ static ent_rc read_attachments(const ent_node *node, ent_json_value root, drafti
         ENT_TRY(ent_fail_in(
             err, ent_hex_decode(ent_json_string(ent_json_get(i.value, "digest")), blob->digest.bytes, 32, err),
             "attachments[%zu].digest", count - 1));
-        if (!ent_json_unsigned(ent_json_get(i.value, "size"), ENT_LOG_MAX_SIZE - 1, &blob->size))
-            return ent_fail(err, ENT_USAGE, "docs/api.md", "attachments[%zu].size must be a number", count - 1);
         ENT_TRY(ent_api_text(i.value, "type", &blob->type, err));
         if (!ent_media_type_valid(blob->type))
             return ent_fail(err, ENT_USAGE, "design 2, Entry", "attachments[%zu].type must be a media type", count - 1);
-        if (!ent_blob_exists(node->paths.blobs, &blob->digest))
-            return ent_fail(err, ENT_ABSENT, "docs/api.md",
-                            "attachments[%zu] is not held here: POST it to /api/v1/attachments first", count - 1);
+        ENT_TRY(measure(node, blob, count - 1, err));
     }
     draft->saying.attachments = draft->attachments;
     draft->saying.attachment_count = count;
@@ -250,9 +267,12 @@ ent_rc ent_api_message_send(ent_api_call *call, ent_err *err)
     ent_message_ref answer = {0};
     ENT_TRY(read_draft(call, &draft, err));
     ent_channel *channel = draft.saying.channel;
-    ENT_TRY(ent_say(node, &draft.saying, &index, err));
+    ent_rc said = ent_say(node, &draft.saying, &index, err);
+    bool held = said.code == ENT_REFUSED_KEEPER; /* "durable, shown so" (design 3, Rollback guard) */
+    if (!held)
+        ENT_TRY(said);
     ent_courier_wake(node->courier);
-    if (draft.wait != WAIT_NOT)
+    if (draft.wait != WAIT_NOT && !held)
         ENT_TRY(wait_until(node, &draft, index, &is_done, &answer, &arena, err));
     ent_json_writer writer = ent_json_writer_of(&body);
     ent_json_object_begin(&writer);
@@ -264,6 +284,7 @@ ent_rc ent_api_message_send(ent_api_call *call, ent_err *err)
                            : draft.wait == WAIT_RECEIPT ? "receipt"
                                                         : "answer");
     ent_json_member_bool(&writer, "done", is_done);
+    ent_json_member_string(&writer, "held", held ? err->text : NULL);
     if (answer.party.data != NULL) {
         ent_channel_member_message(channel, &writer, "answer", answer);
     } else {

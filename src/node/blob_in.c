@@ -33,44 +33,49 @@ static ent_rc take_piece(void *context, ent_bytes piece, ent_err *err)
     return work->held ? ENT_DONE : ent_blob_writer_push(work->writer, piece, err);
 }
 
-static ent_rc find_blob(ent_node *node, ent_text path, incoming *work, ent_err *err)
+/* "the entry it belongs to, in a channel the sender is a member of": another party may name the same digest elsewhere.
+ */
+static ent_rc find_blob(ent_node *node, const ent_hash *digest, uint64_t size, const ent_hash *pin, incoming *work,
+                        ent_err *err)
 {
-    ent_hash digest;
     ent_channel *channel;
-    ent_text hex = {path.data + PREFIX_SIZE, path.size - PREFIX_SIZE};
-    ENT_TRY(ent_hex_decode(hex, digest.bytes, sizeof digest.bytes, err));
-    ent_rc rc = node->store->engine->blob_find(node->store, &digest, &work->blob, err);
-    if (rc.code == ENT_ABSENT)
-        return ent_fail(err, ENT_ABSENT, "design 2, Attachments",
-                        "no entry held here names this attachment; send its pouch first");
-    ENT_TRY(rc);
+    bool is_member = false;
     for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
-        int member = ent_channel_member_of_log(channel, work->blob.log);
-        if (member < 0)
+        if (ent_channel_member_by_pin(channel, pin) < 0)
             continue;
+        is_member = true;
+        ent_rc rc = node->store->engine->blob_find(node->store, channel->row.number, digest, size, &work->blob, err);
+        if (rc.code == ENT_ABSENT)
+            continue;
+        ENT_TRY(rc);
         work->channel = channel;
-        work->member = (uint32_t)member;
+        work->member = (uint32_t)ent_channel_member_of_log(channel, work->blob.log);
         return ENT_DONE;
     }
-    return ent_fail(err, ENT_BUG, NULL, "an attachment of a log that no channel has");
+    if (!is_member)
+        return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2", "you share no channel with %s", node->config.name);
+    return ent_fail(err, ENT_ABSENT, "design 2, Attachments",
+                    "no entry held here names this attachment with this size; send its pouch first");
 }
 
 ent_rc ent_blob_in_admit(ent_node *node, ent_http_request *request, const ent_hash *pin, ent_http_intake *ret_intake,
                          ent_err *err)
 {
     uint64_t length = 0;
+    ent_hash digest;
+    ent_text path = ent_http_path(request);
     incoming *work = ent_alloc(sizeof *work);
     if (work == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     work->node = node;
     ent_http_attach(request, work, free_incoming);
-    ENT_TRY(find_blob(node, ent_http_path(request), work, err));
-    if (ent_channel_member_by_pin(work->channel, pin) < 0)
-        return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2",
-                        "you are not a member of the channel this attachment belongs to");
-    if (!ent_http_content_length(request, &length) || length != work->blob.size)
-        return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Attachments",
-                        "the entry says this attachment has %llu bytes", (unsigned long long)work->blob.size);
+    ENT_TRY(ent_hex_decode((ent_text){path.data + PREFIX_SIZE, path.size - PREFIX_SIZE}, digest.bytes,
+                           sizeof digest.bytes, err));
+    if (!ent_http_content_length(request, &length) || length > ENT_ATTACHMENT_MAX_BYTES)
+        return ent_fail(err, ENT_PEER_TOO_LARGE, "docs/formats.md",
+                        "an attachment comes with its Content-Length, of at most %d bytes", ENT_ATTACHMENT_MAX_BYTES);
+    ENT_TRY(find_blob(node, &digest, length, pin, work, err));
+    ENT_TRY(ent_disk_has_room(node, length, err));
     work->held = work->blob.state == ENT_BLOB_HELD;
     if (!work->held)
         ENT_TRY(ent_blob_writer_new(node->paths.blobs, length, &work->writer, err));
@@ -86,10 +91,11 @@ static ent_rc mark_held(void *context, ent_node *node, ent_err *err)
 {
     const incoming *work = context;
     ent_store_blob now;
-    ENT_TRY(node->store->engine->blob_find(node->store, &work->blob.digest, &now, err));
+    ENT_TRY(node->store->engine->blob_find(node->store, work->channel->row.number, &work->blob.digest, work->blob.size,
+                                           &now, err));
     if (now.state == ENT_BLOB_HELD)
         return ent_fail(err, ENT_RETRY, NULL, "it came twice at once"); /* said already */
-    return node->store->engine->blob_held(node->store, &work->blob.digest, err);
+    return node->store->engine->blob_held(node->store, &work->blob, err);
 }
 
 static ent_rc say_held(ent_node *node, incoming *work, ent_err *err)
@@ -137,8 +143,11 @@ ent_rc ent_blob_in_handle(ent_node *node, ent_http_request *request, ent_http_re
         ent_http_respond_text(response, 200, "held\n");
         return ENT_DONE;
     }
-    ENT_TRY(ent_blob_writer_commit(work->writer, &work->blob.digest, &digest, &size, err));
-    ent_rc rc = say_held(node, work, err);
+    ent_rc rc = ent_blob_writer_commit(work->writer, &work->blob.digest, &digest, &size, err);
+    if (rc.code == ENT_IO)
+        ent_report_stop("an attachment could not be made durable", err);
+    ENT_TRY(rc);
+    rc = say_held(node, work, err);
     if (rc.code != ENT_OK && rc.code != ENT_RETRY)
         return rc;
     if (rc.code == ENT_OK) {

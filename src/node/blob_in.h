@@ -4,6 +4,9 @@
 
 #include "node/node.h"
 
+/** Sealed. Larger ones, resumable and under quotas, are to come. */
+enum { ENT_ATTACHMENT_MAX_BYTES = 64 << 20 };
+
 /** Decide by path and headers: it must be an attachment of an entry we hold, sent by a member, of the size the entry
  * says. Errors: PEER_MALFORMED, ABSENT, PEER_FORBIDDEN, PEER_MISMATCH, those of the blob writer. */
 ENT_RC ent_blob_in_admit(ent_node *node, ent_http_request *request, const ent_hash *pin, ent_http_intake *ret_intake,

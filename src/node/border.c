@@ -38,30 +38,38 @@ static ent_rc read_size(const ent_http_request *request, const char *name, uint6
     return ENT_DONE;
 }
 
+static ent_rc read_announced(const ent_http_request *request, ent_announced *ret, ent_err *err)
+{
+    ret->origin = ent_http_header(request, "Entente-Origin");
+    if (ret->origin.data == NULL)
+        return ent_fail(err, ENT_PEER_MALFORMED, "design 3", "the header Entente-Origin is missing");
+    ENT_TRY(read_size(request, "Entente-Old-Size", &ret->old_size, err));
+    return read_size(request, "Entente-Size", &ret->size, err);
+}
+
 /* "Request headers … decide 403, 409, 413, 429 and 507 before any body is read" (design 3). */
 static ent_rc admit_pouch(ent_node *node, ent_http_request *request, const ent_hash *pin, ent_http_intake *ret_intake,
                           ent_err *err)
 {
     uint64_t length = 0;
+    uint64_t limit = 0;
     uint64_t held = 0;
     char size[24];
-    ent_announced announced = {.origin = ent_http_header(request, "Entente-Origin")};
-    if (announced.origin.data == NULL)
-        return ent_fail(err, ENT_PEER_MALFORMED, "design 3", "the header Entente-Origin is missing");
-    ENT_TRY(read_size(request, "Entente-Old-Size", &announced.old_size, err));
-    ENT_TRY(read_size(request, "Entente-Size", &announced.size, err));
+    ent_announced announced = {0};
+    ENT_TRY(read_announced(request, &announced, err));
     if (!ent_http_content_length(request, &length))
         return ent_fail(err, ENT_PEER_MALFORMED, "design 3", "a pouch is sent with its Content-Length");
-    if (length > ENT_POUCH_MAX_BYTES)
-        return ent_fail(err, ENT_PEER_TOO_LARGE, "design 11, limits",
-                        "a pouch has at most %d bytes; this one announces %llu", ENT_POUCH_MAX_BYTES,
-                        (unsigned long long)length);
-    ent_rc rc = ent_receive_admit(node, &announced, pin, &held, err);
+    ent_rc rc = ent_receive_admit(node, &announced, pin, &limit, &held, err);
     if (rc.code == ENT_PEER_STALE) {
         (void)snprintf(size, sizeof size, "%llu\n", (unsigned long long)held);
         return ent_http_refuse(request, 409, "text/x.tlog.size", size, err);
     }
     ENT_TRY(rc);
+    if (length > limit)
+        return ent_fail(err, ENT_PEER_TOO_LARGE, "design 11, limits",
+                        "such a pouch has at most %llu bytes; this one announces %llu", (unsigned long long)limit,
+                        (unsigned long long)length);
+    ENT_TRY(ent_disk_has_room(node, length, err));
     ret_intake->limit = length;
     ret_intake->spool = true;
     return ENT_DONE;
@@ -104,11 +112,14 @@ static ent_rc handle_pouch(ent_node *node, ent_http_request *request, ent_http_r
 {
     ENT_CLEANUP(ent_received_release) ent_received received = {0};
     ent_bytes body = ent_http_body(request);
+    ent_announced announced = {0};
     ent_hash pin;
     if (!ent_http_client_pin(request, &pin))
         return ent_fail(err, ENT_PEER_UNKNOWN, "design 3", "no client certificate");
-    ENT_TRY(ent_receive(node, body, &pin, &received, err));
-    report_received(&received, body.size);
+    ENT_TRY(read_announced(request, &announced, err));
+    ENT_TRY(ent_receive(node, body, &announced, &pin, &received, err));
+    if (received.state != ENT_RECEIVED_INVITED || received.new_count > 0)
+        report_received(&received, body.size);
     ent_courier_wake(node->courier);
     if (received.state == ENT_RECEIVED_RECEIPTED) {
         response->status = 200;

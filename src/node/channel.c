@@ -3,6 +3,7 @@
 #include "base/cursor.h"
 #include "log/tile.h"
 #include "node/receipt.h"
+#include "node/report.h"
 
 enum { SHORTEST_ID_DIGITS = 8 };
 
@@ -43,6 +44,7 @@ ent_rc ent_channel_new(const ent_node *node, ent_bytes genesis, ent_channel **re
     if (channel == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     (void)pthread_mutex_init(&channel->lock, NULL);
+    atomic_init(&channel->unsent, true);
     ent_rc rc = fill(node, channel, genesis, err);
     if (rc.code != ENT_OK) {
         ent_channel_free(channel);
@@ -77,19 +79,17 @@ void ent_channel_release(ent_channel **channel)
 ent_rc ent_channel_store(ent_node *node, ent_channel *channel, ent_channel_state state, const char *alias, ent_err *err)
 {
     const ent_store_engine *engine = node->store->engine;
-    channel->row.id = channel->id;
-    channel->row.state = state;
-    channel->row.added_unix_s = channel->added_unix_s;
-    memset(channel->row.alias, 0, sizeof channel->row.alias);
+    ent_store_channel row = {.id = channel->id, .state = state, .added_unix_s = channel->added_unix_s};
     if (alias != NULL)
-        memcpy(channel->row.alias, alias, strnlen(alias, sizeof channel->row.alias - 1));
-    ENT_TRY(engine->channel_add(node->store, &channel->row, ent_buf_bytes(&channel->genesis_bytes), err));
+        memcpy(row.alias, alias, strnlen(alias, sizeof row.alias - 1));
+    ENT_TRY(engine->channel_add(node->store, &row, ent_buf_bytes(&channel->genesis_bytes), err));
     for (size_t i = 0; i < channel->genesis.member_count; i++) {
-        channel->members[i].log.channel = channel->row.number;
+        channel->members[i].log.channel = row.number;
         ENT_TRY(engine->log_add(node->store, &channel->members[i].log, err));
         channel->members[i].next = channel->members[i].log;
     }
-    channel->next_row = channel->row;
+    channel->row = row;
+    channel->next_row = row;
     return ENT_DONE;
 }
 
@@ -167,6 +167,14 @@ ent_channel *ent_channel_at(ent_node *node, size_t at)
     return channel;
 }
 
+size_t ent_channel_count(ent_node *node)
+{
+    (void)pthread_rwlock_rdlock(&node->channels_lock);
+    size_t count = node->channel_count;
+    (void)pthread_rwlock_unlock(&node->channels_lock);
+    return count;
+}
+
 ent_channel *ent_channel_find(ent_node *node, const ent_hash *id)
 {
     ent_channel *found = NULL;
@@ -228,6 +236,24 @@ void ent_channel_log(ent_channel *channel, uint32_t member, ent_store_log *ret)
     (void)pthread_mutex_lock(&channel->lock);
     *ret = channel->members[member].log;
     (void)pthread_mutex_unlock(&channel->lock);
+}
+
+void ent_channel_hold(ent_channel *channel)
+{
+    static const char reason[] = "this store is older than what we signed before: the keeper's marks, or a peer, know "
+                                 "of a larger or another head. "
+                                 "What is said here stays here until the log is recovered";
+    (void)pthread_mutex_lock(&channel->lock);
+    bool was_held = channel->held;
+    channel->held = true;
+    memcpy(channel->held_reason, reason, sizeof reason);
+    (void)pthread_mutex_unlock(&channel->lock);
+    if (was_held)
+        return;
+    ent_report report = ent_report_begin("head.held");
+    ent_report_string(&report, "channel", channel->id_text);
+    ent_report_string(&report, "reason", reason);
+    ent_report_end(&report);
 }
 
 int ent_channel_member_by_pin(const ent_channel *channel, const ent_hash *pin)

@@ -26,11 +26,14 @@ ent_channel *ent_channel_find(ent_node *node, const ent_hash *id);
 ENT_RC ent_channel_named(ent_node *node, ent_text name, ent_channel **ret, ent_err *err);
 /** The at-th channel; NULL beyond the last. */
 ent_channel *ent_channel_at(ent_node *node, size_t at);
+size_t ent_channel_count(ent_node *node);
 
 ent_channel_state ent_channel_state_now(ent_channel *channel);
 void ent_channel_alias(ent_channel *channel, char ret[ENT_NAME_MAX_BYTES + 1]);
 /** A copy of a member's committed log row. */
 void ent_channel_log(ent_channel *channel, uint32_t member, ent_store_log *ret);
+/** Let nothing leave any more: the keeper or a peer knows of more than this store does. Shown in `status`. */
+void ent_channel_hold(ent_channel *channel);
 /** Index of the member whose TLS pin this is, or -1. */
 int ent_channel_member_by_pin(const ent_channel *channel, const ent_hash *pin);
 

@@ -23,13 +23,16 @@ enum {
     BLOB_SENDS_AT_A_TIME = 64
 };
 
-/* A peer as the courier sees it: one pouch and one attachment in flight at most, and when to try next. */
+/* A peer as the courier sees it: one pouch and one attachment in flight at most, and when to try it again. What is the
+ * matter with one delivery alone (an invitation not answered, a refusal) makes that delivery wait, not the peer. */
 typedef struct {
     char name[ENT_NAME_MAX_BYTES + 1];
     bool pouch_in_flight;
     bool blob_in_flight;
     unsigned failures;
     int64_t not_before_ms;
+    unsigned blob_failures;
+    int64_t blob_not_before_ms;
 } contact;
 
 /* One call under way. */
@@ -57,6 +60,7 @@ struct ent_courier {
     contact *contacts;
     size_t contact_count;
     size_t contact_capacity;
+    size_t first; /* channel that the next look starts at */
 };
 
 static contact *contact_of(ent_courier *courier, const char *name)
@@ -141,17 +145,18 @@ static void record(flight *work, bool refused, const char *reason, const uint64_
     ent_report_end(&report);
 }
 
-static void back_off(contact *peer, int64_t at_least_ms)
+/* When to try again after so many failures in a row. */
+static int64_t back_off(unsigned *failures, int64_t at_least_ms)
 {
     int64_t wait_ms = BACKOFF_FIRST_MS;
-    for (unsigned i = 0; i < peer->failures && wait_ms < BACKOFF_MAX_MS; i++)
+    for (unsigned i = 0; i < *failures && wait_ms < BACKOFF_MAX_MS; i++)
         wait_ms *= 2;
     if (wait_ms > BACKOFF_MAX_MS)
         wait_ms = BACKOFF_MAX_MS;
     if (wait_ms < at_least_ms)
         wait_ms = at_least_ms;
-    peer->failures++;
-    peer->not_before_ms = ent_clock_monotonic_ms() + wait_ms;
+    (*failures)++;
+    return ent_clock_monotonic_ms() + wait_ms;
 }
 
 static void report_failure(const flight *work, int status, const ent_err *err)
@@ -175,13 +180,15 @@ static ent_rc rewind_to(flight *work, const ent_http_reply *reply, ent_err *err)
         strncmp(reply->content_type, "text/x.tlog.size", 16) == 0 && ent_decimal_parse(text, ENT_LOG_MAX_SIZE, &held);
     if (!is_size)
         return ent_http_reply_check(reply, err);
-    if (held > work->packed.size)
-        return ent_fail(
-            err, ENT_PEER_INCONSISTENT, "design 3, Rollback guard",
-            "%s says it holds %llu entries of our log, we have signed %llu: is this store older than what we said?",
-            work->peer, (unsigned long long)held, (unsigned long long)work->packed.size);
-    record(work, false, "", &held);
-    return ENT_DONE;
+    if (held >= work->packed.old_size)
+        return ent_fail(err, ENT_PEER_INCONSISTENT, "design 3, step 4",
+                        "%s refuses entries from %llu on because it holds %llu of our log: that makes no sense, unless "
+                        "this store is older "
+                        "than what we said",
+                        work->peer, (unsigned long long)work->packed.old_size, (unsigned long long)held);
+    record(work, false, "the peer holds less than it receipted", &held);
+    return ent_fail(err, ENT_WAITING, NULL, "%s holds only %llu entries of our log", work->peer,
+                    (unsigned long long)held);
 }
 
 static ent_rc settle_pouch(flight *work, const ent_http_reply *reply, ent_err *err)
@@ -216,6 +223,51 @@ static ent_rc settle_blob(const flight *work, const ent_http_reply *reply, ent_e
     return ent_sequencer_run(work->courier->node, &outcome.job, err);
 }
 
+static bool is_refusal(ent_rc rc)
+{
+    ent_class error_class = ent_code_class(rc.code);
+    return error_class == ENT_CLASS_PEER || error_class == ENT_CLASS_REFUSED || error_class == ENT_CLASS_USAGE ||
+           error_class == ENT_CLASS_ABSENT;
+}
+
+static void settle_pouch_contact(const ent_courier *courier, flight *work, contact *peer, ent_rc rc,
+                                 const ent_http_reply *reply, const ent_err *err)
+{
+    ent_channel_member *member = &work->channel->members[work->member];
+    bool refused = is_refusal(rc);
+    peer->pouch_in_flight = false;
+    if (rc.code == ENT_OK || refused || rc.code == ENT_WAITING) { /* it was reached */
+        peer->failures = 0;
+        peer->not_before_ms = 0;
+    }
+    if (rc.code == ENT_OK) {
+        member->refusals = 0;
+        member->not_before_ms = 0;
+    } else if (rc.code == ENT_WAITING) {
+        member->not_before_ms = back_off(&member->refusals, 0);
+    } else if (!atomic_load(&courier->stopping)) {
+        report_failure(work, reply == NULL ? 0 : reply->status, err);
+        record(work, refused, err->text, NULL);
+        if (refused)
+            member->not_before_ms = back_off(&member->refusals, REFUSED_MS);
+        else
+            peer->not_before_ms = back_off(&peer->failures, 0);
+    }
+}
+
+static void settle_blob_contact(const ent_courier *courier, const flight *work, contact *peer, ent_rc rc,
+                                const ent_http_reply *reply, const ent_err *err)
+{
+    peer->blob_in_flight = false;
+    if (rc.code == ENT_OK) {
+        peer->blob_failures = 0;
+        peer->blob_not_before_ms = 0;
+    } else if (!atomic_load(&courier->stopping)) {
+        report_failure(work, reply == NULL ? 0 : reply->status, err);
+        peer->blob_not_before_ms = back_off(&peer->blob_failures, 0);
+    }
+}
+
 static void done(void *context, ent_rc rc, const ent_http_reply *reply, const ent_err *call_err)
 {
     flight *work = context;
@@ -229,23 +281,10 @@ static void done(void *context, ent_rc rc, const ent_http_reply *reply, const en
     else
         rc = settle_pouch(work, reply, &err);
     if (work->is_blob)
-        peer->blob_in_flight = false;
+        settle_blob_contact(courier, work, peer, rc, reply, &err);
     else
-        peer->pouch_in_flight = false;
-    if (rc.code == ENT_OK) {
-        peer->failures = 0;
-        peer->not_before_ms = 0;
-    } else if (rc.code == ENT_WAITING) {
-        back_off(peer, 0);
-    } else if (!atomic_load(&courier->stopping)) {
-        ent_class error_class = ent_code_class(rc.code);
-        bool refused =
-            error_class == ENT_CLASS_PEER || error_class == ENT_CLASS_REFUSED || error_class == ENT_CLASS_USAGE;
-        report_failure(work, reply == NULL ? 0 : reply->status, &err);
-        if (!work->is_blob)
-            record(work, refused, err.text, NULL);
-        back_off(peer, refused ? REFUSED_MS : 0);
-    }
+        settle_pouch_contact(courier, work, peer, rc, reply, &err);
+    atomic_store(&work->channel->unsent, true);
     atomic_store(&courier->woken, true);
     free_flight(work);
 }
@@ -336,37 +375,63 @@ static void report_local(const ent_channel *channel, const ent_err *err)
     ent_report_end(&report);
 }
 
-/* Start a pouch to one member of a channel, if there is a reason to and the peer is free. */
-static void consider(ent_courier *courier, ent_channel *channel, uint32_t member, int64_t now_ms)
+/* Whether our newest receipt of a member's log is so fresh that it may yet go along with an entry. */
+static ent_rc receipts_can_wait(ent_courier *courier, const ent_channel *channel, uint32_t member, bool *ret,
+                                ent_err *err)
+{
+    ent_store_receipt newest;
+    const ent_store_engine *engine = courier->node->store->engine;
+    *ret = false;
+    ent_rc rc =
+        engine->receipt_newest(courier->node->store, channel->members[member].log.number, channel->self, &newest, err);
+    if (rc.code == ENT_OK)
+        *ret = (ent_clock_unix_s() - newest.arrived_unix_s) * 1000 < RECEIPTS_DELAY_MS;
+    return rc.code == ENT_ABSENT ? ENT_DONE : rc;
+}
+
+static ent_rc send_wanted(ent_courier *courier, ent_channel *channel, uint32_t member, contact *peer, int64_t now_ms,
+                          bool *ret_wanted, ent_err *err)
+{
+    ent_pack_want want = ENT_PACK_NOTHING;
+    bool can_wait = false;
+    ENT_TRY(ent_pack_wanted(courier->node, channel, member, &want, err));
+    *ret_wanted = want != ENT_PACK_NOTHING;
+    if (!*ret_wanted || peer->pouch_in_flight || now_ms < peer->not_before_ms ||
+        now_ms < channel->members[member].not_before_ms)
+        return ENT_DONE;
+    if (want == ENT_PACK_RECEIPTS)
+        ENT_TRY(receipts_can_wait(courier, channel, member, &can_wait, err));
+    if (can_wait)
+        return ENT_DONE;
+    ENT_TRY(start_pouch(courier, channel, member, err));
+    peer->pouch_in_flight = true;
+    return ENT_DONE;
+}
+
+/* Start a pouch to one member of a channel, if there is a reason to and the peer is free; tells whether something is
+ * left to send. */
+static bool consider(ent_courier *courier, ent_channel *channel, uint32_t member, int64_t now_ms)
 {
     ent_err err = {0};
     ent_peer row;
-    ent_pack_want want = ENT_PACK_NOTHING;
+    bool wanted = true;
     if (ent_peer_get(courier->node, channel->genesis.members[member].name, &row, &err).code != ENT_OK ||
         row.url[0] == 0)
-        return;
+        return false; /* by hand only; a card that comes later wakes nobody, but the next message does */
     contact *peer = contact_of(courier, row.name);
-    if (peer == NULL || peer->pouch_in_flight || now_ms < peer->not_before_ms)
-        return;
-    ent_rc rc = ent_pack_wanted(courier->node, channel, member, &want, &err);
-    if (rc.code == ENT_OK && want == ENT_PACK_RECEIPTS) {
-        ent_store_receipt newest;
-        rc = courier->node->store->engine->receipt_newest(courier->node->store, channel->members[member].log.number,
-                                                          channel->self, &newest, &err);
-        if (rc.code == ENT_ABSENT)
-            rc = ENT_DONE;
-        else if (rc.code == ENT_OK && (ent_clock_unix_s() - newest.arrived_unix_s) * 1000 < RECEIPTS_DELAY_MS)
-            want = ENT_PACK_NOTHING; /* wait: it may go along with an entry */
+    if (peer == NULL)
+        return true;
+    if (atomic_exchange(&channel->members[member].heard, false)) {
+        peer->failures = 0;
+        peer->not_before_ms = 0;
+        channel->members[member].refusals = 0;
+        channel->members[member].not_before_ms = 0;
     }
-    if (rc.code == ENT_OK && want != ENT_PACK_NOTHING) {
-        rc = start_pouch(courier, channel, member, &err);
-        if (rc.code == ENT_OK)
-            peer->pouch_in_flight = true;
-    }
-    if (rc.code != ENT_OK) {
+    if (send_wanted(courier, channel, member, peer, now_ms, &wanted, &err).code != ENT_OK) {
         report_local(channel, &err);
-        back_off(peer, 0);
+        channel->members[member].not_before_ms = back_off(&channel->members[member].refusals, 0);
     }
+    return wanted;
 }
 
 static ent_channel *channel_of_log(ent_node *node, int64_t log)
@@ -380,56 +445,96 @@ static ent_channel *channel_of_log(ent_node *node, int64_t log)
 }
 
 /* An attachment leaves only when its entry is confirmed: pouches come first. */
-static ent_rc consider_blob(void *context, const ent_store_blob_send *send, ent_err *err)
+static ent_rc may_leave(ent_courier *courier, const ent_channel *channel, const ent_store_blob_send *send, bool *ret,
+                        ent_err *err)
 {
-    ent_courier *courier = context;
-    ent_peer row;
+    const ent_store_engine *engine = courier->node->store->engine;
     ent_store_delivery delivery;
     ent_store_blob blob;
+    ENT_TRY(engine->delivery_get(courier->node->store, send->log, send->member, &delivery, err));
+    ENT_TRY(engine->blob_find(courier->node->store, channel->row.number, &send->digest, send->size, &blob, err));
+    *ret = blob.log != send->log || blob.index < delivery.confirmed;
+    return ENT_DONE;
+}
+
+/* A page of attachments to send. */
+typedef struct {
+    ent_courier *courier;
+    int64_t last;
+    size_t count;
+} blob_page;
+
+static ent_rc consider_blob(void *context, const ent_store_blob_send *send, ent_err *err)
+{
+    blob_page *page = context;
+    ent_courier *courier = page->courier;
+    ent_peer row;
+    bool may = false;
+    ent_err own_err = {0};
+    (void)err;
+    page->last = send->number;
+    page->count++;
     ent_channel *channel = channel_of_log(courier->node, send->log);
-    const ent_store_engine *engine = courier->node->store->engine;
     if (channel == NULL ||
         ent_peer_get(courier->node, channel->genesis.members[send->member].name, &row, NULL).code != ENT_OK ||
         row.url[0] == 0)
         return ENT_DONE;
     contact *peer = contact_of(courier, row.name);
-    if (peer == NULL || peer->blob_in_flight || ent_clock_monotonic_ms() < peer->not_before_ms)
+    int64_t now_ms = ent_clock_monotonic_ms();
+    if (peer == NULL || peer->blob_in_flight || now_ms < peer->blob_not_before_ms || now_ms < peer->not_before_ms)
         return ENT_DONE;
-    ENT_TRY(engine->delivery_get(courier->node->store, send->log, send->member, &delivery, err));
-    ENT_TRY(engine->blob_find(courier->node->store, &send->digest, &blob, err));
-    if (blob.log == send->log && blob.index >= delivery.confirmed)
-        return ENT_DONE;
-    ent_err start_err = {0};
-    if (start_blob(courier, channel, send, &start_err).code == ENT_OK) {
-        peer->blob_in_flight = true;
-    } else {
-        report_local(channel, &start_err);
-        back_off(peer, 0);
+    ent_rc rc = may_leave(courier, channel, send, &may, &own_err);
+    if (rc.code == ENT_OK && may)
+        rc = start_blob(courier, channel, send, &own_err);
+    if (rc.code == ENT_OK) {
+        peer->blob_in_flight = may;
+    } else { /* this one's trouble is not the others' */
+        report_local(channel, &own_err);
+        peer->blob_not_before_ms = back_off(&peer->blob_failures, 0);
     }
     return ENT_DONE;
 }
 
+static void look_at_blobs(ent_courier *courier)
+{
+    ent_err err = {0};
+    blob_page page = {.courier = courier};
+    ent_rc rc = ENT_DONE;
+    do {
+        page.count = 0;
+        rc = courier->node->store->engine->blob_send_walk(courier->node->store, page.last, BLOB_SENDS_AT_A_TIME,
+                                                          consider_blob, &page, &err);
+    } while (rc.code == ENT_OK && page.count == BLOB_SENDS_AT_A_TIME);
+    if (rc.code == ENT_OK)
+        return;
+    ent_report report = ent_report_begin("courier.failed");
+    ent_report_error(&report, &err);
+    ent_report_end(&report);
+}
+
+static void look_at_channel(ent_courier *courier, ent_channel *channel, int64_t now_ms)
+{
+    ent_channel_state state = ent_channel_state_now(channel);
+    bool unsent = false;
+    if ((state != ENT_CHANNEL_OPEN && state != ENT_CHANNEL_OPENING) || !atomic_exchange(&channel->unsent, false))
+        return;
+    for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
+        if (m != channel->self)
+            unsent = consider(courier, channel, m, now_ms) || unsent;
+    }
+    if (unsent)
+        atomic_store(&channel->unsent, true);
+}
+
+/* Each look starts one channel further on, so that none is always first in the queue of a peer. */
 static void look_around(ent_courier *courier)
 {
-    ent_channel *channel;
-    ent_err err = {0};
     int64_t now_ms = ent_clock_monotonic_ms();
-    for (size_t i = 0; (channel = ent_channel_at(courier->node, i)) != NULL; i++) {
-        ent_channel_state state = ent_channel_state_now(channel);
-        if (state != ENT_CHANNEL_OPEN && state != ENT_CHANNEL_OPENING)
-            continue;
-        for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
-            if (m != channel->self)
-                consider(courier, channel, m, now_ms);
-        }
-    }
-    if (courier->node->store->engine
-            ->blob_send_walk(courier->node->store, 0, BLOB_SENDS_AT_A_TIME, consider_blob, courier, &err)
-            .code != ENT_OK) {
-        ent_report report = ent_report_begin("courier.failed");
-        ent_report_error(&report, &err);
-        ent_report_end(&report);
-    }
+    size_t count = ent_channel_count(courier->node);
+    for (size_t i = 0; i < count; i++)
+        look_at_channel(courier, ent_channel_at(courier->node, (courier->first + i) % count), now_ms);
+    courier->first = count == 0 ? 0 : (courier->first + 1) % count;
+    look_at_blobs(courier);
 }
 
 static void *run(void *context)

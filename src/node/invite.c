@@ -12,11 +12,15 @@
 
 #include <stdlib.h>
 
-enum { DEFAULT_DELTA_S = 300, DEFAULT_MAILBOX_WINDOW_S = 86400, TERMS_MAX_BYTES = 4 << 20 };
+enum {
+    DEFAULT_DELTA_S = 300,
+    DEFAULT_MAILBOX_WINDOW_S = 86400,
+    TERMS_MAX_BYTES = 512 << 10 /* an invitation must hold them */
+};
 
 /* --- keys in a genesis against cards --- */
 
-static ent_rc keys_agree(const ent_member *member, const ent_card *card, ent_err *err)
+ent_rc ent_member_check_card(const ent_member *member, const ent_card *card, ent_err *err)
 {
     bool same = ent_text_equal(member->name, card->name) && ent_public_key_equal(&member->root, &card->root) &&
                 ent_public_key_equal(&member->log, &card->log) &&
@@ -55,8 +59,16 @@ static ent_rc apply_invite(ent_job *job, ent_node *node, ent_err *err)
     work->known = known != NULL;
     if (known != NULL && ent_channel_state_now(known) != ENT_CHANNEL_INVITED)
         return ent_fail(err, ENT_RETRY, NULL, "the channel was accepted meanwhile");
-    if (known == NULL)
+    if (known == NULL) {
+        ent_store_channel row;
+        ENT_CLEANUP(ent_buf_release) ent_buf genesis = {0};
+        ent_rc rc = node->store->engine->channel_get(node->store, &work->channel->id, &row, &genesis, err);
+        if (rc.code == ENT_OK)
+            return ent_fail(err, ENT_RETRY, NULL, "the same invitation came first");
+        if (rc.code != ENT_ABSENT)
+            return rc;
         ENT_TRY(ent_channel_store(node, work->channel, ENT_CHANNEL_INVITED, NULL, err));
+    }
     return node->store->engine->invite_put(node->store, known != NULL ? known->row.number : work->channel->row.number,
                                            work->pouch, err);
 }
@@ -125,18 +137,40 @@ static ent_rc check_opener(ent_node *node, const ent_member *writer, const ent_h
     if (pin != NULL && !ent_hash_equal(pin, &card.card.tls))
         return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2", "an invitation is sent by its opener, %.*s",
                         ENT_TEXT_ARG(writer->name));
-    return keys_agree(writer, &card.card, err);
+    return ent_member_check_card(writer, &card.card, err);
 }
 
-static ent_rc count_invites(ent_node *node, ent_err *err)
+static ent_rc count_invites(ent_node *node, ent_text opener, ent_err *err)
 {
     ent_channel *channel;
     size_t count = 0;
-    for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++)
-        count += ent_channel_state_now(channel) == ENT_CHANNEL_INVITED;
-    if (count >= ENT_INVITES_MAX)
-        return ent_fail(err, ENT_PEER_QUOTA, "design 11, limits", "%d invitations wait for an answer already",
-                        ENT_INVITES_MAX);
+    size_t by_opener = 0;
+    for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
+        if (ent_channel_state_now(channel) != ENT_CHANNEL_INVITED)
+            continue;
+        count++;
+        by_opener += ent_genesis_member(&channel->genesis, opener) >= 0;
+    }
+    if (count >= ENT_INVITES_MAX || by_opener >= ENT_INVITES_A_PEER)
+        return ent_fail(err, ENT_PEER_QUOTA, "design 11, limits",
+                        "%zu invitations wait for an answer here, %zu of them with %.*s", count, by_opener,
+                        ENT_TEXT_ARG(opener));
+    return ENT_DONE;
+}
+
+/* Whether the stored invitation stays as it is: it is the same, or another member's (the opener's came first). */
+static ent_rc keeps_stored(ent_node *node, const ent_channel *known, const ent_pouch *pouch, ent_bytes bytes, bool *ret,
+                           ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf stored = {0};
+    ENT_CLEANUP(ent_pouch_release) ent_pouch before = {0};
+    *ret = false;
+    ent_rc rc = node->store->engine->invite_get(node->store, known->row.number, &stored, err);
+    if (rc.code == ENT_ABSENT)
+        return ENT_DONE;
+    ENT_TRY(rc);
+    ENT_TRY(ent_pouch_parse(ent_buf_bytes(&stored), &before, err));
+    *ret = ent_bytes_equal(ent_buf_bytes(&stored), bytes) || !ent_text_equal(before.origin, pouch->origin);
     return ENT_DONE;
 }
 
@@ -163,17 +197,27 @@ ent_rc ent_invite_receive(ent_node *node, const ent_pouch *pouch, ent_bytes byte
     if (writer < 0 || (uint32_t)writer == channel->self)
         return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2", "%.*s cannot invite us to this channel",
                         ENT_TEXT_ARG(party));
-    ENT_TRY(keys_agree(&channel->genesis.members[channel->self], &node->card.card, err));
+    ENT_TRY(ent_member_check_card(&channel->genesis.members[channel->self], &node->card.card, err));
     ENT_TRY(check_opener(node, &channel->genesis.members[writer], pin, err));
     ENT_TRY(check_invite(channel, (uint32_t)writer, pouch, err));
-    if (ent_channel_find(node, &id) == NULL)
-        ENT_TRY(count_invites(node, err));
+    ent_channel *known = ent_channel_find(node, &id);
+    bool keeps = false;
+    if (known == NULL)
+        ENT_TRY(count_invites(node, party, err));
+    else
+        ENT_TRY(keeps_stored(node, known, pouch, bytes, &keeps, err));
+    if (keeps) {
+        *ret = (ent_received){
+            .state = ENT_RECEIVED_INVITED, .channel = known, .writer = (uint32_t)writer, .size = pouch->size};
+        return ENT_DONE;
+    }
     invite_job work = {.job = {.apply = apply_invite, .settle = settle_invite}, .channel = channel, .pouch = bytes};
     ent_rc rc = ent_sequencer_run(node, &work.job, err);
     if (work.channel == NULL)
         channel = NULL; /* the node's now */
     ENT_TRY(rc);
     *ret = (ent_received){.state = ENT_RECEIVED_INVITED,
+                          .new_count = known == NULL ? pouch->size : 0,
                           .channel = ent_channel_find(node, &id),
                           .writer = (uint32_t)writer,
                           .size = pouch->size};
@@ -274,9 +318,6 @@ typedef struct {
     ent_channel *channel;
     bool is_new;
     char alias[ENT_NAME_MAX_BYTES + 1];
-    const ent_pouch *invite; /* its cards become known peers' */
-    ent_card_opened *cards;
-    size_t card_count;
 } founding;
 
 static ent_rc found(void *context, ent_node *node, ent_err *err)
@@ -290,8 +331,6 @@ static ent_rc found(void *context, ent_node *node, ent_err *err)
     /* First, for it is refused when another channel took the alias meanwhile. */
     ENT_TRY(node->store->engine->channel_update(node->store, &row, err));
     work->channel->next_row = row;
-    for (size_t i = 0; i < work->card_count; i++)
-        ENT_TRY(ent_peer_store(node, work->invite->cards[i].data, &work->cards[i], err));
     return ENT_DONE;
 }
 
@@ -402,31 +441,25 @@ static ent_rc open_invited_body(ent_node *node, const ent_channel *channel, cons
     return check_committed(channel, &body, &terms, err);
 }
 
-/* The cards of members that we do not know yet: they must be the genesis's. */
-static ent_rc read_cards(ent_node *node, const ent_channel *channel, const ent_pouch *pouch, founding *work,
-                         ent_err *err)
+/* A card that came with the invitation is only the opener's word: every member's must have come by another way. */
+static ent_rc check_members_known(ent_node *node, const ent_channel *channel, ent_err *err)
 {
-    for (size_t i = 0; i < pouch->card_count; i++) {
-        ent_peer peer;
-        ENT_TRY(ent_card_parse(pouch->cards[i].data, &work->cards[work->card_count], err));
-        const ent_card *card = &work->cards[work->card_count].card;
-        int member = ent_genesis_member(&channel->genesis, card->name);
-        bool unknown = member >= 0 && (uint32_t)member != channel->self &&
-                       ent_peer_get(node, card->name, &peer, NULL).code == ENT_ABSENT;
-        if (unknown && keys_agree(&channel->genesis.members[member], card, err).code == ENT_OK) {
-            work->card_count++;
+    for (uint32_t i = 0; i < channel->genesis.member_count; i++) {
+        const ent_member *member = &channel->genesis.members[i];
+        ENT_CLEANUP(ent_card_release) ent_card_opened card = {0};
+        ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
+        if (i == channel->self)
             continue;
-        }
-        ent_card_release(&work->cards[work->card_count]);
+        ent_rc rc = ent_peer_card(node, member->name, &bytes, &card, err);
+        if (rc.code == ENT_ABSENT)
+            return ent_fail(err, ENT_REFUSED, "design 2, Card",
+                            "the card of %.*s is not known here: get it from them, compare its fingerprint, and "
+                            "`entente peer add` it first",
+                            ENT_TEXT_ARG(member->name));
+        ENT_TRY(rc);
+        ENT_TRY(ent_member_check_card(member, &card.card, err));
     }
     return ENT_DONE;
-}
-
-static void release_founding(founding *work)
-{
-    for (size_t i = 0; i < work->card_count; i++)
-        ent_card_release(&work->cards[i]);
-    ent_free(work->cards);
 }
 
 ent_rc ent_channel_accept(ent_node *node, ent_channel *channel, ent_text alias, ent_err *err)
@@ -434,7 +467,7 @@ ent_rc ent_channel_accept(ent_node *node, ent_channel *channel, ent_text alias, 
     ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
     ENT_CLEANUP(ent_pouch_release) ent_pouch pouch = {0};
     ENT_CLEANUP(ent_buf_wipe) ent_buf plain = {0};
-    ENT_CLEANUP(release_founding) founding work = {.channel = channel};
+    founding work = {.channel = channel};
     if (ent_channel_state_now(channel) != ENT_CHANNEL_INVITED)
         return ent_fail(err, ENT_REFUSED, "design 2, Genesis", "channel %.8s is %s; only an invitation can be accepted",
                         channel->id_text, ent_channel_state_word(ent_channel_state_now(channel)));
@@ -442,15 +475,10 @@ ent_rc ent_channel_accept(ent_node *node, ent_channel *channel, ent_text alias, 
     ENT_TRY(node->store->engine->invite_get(node->store, channel->row.number, &bytes, err));
     ENT_TRY(ent_pouch_parse(ent_buf_bytes(&bytes), &pouch, err));
     ENT_TRY(open_invited_body(node, channel, &pouch, &plain, err));
-    work.invite = &pouch;
-    work.cards = ent_alloc_array(pouch.card_count + 1, sizeof *work.cards);
-    if (work.cards == NULL)
-        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-    ENT_TRY(read_cards(node, channel, &pouch, &work, err));
+    ENT_TRY(check_members_known(node, channel, err));
     ENT_TRY(say_genesis(node, channel, ent_buf_bytes(&plain), &work, err));
-    ENT_TRY(ent_peers_load(node, err));
     ENT_CLEANUP(ent_received_release) ent_received received = {0};
-    ENT_TRY(ent_receive(node, ent_buf_bytes(&bytes), NULL, &received, err));
+    ENT_TRY(ent_receive(node, ent_buf_bytes(&bytes), NULL, NULL, &received, err));
     ent_courier_wake(node->courier);
     return ENT_DONE;
 }

@@ -4,7 +4,7 @@
 
 #include "node/receive.h"
 
-enum { ENT_INVITE_MAX_BYTES = 1 << 20, ENT_INVITES_MAX = 64 };
+enum { ENT_INVITE_MAX_BYTES = 1 << 20, ENT_INVITES_MAX = 64, ENT_INVITES_A_PEER = 8 };
 
 /** Store an invite pouch for a channel that is not known here: the sender must be a known peer, and the keys in the
  * genesis those of the cards. */
@@ -27,6 +27,9 @@ ENT_RC ent_channel_open(ent_node *node, const ent_opening *opening, ent_channel 
  * invitation, PEER_MISMATCH when the terms are not the ones committed to. */
 ENT_RC ent_channel_accept(ent_node *node, ent_channel *channel, ent_text alias, ent_err *err);
 ENT_RC ent_channel_refuse(ent_node *node, ent_channel *channel, ent_err *err);
+
+/** Whether the keys of a genesis member are those of a card.  Errors: PEER_MISMATCH. */
+ENT_RC ent_member_check_card(const ent_member *member, const ent_card *card, ent_err *err);
 
 /** Open the body of a member's entry 0 and give its terms.  Errors: ABSENT when no entry 0 is held. */
 ENT_RC ent_channel_terms(ent_node *node, ent_channel *channel, ent_buf *ret_terms, ent_err *err);

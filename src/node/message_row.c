@@ -67,10 +67,11 @@ static ent_row *find_row(ent_rows *set, const row_index *index, ent_message_ref 
     return &set->rows[index->start[member] + (size_t)(message.index - index->first[member])];
 }
 
-static bool answers(const ent_entry *entry)
+/* Whether a message answers the other: nobody answers himself. */
+static bool answers(const ent_row *row, const ent_row *target)
 {
-    const ent_kind *kind = ent_kind_find(entry->kind);
-    return kind != NULL && kind->is_answer;
+    const ent_kind *kind = ent_kind_find(row->entry.kind);
+    return kind != NULL && kind->is_answer && target != NULL && target->member != row->member;
 }
 
 static ent_rc link_rows(ent_rows *set, const row_index *index, ent_err *err)
@@ -83,7 +84,7 @@ static ent_rc link_rows(ent_rows *set, const row_index *index, ent_err *err)
         if (ent_text_is(row->entry.kind, "channel.notice")) {
             if (target->notice == NULL)
                 target->notice = row;
-        } else if (answers(&row->entry)) {
+        } else if (answers(row, target)) {
             target->answer_count++;
         }
     }
@@ -98,9 +99,8 @@ static ent_rc link_rows(ent_rows *set, const row_index *index, ent_err *err)
     }
     for (size_t i = 0; i < set->count; i++) {
         const ent_row *row = set->by_time[i];
-        ent_row *target =
-            row->entry.has_reply_to && answers(&row->entry) ? find_row(set, index, row->entry.reply_to) : NULL;
-        if (target != NULL)
+        ent_row *target = row->entry.has_reply_to ? find_row(set, index, row->entry.reply_to) : NULL;
+        if (answers(row, target))
             target->answers[target->answer_count++] = row;
     }
     return ENT_DONE;
@@ -186,6 +186,17 @@ ent_rc ent_message_answer(ent_node *node, ent_channel *channel, ent_message_ref 
     return ENT_DONE;
 }
 
+ent_text ent_subject_of(ent_json_value fields)
+{
+    ent_text title = ent_json_string(ent_json_get(fields, "title"));
+    if (title.size > ENT_SUBJECT_MAX_BYTES) {
+        title.size = ENT_SUBJECT_MAX_BYTES;
+        while (title.size > 0 && !ent_utf8_valid(title))
+            title.size--;
+    }
+    return title;
+}
+
 void ent_message_subject(ent_node *node, ent_channel *channel, uint32_t member, const ent_entry *entry, ent_buf *ret)
 {
     ENT_CLEANUP(ent_buf_wipe) ent_buf plain = {0};
@@ -193,5 +204,5 @@ void ent_message_subject(ent_node *node, ent_channel *channel, uint32_t member, 
     if (!entry->has_body || ent_open_body(node, channel, member, entry->index, &plain, NULL, NULL).code != ENT_OK ||
         ent_json_parse(ent_buf_bytes(&plain), &json, NULL).code != ENT_OK)
         return;
-    ent_buf_put_text(ret, ent_json_string(ent_json_get(ent_json_get(ent_json_root(json), "fields"), "title")));
+    ent_buf_put_text(ret, ent_subject_of(ent_json_get(ent_json_root(json), "fields")));
 }

@@ -34,7 +34,10 @@ ENT_RC ent_message_receipted(ent_node *node, ent_channel *channel, uint32_t memb
 /** The first answer to a message, if there is one; the name is in arena. */
 ENT_RC ent_message_answer(ent_node *node, ent_channel *channel, ent_message_ref message, bool *ret_found,
                           ent_message_ref *ret, ent_arena *arena, ent_err *err);
-/** fields.title of a message's body; nothing when it has none or does not open. */
+enum { ENT_SUBJECT_MAX_BYTES = 200 };
+/** fields.title of an opened body, cut at a character to ENT_SUBJECT_MAX_BYTES; peers may send any. */
+ent_text ent_subject_of(ent_json_value fields);
+/** The same for a stored message; nothing when it has none or does not open. */
 void ent_message_subject(ent_node *node, ent_channel *channel, uint32_t member, const ent_entry *entry, ent_buf *ret);
 
 #endif

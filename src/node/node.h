@@ -26,6 +26,9 @@ typedef struct {
     ent_store_log next;      /* with what the running transaction adds; the sequencer's alone */
     ent_tree_head receipted; /* largest head of this log that we have receipted, signed */
     bool receipt_in_batch;   /* the sequencer's */
+    unsigned refusals;       /* the courier's: answers in a row that were no receipt */
+    int64_t not_before_ms;   /* the courier's: when to try this delivery again */
+    atomic_bool heard;       /* the peer has reached us: it can be reached too */
 } ent_channel_member;
 
 /** Entries of our own log that wait for the running transaction's flush; the sequencer's alone. */
@@ -49,6 +52,8 @@ typedef struct ent_channel {
     uint32_t self;
     int64_t added_unix_s;
 
+    atomic_bool unsent; /* something may have to leave; set by all, cleared by the courier */
+
     pthread_mutex_t lock;        /* over what follows */
     ent_store_channel row;       /* state, alias */
     ent_channel_member *members; /* genesis.member_count */
@@ -65,7 +70,7 @@ typedef struct ent_channel {
 /** A known peer, from its card. */
 typedef struct {
     char name[ENT_NAME_MAX_BYTES + 1];
-    char url[256]; /* "" = air-gapped */
+    char url[ENT_CARD_TEXT_MAX_BYTES + 1]; /* "" = air-gapped */
     ent_hash pin;
     uint64_t serial;
     int64_t added_unix_s;
@@ -106,6 +111,10 @@ typedef struct ent_node {
     ent_http_server *peers;
     ent_http_server *local;
 } ent_node;
+
+/** Whether the disk holds so many bytes more and a reserve, for what this node itself must still write.  Errors:
+ * IO_FULL. */
+ENT_RC ent_disk_has_room(const ent_node *node, uint64_t bytes, ent_err *err);
 
 /** Open everything in a folder and start the threads.
  *  @in   folder       the party's folder

@@ -3,6 +3,7 @@
 #include "node/channel.h"
 #include "node/courier.h"
 #include "node/events.h"
+#include "node/message_row.h"
 #include "node/report.h"
 #include "node/say.h"
 
@@ -60,8 +61,7 @@ static ent_rc examine(ent_node *node, ent_channel *channel, uint32_t member, con
         return ent_fail(err, ENT_PEER_INVALID, "design 2, Body",
                         "the body is not sealed as agreed: some member may be unable to open it");
     ENT_TRY(ent_body_parse(node->kinds, entry->kind, ent_buf_bytes(&plain), entry->attachment_count, &body, err));
-    ent_text title = ent_json_string(ent_json_get(body.fields, "title"));
-    ent_buf_put_text(ret_subject, title);
+    ent_buf_put_text(ret_subject, ent_subject_of(body.fields));
     return ent_buf_check(ret_subject, err);
 }
 
@@ -78,6 +78,8 @@ static ent_rc move_mark(void *context, ent_node *node, ent_err *err)
 {
     const mark_job *work = context;
     ent_store_log *next = &work->channel->members[work->member].next;
+    if (work->opened <= next->opened)
+        return ENT_DONE;
     next->opened = work->opened;
     return node->store->engine->log_opened(node->store, next->number, work->opened, err);
 }
@@ -156,8 +158,13 @@ static ent_rc open_entry(ent_node *node, mark_job *mark, ent_bytes bytes, bool *
     if (ent_text_is(entry.kind, "channel.notice"))
         return ENT_DONE;
     mark->opened = entry.index + 1;
-    ENT_TRY(notice(node, mark, &entry, &wrong, err));
-    *ret_noticed = true;
+    rc = notice(node, mark, &entry, &wrong, err);
+    *ret_noticed = rc.code == ENT_OK || rc.code == ENT_REFUSED_KEEPER; /* logged, though perhaps held */
+    if (*ret_noticed || ent_code_class(rc.code) != ENT_CLASS_REFUSED)
+        return *ret_noticed ? ENT_DONE : rc;
+    report = ent_report_begin("notice.not-said"); /* our log is frozen, or not open: the mark moves all the same */
+    ent_report_error(&report, err);
+    ent_report_end(&report);
     return ENT_DONE;
 }
 

@@ -82,7 +82,7 @@ static ent_rc load_row(void *context, const ent_store_peer *stored, ent_bytes by
     ent_node *node = context;
     ENT_CLEANUP(ent_card_release) ent_card_opened card = {0};
     ent_peer peer;
-    ENT_TRY(ent_card_parse(bytes, &card, err));
+    ENT_TRY(ent_fail_in(err, ent_card_parse(bytes, &card, err), "the stored card of %s", stored->name));
     ENT_TRY(row_of(&card.card, stored->added_unix_s, &peer, err));
     return remember(node, &peer, err);
 }
@@ -146,12 +146,6 @@ ent_rc ent_peer_card(ent_node *node, ent_text name, ent_buf *ret_bytes, ent_card
     return ent_card_parse(ent_buf_bytes(ret_bytes), ret, err);
 }
 
-ent_rc ent_peer_store(ent_node *node, ent_bytes bytes, const ent_card_opened *card, ent_err *err)
-{
-    return node->store->engine->peer_put(node->store, card->card.name, card->card.serial, bytes, ent_clock_unix_s(),
-                                         err);
-}
-
 /* --- adding and removing --- */
 
 typedef struct {
@@ -164,7 +158,15 @@ typedef struct {
 static ent_rc apply_add(ent_job *job, ent_node *node, ent_err *err)
 {
     const peer_job *work = (const peer_job *)job;
-    return ent_peer_store(node, work->bytes, work->card, err);
+    const ent_card *card = &work->card->card;
+    ENT_CLEANUP(ent_card_release) ent_card_opened current = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf current_bytes = {0};
+    ent_rc rc = ent_peer_card(node, card->name, &current_bytes, &current, err);
+    if (rc.code == ENT_OK && !ent_bytes_equal(ent_buf_bytes(&current_bytes), work->bytes))
+        rc = ent_card_succeeds(&current, work->card, err);
+    if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
+        return rc;
+    return node->store->engine->peer_put(node->store, card->name, card->serial, work->bytes, ent_clock_unix_s(), err);
 }
 
 static ent_rc check_fingerprint(const ent_card *card, const ent_text *fingerprint, ent_err *err)
@@ -182,19 +184,12 @@ static ent_rc check_fingerprint(const ent_card *card, const ent_text *fingerprin
 ent_rc ent_peer_add(ent_node *node, ent_bytes bytes, const ent_text *fingerprint, ent_peer *ret, ent_err *err)
 {
     ENT_CLEANUP(ent_card_release) ent_card_opened card = {0};
-    ENT_CLEANUP(ent_card_release) ent_card_opened current = {0};
-    ENT_CLEANUP(ent_buf_release) ent_buf current_bytes = {0};
     ent_peer peer;
     ENT_TRY(ent_card_parse(bytes, &card, err));
     if (ent_text_is(card.card.name, node->config.name))
         return ent_fail(err, ENT_REFUSED, NULL, "this is our own card; give it to peers, and add theirs here");
     ENT_TRY(check_fingerprint(&card.card, fingerprint, err));
     ENT_TRY(row_of(&card.card, ent_clock_unix_s(), &peer, err));
-    ent_rc rc = ent_peer_card(node, card.card.name, &current_bytes, &current, err);
-    if (rc.code == ENT_OK && !ent_bytes_equal(ent_buf_bytes(&current_bytes), bytes))
-        ENT_TRY(ent_card_succeeds(&current, &card, err));
-    else if (rc.code != ENT_ABSENT)
-        ENT_TRY(rc);
     peer_job work = {.job = {.apply = apply_add}, .bytes = bytes, .card = &card};
     ENT_TRY(ent_sequencer_run(node, &work.job, err));
     ENT_TRY(remember(node, &peer, err));

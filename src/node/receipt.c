@@ -91,7 +91,7 @@ static ent_rc advance_delivery(ent_node *node, const ent_channel *channel, uint3
     return engine->delivery_put(node->store, &delivery, err);
 }
 
-ent_rc ent_receipts_store(ent_node *node, ent_channel *channel, const ent_checked_receipt *receipts, size_t count,
+ent_rc ent_receipts_store(ent_node *node, ent_channel *channel, ent_checked_receipt *receipts, size_t count,
                           ent_err *err)
 {
     for (size_t i = 0; i < count; i++) {
@@ -106,7 +106,8 @@ ent_rc ent_receipts_store(ent_node *node, ent_channel *channel, const ent_checke
             .arrived_unix_s = ent_clock_unix_s(),
         };
         ENT_TRY(node->store->engine->receipt_add(node->store, &receipt, &is_new, err));
-        if (receipts[i].member == channel->self)
+        receipts[i].is_new = is_new;
+        if (receipts[i].member == channel->self && is_new)
             ENT_TRY(advance_delivery(node, channel, receipt.receiver, receipt.head.size, 0, err));
     }
     return ENT_DONE;
@@ -115,7 +116,7 @@ ent_rc ent_receipts_store(ent_node *node, ent_channel *channel, const ent_checke
 void ent_receipts_told(ent_node *node, ent_channel *channel, const ent_checked_receipt *receipts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (receipts[i].member == channel->self)
+        if (receipts[i].member == channel->self && receipts[i].is_new)
             ent_tell_receipt(node, channel, (uint32_t)receipts[i].receiver, receipts[i].head.size);
     }
 }

@@ -25,7 +25,7 @@ ENT_RC ent_receipt_take(ent_node *node, ent_channel *channel, uint32_t receiver,
                         uint64_t *ret_size, ent_err *err);
 
 /** In the sequencer's transaction: store receipts that were checked, and what they say of our deliveries. */
-ENT_RC ent_receipts_store(ent_node *node, ent_channel *channel, const ent_checked_receipt *receipts, size_t count,
+ENT_RC ent_receipts_store(ent_node *node, ent_channel *channel, ent_checked_receipt *receipts, size_t count,
                           ent_err *err);
 /** After commit: tell those who watch. */
 void ent_receipts_told(ent_node *node, ent_channel *channel, const ent_checked_receipt *receipts, size_t count);

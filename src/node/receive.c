@@ -8,7 +8,6 @@
 #include "node/peer.h"
 #include "node/receipt.h"
 #include "node/sequencer.h"
-#include "store/blobs.h"
 
 enum { RETRIES = 64 };
 
@@ -83,7 +82,7 @@ typedef struct {
     uint32_t writer;
     uint64_t base; /* size of the stored log that was checked against */
     const ent_pouch *pouch;
-    const ent_pouch_checked *checked;
+    ent_pouch_checked *checked;
     ent_received *received;
 } receive_job;
 
@@ -100,7 +99,7 @@ static ent_rc store_attachments(ent_node *node, const receive_job *work, ent_err
                 .at = (uint32_t)a,
                 .digest = *digest,
                 .size = entry->attachments[a].size,
-                .state = ent_blob_exists(node->paths.blobs, digest) ? ENT_BLOB_HELD : ENT_BLOB_WANTED,
+                .state = ENT_BLOB_WANTED,
             };
             ENT_TRY(node->store->engine->blob_add(node->store, &blob, err));
         }
@@ -137,6 +136,25 @@ static ent_rc store_entries(ent_node *node, receive_job *work, ent_err *err)
     return ent_sequencer_receipt(node, work->channel, work->writer, &checked->head, err);
 }
 
+/* "OPEN when all entries 0 are held; before that only genesis and comm checks pass" (design 2, Genesis). */
+static ent_rc may_pass_before_open(const receive_job *work, ent_err *err)
+{
+    const ent_channel *channel = work->channel;
+    bool opens = true;
+    for (uint32_t m = 0; m < channel->genesis.member_count; m++)
+        opens = opens && (m == work->writer || channel->members[m].next.tree.size > 0);
+    for (size_t i = 0; !opens && i < work->checked->new_count; i++) {
+        const ent_entry *entry = &work->checked->entries[i];
+        const ent_kind *kind = ent_kind_find(entry->kind);
+        if (kind == NULL || !kind->before_open)
+            return ent_fail(
+                err, ENT_REFUSED_NOT_OPEN, "design 2, Genesis",
+                "entry %llu is a %.*s, and channel %.8s is not open: not every member's entry 0 is held here",
+                (unsigned long long)entry->index, ENT_TEXT_ARG(entry->kind), channel->id_text);
+    }
+    return ENT_DONE;
+}
+
 static ent_rc may_store(const receive_job *work, ent_err *err)
 {
     const ent_channel *channel = work->channel;
@@ -149,6 +167,7 @@ static ent_rc may_store(const receive_job *work, ent_err *err)
     if (member->next.frozen)
         return ent_fail(err, ENT_REFUSED_FROZEN, "design 3, Fork", "the log of %.*s is frozen here: it forked",
                         ENT_TEXT_ARG(channel->genesis.members[work->writer].name));
+    ENT_TRY(may_pass_before_open(work, err));
     if (member->next.tree.size != work->base || member->receipt_in_batch)
         return ent_fail(err, ENT_RETRY, NULL, "another pouch of this log came first");
     return ENT_DONE;
@@ -163,10 +182,10 @@ static ent_rc apply_receive(ent_job *job, ent_node *node, ent_err *err)
     if (checked->verdict == ENT_POUCH_NEW)
         ENT_TRY(store_entries(node, work, err));
     for (size_t i = 0; i < checked->head_count; i++) {
-        int64_t log = work->channel->members[checked->heads[i].member].log.number;
-        if (checked->heads[i].member != work->channel->self)
-            ENT_TRY(
-                node->store->engine->head_put(node->store, log, &checked->heads[i].head, checked->heads[i].note, err));
+        const ent_checked_head *head = &checked->heads[i];
+        int64_t log = work->channel->members[head->member].log.number;
+        if (head->member != work->channel->self)
+            ENT_TRY(node->store->engine->head_put(node->store, log, &head->head, head->note, err));
     }
     ENT_TRY(ent_receipts_store(node, work->channel, checked->receipts, checked->receipt_count, err));
     return ent_sequencer_check_open(node, work->channel, err);
@@ -192,6 +211,7 @@ typedef struct {
     ent_job job;
     ent_channel *channel;
     uint32_t member;
+    bool is_new;
     ent_bytes note;
     ent_bytes held;
 } fork_job;
@@ -201,60 +221,167 @@ static ent_rc apply_fork(ent_job *job, ent_node *node, ent_err *err)
     fork_job *work = (fork_job *)job;
     ENT_TRY(ent_sequencer_touch(node, work->channel, err));
     ent_store_log *next = &work->channel->members[work->member].next;
+    work->is_new = !next->frozen;
     if (next->frozen)
         return ENT_DONE; /* one proof is enough */
-    next->frozen = true;
     ENT_TRY(node->store->engine->fork_add(node->store, next->number, work->note, work->held, ent_clock_unix_s(), err));
+    next->frozen = true;
     return node->store->engine->log_freeze(node->store, next->number, err);
 }
 
 static void settle_fork(ent_job *job, ent_node *node)
 {
     const fork_job *work = (const fork_job *)job;
-    ent_tell_fork(node, work->channel, work->member);
+    if (work->is_new)
+        ent_tell_fork(node, work->channel, work->member);
 }
 
-static ent_rc record_fork(ent_node *node, ent_channel *channel, const ent_pouch_checked *checked, ent_err *err)
+/* Keep two signed heads that contradict each other, and freeze that log.  Errors: PEER_FORK always, or our own trouble.
+ */
+static ent_rc record_fork(ent_node *node, ent_channel *channel, uint32_t member, uint64_t size, ent_bytes note,
+                          ent_bytes held, ent_err *err)
 {
-    uint32_t member = (uint32_t)checked->fork_member;
-    ent_tree_head head;
-    ENT_CLEANUP(ent_buf_release) ent_buf held = {0};
-    ent_rc rc =
-        node->store->engine->head_get(node->store, channel->members[member].log.number, UINT64_MAX, &head, &held, err);
-    if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
-        return rc;
     fork_job work = {
         .job = {.apply = apply_fork, .settle = settle_fork},
         .channel = channel,
         .member = member,
-        .note = checked->fork_note,
-        .held = ent_buf_bytes(&held),
+        .note = note,
+        .held = held,
     };
     ENT_TRY(ent_sequencer_run(node, &work.job, err));
-    return ent_fail(err, ENT_PEER_FORK, "design 3, Fork",
-                    "the log of %.*s forked: its signed head of size %llu has another root than the one held here. "
-                    "Both heads are kept as proof; "
-                    "that log is frozen",
-                    ENT_TEXT_ARG(channel->genesis.members[member].name), (unsigned long long)checked->fork_head.size);
+    return ent_fail(
+        err, ENT_PEER_FORK, "design 3, Fork",
+        "the log of %.*s forked: two heads signed by it contradict each other at size %llu. Both are kept as "
+        "proof; that log is frozen",
+        ENT_TEXT_ARG(channel->genesis.members[member].name), (unsigned long long)size);
+}
+
+/* The pouch contradicts the entries that we hold. */
+static ent_rc record_checked_fork(ent_node *node, ent_channel *channel, const ent_pouch_checked *checked, ent_err *err)
+{
+    uint32_t member = (uint32_t)checked->fork_member;
+    ent_store_log log;
+    ent_tree_head head;
+    ENT_CLEANUP(ent_buf_release) ent_buf held = {0};
+    ent_channel_log(channel, member, &log);
+    /* The largest head that the entries held here bear out. */
+    ent_rc rc = node->store->engine->head_get(node->store, log.number, log.tree.size, &head, &held, err);
+    if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
+        return rc;
+    return record_fork(node, channel, member, checked->fork_head.size, checked->fork_note, ent_buf_bytes(&held), err);
+}
+
+/* Heads of this log that came before their entries did: the new entries must lead to each of them. */
+static ent_rc compare_heads_ahead(ent_node *node, ent_channel *channel, uint32_t writer, const ent_tree *held,
+                                  const ent_pouch *pouch, const ent_pouch_checked *checked, ent_err *err)
+{
+    int64_t log = channel->members[writer].log.number;
+    uint64_t at_most = checked->head.size;
+    while (at_most > held->size) {
+        ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
+        ent_tree_head head;
+        ent_hash root;
+        ent_tree tree = *held;
+        ent_rc rc = node->store->engine->head_get(node->store, log, at_most, &head, &note, err);
+        if (rc.code == ENT_ABSENT || (rc.code == ENT_OK && head.size <= held->size))
+            return ENT_DONE;
+        ENT_TRY(rc);
+        for (size_t i = 0; tree.size < head.size; i++)
+            ENT_TRY(ent_tree_append(&tree, &checked->leaves[i], err));
+        ent_tree_root(&tree, &root);
+        if (!ent_hash_equal(&root, &head.root))
+            return record_fork(node, channel, writer, head.size, ent_buf_bytes(&note), pouch->checkpoint, err);
+        at_most = head.size - 1;
+    }
+    return ENT_DONE;
+}
+
+/* Heads that came with the pouch against heads of the same size that came before, where we hold neither's entries. */
+static ent_rc compare_heads_beside(ent_node *node, ent_channel *channel, const ent_pouch_checked *checked,
+                                   bool *ret_news, ent_err *err)
+{
+    for (size_t i = 0; i < checked->head_count; i++) {
+        const ent_checked_head *given = &checked->heads[i];
+        int64_t log = channel->members[given->member].log.number;
+        ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
+        ent_tree_head head = {0};
+        ent_rc rc = node->store->engine->head_get(node->store, log, given->head.size, &head, &note, err);
+        if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
+            return rc;
+        bool same_size = rc.code == ENT_OK && head.size == given->head.size;
+        if (same_size && !ent_hash_equal(&head.root, &given->head.root))
+            return record_fork(node, channel, (uint32_t)given->member, head.size, given->note, ent_buf_bytes(&note),
+                               err);
+        *ret_news = *ret_news || (!same_size && given->member != channel->self);
+    }
+    return ENT_DONE;
+}
+
+/* A head of our own log beyond what we hold: we said more than this store knows. */
+static void compare_own_heads(ent_channel *channel, const ent_pouch_checked *checked)
+{
+    ent_store_log own;
+    ent_channel_log(channel, channel->self, &own);
+    for (size_t i = 0; i < checked->head_count; i++) {
+        if (checked->heads[i].member == channel->self && checked->heads[i].head.size > own.tree.size)
+            ent_channel_hold(channel);
+    }
 }
 
 /* --- the steps --- */
+
+/* Whether a pouch brings receipts that are not held: with nothing new at all, nothing is written. */
+static ent_rc compare_receipts(ent_node *node, const ent_channel *channel, const ent_pouch_checked *checked,
+                               bool *ret_news, ent_err *err)
+{
+    for (size_t i = 0; i < checked->receipt_count && !*ret_news; i++) {
+        const ent_checked_receipt *given = &checked->receipts[i];
+        int64_t log = channel->members[given->member].log.number;
+        ent_store_receipt held;
+        if (given->receiver == channel->self)
+            continue;
+        ent_rc rc = node->store->engine->receipt_covering(node->store, log, (uint32_t)given->receiver, given->head.size,
+                                                          &held, err);
+        if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
+            return rc;
+        *ret_news = rc.code == ENT_ABSENT || held.head.size != given->head.size;
+    }
+    return ENT_DONE;
+}
+
+/* What the check cannot see: heads that were kept before. */
+static ent_rc compare(ent_node *node, const holding *held, uint32_t writer, const ent_pouch *pouch,
+                      const ent_pouch_checked *checked, bool *ret_news, ent_err *err)
+{
+    ent_channel *channel = held->channel;
+    *ret_news = checked->verdict == ENT_POUCH_NEW;
+    if (*ret_news)
+        ENT_TRY(compare_heads_ahead(node, channel, writer, &held->log.tree, pouch, checked, err));
+    ENT_TRY(compare_heads_beside(node, channel, checked, ret_news, err));
+    compare_own_heads(channel, checked);
+    return compare_receipts(node, channel, checked, ret_news, err);
+}
 
 static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, const ent_pouch *pouch, ent_received *ret,
                       ent_err *err)
 {
     holding held;
     ent_pouch_known known;
+    bool news = false;
     ENT_CLEANUP(ent_pouch_checked_release) ent_pouch_checked checked = {0};
     know(node, channel, writer, &held, &known);
     ENT_TRY(ent_pouch_check(pouch, &known, &checked, err)); /* steps 3 to 7 */
     if (checked.verdict == ENT_POUCH_FORKED)
-        return record_fork(node, channel, &checked, err);
-    if (writer == channel->self && checked.verdict == ENT_POUCH_NEW)
-        return ent_fail(err, ENT_REFUSED, "design 3, Rollback guard",
-                        "this pouch carries our own log with %llu entries, we hold %llu: this store is older than what "
-                        "we said before",
-                        (unsigned long long)checked.head.size, (unsigned long long)held.log.tree.size);
+        return record_checked_fork(node, channel, &checked, err);
+    if (writer == channel->self && checked.verdict == ENT_POUCH_NEW) {
+        ent_channel_hold(channel);
+        return ent_fail(
+            err, ENT_REFUSED, "design 3, Rollback guard",
+            "this pouch carries our own log with %llu entries, we hold %llu: this store is older than what we "
+            "said before, and nothing leaves it any more",
+            (unsigned long long)checked.head.size, (unsigned long long)held.log.tree.size);
+    }
+    ENT_TRY(compare(node, &held, writer, pouch, &checked, &news, err));
     receive_job work = {
         .job = {.apply = apply_receive, .settle = settle_receive, .weight_bytes = pouch->entries.size},
         .channel = channel,
@@ -266,7 +393,7 @@ static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, con
     };
     for (size_t i = 0; i < checked.new_count; i++)
         work.job.weight_bytes += checked.bodies[i].size;
-    if (checked.verdict == ENT_POUCH_NEW || checked.head_count > 0 || checked.receipt_count > 0)
+    if (news)
         ENT_TRY(ent_sequencer_run(node, &work.job, err)); /* steps 8 and 9 */
     ret->state = writer == channel->self ? ENT_RECEIVED_CARRIED : ENT_RECEIVED_RECEIPTED;
     ret->size = checked.head.size;
@@ -301,16 +428,18 @@ static ent_rc find_writer(ent_node *node, ent_text origin, ent_channel **ret_cha
     return ENT_DONE;
 }
 
-ent_rc ent_receive_admit(ent_node *node, const ent_announced *announced, const ent_hash *pin, uint64_t *ret_held,
-                         ent_err *err)
+ent_rc ent_receive_admit(ent_node *node, const ent_announced *announced, const ent_hash *pin, uint64_t *ret_limit,
+                         uint64_t *ret_held, ent_err *err)
 {
     ent_channel *channel = NULL;
     ent_peer peer;
     ent_store_log log;
     int writer = -1;
     ENT_TRY(find_writer(node, announced->origin, &channel, &writer, err));
+    bool invites = channel == NULL || ent_channel_state_now(channel) == ENT_CHANNEL_INVITED;
+    *ret_limit = invites ? ENT_INVITE_MAX_BYTES : ENT_POUCH_MAX_BYTES;
     if (channel == NULL)
-        return ent_peer_by_pin(node, pin, &peer, err); /* may be an invitation */
+        return ent_peer_by_pin(node, pin, &peer, err);
     ENT_TRY(check_sender(node, channel, pin, err));
     if (ent_channel_state_now(channel) == ENT_CHANNEL_REFUSED)
         return ent_fail(err, ENT_PEER_FORBIDDEN, "design 2, Genesis", "%s refused this channel", node->config.name);
@@ -324,18 +453,51 @@ ent_rc ent_receive_admit(ent_node *node, const ent_announced *announced, const e
     return ENT_DONE;
 }
 
-ent_rc ent_receive(ent_node *node, ent_bytes bytes, const ent_hash *pin, ent_received *ret, ent_err *err)
+/* Step 2: what a pouch says of the channel must be what we hold of it. Cards after the first, and the cutoffs that go
+ * with them, are not known to this version: the keys of a channel are those of its genesis. */
+static ent_rc check_cards(const ent_channel *channel, const ent_pouch *pouch, ent_err *err)
+{
+    if (pouch->genesis.size > 0 && !ent_bytes_equal(pouch->genesis, ent_buf_bytes(&channel->genesis_bytes)))
+        return ent_fail(err, ENT_PEER_MISMATCH, "design 3, step 2", "the genesis is not this channel's");
+    if (pouch->cutoff_count > 0)
+        return ent_fail(err, ENT_PEER_MISMATCH, "design 3, step 2", "a cutoff for a key that no card has replaced");
+    for (size_t i = 0; i < pouch->card_count; i++) {
+        ENT_CLEANUP(ent_card_release) ent_card_opened card = {0};
+        ent_text party = pouch->cards[i].party;
+        int member = ent_genesis_member(&channel->genesis, party);
+        ENT_TRY(ent_fail_in(err, ent_card_parse(pouch->cards[i].data, &card, err), "cards/%.*s", ENT_TEXT_ARG(party)));
+        if (member < 0 || !ent_text_equal(card.card.name, party))
+            return ent_fail(err, ENT_PEER_MISMATCH, "design 3, step 2", "cards/%.*s is not the card of that member",
+                            ENT_TEXT_ARG(party));
+        ENT_TRY(ent_member_check_card(&channel->genesis.members[member], &card.card, err));
+    }
+    return ENT_DONE;
+}
+
+static ent_rc check_announced(const ent_announced *announced, const ent_pouch *pouch, ent_err *err)
+{
+    if (announced == NULL || (ent_text_equal(announced->origin, pouch->origin) &&
+                              announced->old_size == pouch->old_size && announced->size == pouch->size))
+        return ENT_DONE;
+    return ent_fail(err, ENT_PEER_MISMATCH, "design 3",
+                    "the request's Entente headers and pouch.json do not say the same");
+}
+
+ent_rc ent_receive(ent_node *node, ent_bytes bytes, const ent_announced *announced, const ent_hash *pin,
+                   ent_received *ret, ent_err *err)
 {
     ENT_CLEANUP(ent_pouch_release) ent_pouch pouch = {0};
     ent_channel *channel = NULL;
     int writer = -1;
-    ENT_TRY(ent_pouch_parse(bytes, &pouch, err));                     /* step 1 */
+    ENT_TRY(ent_pouch_parse(bytes, &pouch, err)); /* step 1 */
+    ENT_TRY(check_announced(announced, &pouch, err));
     ENT_TRY(find_writer(node, pouch.origin, &channel, &writer, err)); /* step 2 */
     if (channel == NULL || ent_channel_state_now(channel) == ENT_CHANNEL_INVITED)
         return ent_invite_receive(node, &pouch, bytes, pin, ret, err);
     ENT_TRY(check_sender(node, channel, pin, err));
     if (ent_channel_state_now(channel) == ENT_CHANNEL_REFUSED)
         return ent_fail(err, ENT_PEER_FORBIDDEN, "design 2, Genesis", "%s refused this channel", node->config.name);
+    ENT_TRY(check_cards(channel, &pouch, err));
     ent_received received = {.channel = channel, .writer = (uint32_t)writer};
     ent_rc rc = ENT_DONE;
     for (int i = 0; i < RETRIES; i++) {
@@ -347,6 +509,7 @@ ent_rc ent_receive(ent_node *node, ent_bytes bytes, const ent_hash *pin, ent_rec
         ent_received_release(&received);
         return rc;
     }
+    atomic_store(&channel->members[writer].heard, true);
     *ret = received;
     return ENT_DONE;
 }

@@ -29,16 +29,19 @@ typedef struct {
 
 /** Decide by the headers alone: 403, 409, 413.  Errors: PEER_MALFORMED, PEER_UNKNOWN, PEER_FORBIDDEN, PEER_STALE.
  *  @in    pin    the client certificate's
+ *  @out   ret_limit  how many bytes such a pouch may have
  *  @out   ret_held   with PEER_STALE: our size of that log */
-ENT_RC ent_receive_admit(ent_node *node, const ent_announced *announced, const ent_hash *pin, uint64_t *ret_held,
-                         ent_err *err);
+ENT_RC ent_receive_admit(ent_node *node, const ent_announced *announced, const ent_hash *pin, uint64_t *ret_limit,
+                         uint64_t *ret_held, ent_err *err);
 
 /** Take a pouch in.
  *  @in   pouch   whole bytes
+ *  @in   announced   what the request's headers said, which must be so; NULL = it came by hand
  *  @in   pin     the client certificate's; NULL = it came by hand
  *  @out  ret     released by the caller; set on success only
  *  Errors: those of ent_pouch_parse and ent_pouch_check; PEER_FORBIDDEN, PEER_NOT_OURS, REFUSED_FROZEN, PEER_FORK
  * (recorded).  Blocks: yes. */
-ENT_RC ent_receive(ent_node *node, ent_bytes pouch, const ent_hash *pin, ent_received *ret, ent_err *err);
+ENT_RC ent_receive(ent_node *node, ent_bytes pouch, const ent_announced *announced, const ent_hash *pin,
+                   ent_received *ret, ent_err *err);
 
 #endif

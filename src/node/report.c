@@ -93,3 +93,12 @@ void ent_report_end(ent_report *report)
     ssize_t written = write(STDERR_FILENO, report->line, report->used);
     (void)written;
 }
+
+void ent_report_stop(const char *because, const ent_err *err)
+{
+    ent_report report = ent_report_begin("node.stopped");
+    ent_report_string(&report, "because", because);
+    ent_report_error(&report, err);
+    ent_report_end(&report);
+    _exit(ent_code_exit_status(ENT_IO));
+}

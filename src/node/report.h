@@ -18,4 +18,8 @@ void ent_report_number(ent_report *report, const char *key, uint64_t value);
 void ent_report_error(ent_report *report, const ent_err *err);
 void ent_report_end(ent_report *report);
 
+/** Report and end the process at once: "After a failed fsync the process stops; it never reads back and goes on"
+ * (design.md section 8). */
+_Noreturn void ent_report_stop(const char *because, const ent_err *err);
+
 #endif

@@ -174,7 +174,7 @@ ent_rc ent_say(ent_node *node, const ent_saying *saying, uint64_t *ret_index, en
     work.job.weight_bytes = saying->sealed.size + ENT_ENTRY_LIMIT_BYTES;
     ent_rc rc = ent_sequencer_run(node, &work.job, err);
     ent_buf_release(&work.entry);
-    if (rc.code == ENT_OK)
+    if (rc.code == ENT_OK || rc.code == ENT_REFUSED_KEEPER)
         *ret_index = work.index;
     return rc;
 }

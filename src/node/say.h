@@ -26,6 +26,7 @@ typedef struct {
 } ent_saying;
 
 /** Log it; returns when it is durable and signed.
+ *  @out  ret_index   set also with REFUSED_KEEPER: logged, but held
  *  Errors: REFUSED_NOT_OPEN, REFUSED_FROZEN, REFUSED_KEEPER (logged, but held), those of the sequencer.  Blocks: yes.
  */
 ENT_RC ent_say(ent_node *node, const ent_saying *saying, uint64_t *ret_index, ent_err *err);

@@ -13,7 +13,8 @@
 enum {
     BATCH_JOBS = 1024,      /* design 11, limits */
     BATCH_BYTES = 32 << 20, /* with one more body of 8 MiB a batch still fits a pouch */
-    IDLE_FLUSH_MS = 200     /* signatures wait this long for a transaction to ride on */
+    FAILED_FLUSH_MS = 5000,
+    IDLE_FLUSH_MS = 200 /* signatures wait this long for a transaction to ride on */
 };
 
 /* A receipt or head that was signed and is not stored yet. */
@@ -44,6 +45,7 @@ struct ent_sequencer {
     ent_job *first;
     ent_job *last;
     bool stopping;
+    bool failed; /* the last batch; the thread's own */
 
     signed_list unstored; /* signed after the last commit; stored in the next transaction */
     signed_list to_sign;  /* in the running batch */
@@ -260,7 +262,10 @@ static ent_rc write_batch(ent_sequencer *sequencer, ent_job *jobs, ent_err *err)
     ENT_TRY(engine->begin(node->store, err));
     ent_rc rc = store_signed(node, &sequencer->unstored, err);
     for (ent_job *job = jobs; rc.code == ENT_OK && job != NULL; job = job->next) {
+        uint64_t changes = engine->changes(node->store);
         job->rc = job->apply(job, node, &job->err);
+        if (job->rc.code != ENT_OK && engine->changes(node->store) != changes)
+            job->rc = ent_fail(&job->err, ENT_BUG, NULL, "a job failed after it had written: the batch is undone");
         if (fails_batch(job->rc)) {
             rc = job->rc;
             *err = job->err;
@@ -274,16 +279,6 @@ static ent_rc write_batch(ent_sequencer *sequencer, ent_job *jobs, ent_err *err)
     return rc;
 }
 
-/* "After a failed fsync the process stops; it never reads back and goes on" (design 8). */
-static void stop_process(const char *what, const ent_err *err)
-{
-    ent_report report = ent_report_begin("node.stopped");
-    ent_report_string(&report, "because", what);
-    ent_report_error(&report, err);
-    ent_report_end(&report);
-    _exit(4);
-}
-
 static void sign_batch(ent_sequencer *sequencer)
 {
     ent_node *node = sequencer->node;
@@ -294,8 +289,7 @@ static void sign_batch(ent_sequencer *sequencer)
     ent_keeper_request *requests = ent_alloc_array(list->count, sizeof *requests);
     if (requests == NULL) {
         (void)ent_fail(&err, ENT_NOMEM, NULL, "out of memory for %zu signatures", list->count).code;
-        stop_process("what is stored cannot be signed", &err);
-        return;
+        ent_report_stop("what is stored cannot be signed", &err);
     }
     for (size_t i = 0; i < list->count; i++) {
         const signed_thing *item = &list->items[i];
@@ -306,7 +300,7 @@ static void sign_batch(ent_sequencer *sequencer)
     }
     ent_rc rc = ent_keeper_sign(node->keeper, requests, list->count, &err);
     if (rc.code != ENT_OK)
-        stop_process("the keeper cannot sign", &err);
+        ent_report_stop("the keeper cannot sign", &err);
     for (size_t i = 0; i < list->count; i++) {
         list->items[i].signature = requests[i].signature;
         list->items[i].refused = requests[i].rc.code != ENT_OK;
@@ -314,34 +308,19 @@ static void sign_batch(ent_sequencer *sequencer)
     ent_free(requests);
 }
 
-static void hold(ent_channel *channel)
-{
-    static const char reason[] =
-        "the keeper signed a larger or another head of this log before: this store is older than the keys' marks. "
-        "What is said here stays here until the log is recovered";
-    (void)pthread_mutex_lock(&channel->lock);
-    channel->held = true;
-    memcpy(channel->held_reason, reason, sizeof reason);
-    (void)pthread_mutex_unlock(&channel->lock);
-    ent_report report = ent_report_begin("head.held");
-    ent_report_string(&report, "channel", channel->id_text);
-    ent_report_string(&report, "reason", reason);
-    ent_report_end(&report);
-}
-
 static void publish_signed(const signed_thing *item)
 {
     ent_channel *channel = item->channel;
     if (item->refused) {
         if (item->is_head)
-            hold(channel);
+            ent_channel_hold(channel);
         return;
     }
     ent_err err = {0};
     ent_buf note = {0};
     if (item->is_head && put_head_note(item, &note, &err).code != ENT_OK) {
         ent_buf_release(&note);
-        stop_process("a signed head cannot be kept", &err);
+        ent_report_stop("a signed head cannot be kept", &err);
         return;
     }
     (void)pthread_mutex_lock(&channel->lock);
@@ -375,6 +354,7 @@ static void publish_channel(ent_node *node, ent_channel *channel)
     for (size_t i = 0; i < channel->genesis.member_count; i++)
         publish_log(&channel->members[i]);
     (void)pthread_mutex_unlock(&channel->lock);
+    atomic_store(&channel->unsent, true);
     if (state_changed)
         ent_tell_channel(node, channel);
 }
@@ -413,7 +393,8 @@ static void run_batch(ent_sequencer *sequencer, ent_job *jobs)
     sequencer->to_sign.count = 0;
     ent_rc rc = write_batch(sequencer, jobs, &err);
     if (rc.code == ENT_IO)
-        stop_process("the store failed", &err);
+        ent_report_stop("the store failed", &err);
+    sequencer->failed = rc.code != ENT_OK;
     if (rc.code == ENT_OK) {
         sign_batch(sequencer);
         publish(sequencer);
@@ -436,7 +417,7 @@ static void run_batch(ent_sequencer *sequencer, ent_job *jobs)
 
 /* --- the thread --- */
 
-/* With the lock held: wait for jobs; NULL with *ret_flush when there is nothing to do but store signatures. */
+/* With the lock held: wait for jobs; NULL when there is nothing to do but store signatures, or to stop. */
 static ent_job *take_jobs(ent_sequencer *sequencer, bool *ret_stop)
 {
     while (sequencer->first == NULL && !sequencer->stopping) {
@@ -445,8 +426,10 @@ static ent_job *take_jobs(ent_sequencer *sequencer, bool *ret_stop)
             continue;
         }
         struct timespec deadline;
+        long wait_ms = sequencer->failed ? FAILED_FLUSH_MS : IDLE_FLUSH_MS;
         (void)clock_gettime(CLOCK_MONOTONIC, &deadline);
-        deadline.tv_nsec += IDLE_FLUSH_MS * 1000000L;
+        deadline.tv_sec += wait_ms / 1000;
+        deadline.tv_nsec += wait_ms % 1000 * 1000000L;
         deadline.tv_sec += deadline.tv_nsec / 1000000000L;
         deadline.tv_nsec %= 1000000000L;
         if (pthread_cond_timedwait(&sequencer->queued, &sequencer->lock, &deadline) == ETIMEDOUT)
@@ -518,6 +501,18 @@ ent_rc ent_sequencer_run(ent_node *node, ent_job *job, ent_err *err)
     return job->rc;
 }
 
+static ent_rc apply_nothing(ent_job *job, ent_node *node, ent_err *err)
+{
+    (void)job, (void)node, (void)err;
+    return ENT_DONE;
+}
+
+ent_rc ent_sequencer_flush(ent_node *node, ent_err *err)
+{
+    ent_job job = {.apply = apply_nothing}; /* every batch begins by storing what the one before it signed */
+    return ent_sequencer_run(node, &job, err);
+}
+
 /* --- start and stop --- */
 
 static ent_rc unsigned_receipt(void *context, const ent_store_receipt *receipt, ent_err *err)
@@ -539,6 +534,19 @@ static ent_rc unsigned_receipt(void *context, const ent_store_receipt *receipt, 
     return ENT_DONE;
 }
 
+/* Without a mark nothing was ever signed: true for an empty log, or after a crash between the very first commit and its
+ * mark, when no signed head was kept either. Anything else means that the marks were lost. */
+static ent_rc never_signed(ent_node *node, const ent_channel_member *own, bool *ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
+    ent_tree_head head;
+    ent_rc rc = node->store->engine->head_get(node->store, own->log.number, UINT64_MAX, &head, &note, err);
+    if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
+        return rc;
+    *ret = rc.code == ENT_ABSENT;
+    return ENT_DONE;
+}
+
 /* Whether our log holds what the keeper signed last. Its mark alone does not tell: a store older than the mark that
  * has grown past it since is another history, and its head the larger half of a fork. */
 static ent_rc follows_mark(ent_node *node, const ent_channel *channel, bool *ret, ent_err *err)
@@ -546,9 +554,12 @@ static ent_rc follows_mark(ent_node *node, const ent_channel *channel, bool *ret
     const ent_channel_member *own = &channel->members[channel->self];
     ent_tree_head mark = {0};
     ent_hash root;
-    ent_rc rc = ent_keeper_mark(node->keeper, ENT_KEEPER_HEAD, ent_text_of(own->origin), &mark, NULL);
-    *ret = rc.code == ENT_ABSENT;
-    if (*ret || mark.size > own->log.tree.size)
+    ent_rc rc = ent_keeper_mark(node->keeper, ENT_KEEPER_HEAD, ent_text_of(own->origin), &mark, err);
+    if (rc.code == ENT_ABSENT)
+        return never_signed(node, own, ret, err);
+    ENT_TRY(rc);
+    *ret = false;
+    if (mark.size > own->log.tree.size)
         return ENT_DONE;
     ent_store_tiles tiles = {node->store, own->log.number};
     ent_tile_reader reader = ent_store_tile_reader(&tiles);
@@ -567,7 +578,7 @@ static ent_rc sign_again(ent_sequencer *sequencer, ent_err *err)
         bool follows = false;
         ENT_TRY(follows_mark(node, channel, &follows, err));
         if (!follows)
-            hold(channel);
+            ent_channel_hold(channel);
         if (!follows || own->tree.size == 0)
             continue;
         signed_thing item = {.channel = channel, .is_head = true, .member = channel->self, .head.size = own->tree.size};

@@ -34,6 +34,9 @@ void ent_sequencer_free(ent_sequencer *sequencer);
  * could not be stored. */
 ENT_RC ent_sequencer_run(ent_node *node, ent_job *job, ent_err *err);
 
+/** Wait until everything signed so far is stored with its signature. */
+ENT_RC ent_sequencer_flush(ent_node *node, ent_err *err);
+
 /* --- for apply --- */
 
 /** Use a channel in this transaction: its `next` fields may be changed from now on. */

@@ -43,6 +43,7 @@ typedef struct {
     size_t receiver;
     ent_tree_head head;
     ent_cosignature cosignature;
+    bool is_new; /* the storer's: false after the check */
 } ent_checked_receipt;
 
 typedef struct {

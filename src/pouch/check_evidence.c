@@ -106,9 +106,9 @@ static ent_rc check_receipt_signature(const ent_pouch_checking *checking, const 
     return ENT_DONE;
 }
 
-static ent_rc wrong_root(const ent_pouch_checking *checking, size_t at, ent_err *err)
+static ent_rc wrong_root(const ent_pouch_checking *checking, const ent_checked_receipt *receipt, size_t at,
+                         ent_err *err)
 {
-    const ent_checked_receipt *receipt = &checking->out->receipts[at];
     return ent_fail(err, ENT_PEER_INCONSISTENT, ENT_STEP_ENTRIES,
                     "receipts/%04zu-%.*s: another root than the log of %.*s has at size %" PRIu64, at,
                     ENT_TEXT_ARG(ent_pouch_checking_name(checking, receipt->receiver)),
@@ -119,7 +119,8 @@ static ent_rc wrong_root(const ent_pouch_checking *checking, size_t at, ent_err 
  * do. */
 typedef struct {
     uint64_t size;
-    size_t at;
+    size_t kept; /* index among the checked receipts */
+    size_t at;   /* place in the pouch, for errors */
 } pending_receipt;
 
 static int compare_pending(const void *a, const void *b)
@@ -140,8 +141,9 @@ static ent_rc check_pending(const ent_pouch_checking *checking, pending_receipt 
             ENT_TRY(ent_tree_append(&tree, &checking->leaves[leaf++], err));
         ent_hash root;
         ent_tree_root(&tree, &root);
-        if (!ent_hash_equal(&root, &checking->out->receipts[pending[i].at].head.root))
-            return wrong_root(checking, pending[i].at, err);
+        const ent_checked_receipt *receipt = &checking->out->receipts[pending[i].kept];
+        if (!ent_hash_equal(&root, &receipt->head.root))
+            return wrong_root(checking, receipt, pending[i].at, err);
     }
     return ENT_DONE;
 }
@@ -159,22 +161,27 @@ ent_rc ent_pouch_check_receipts(ent_pouch_checking *checking, ent_err *err)
     pending_receipt *pending = memory;
     size_t pending_count = 0;
     for (size_t i = 0; i < pouch->receipt_count; i++) {
-        ent_checked_receipt *receipt = &out->receipts[i];
+        ent_checked_receipt *receipt = &out->receipts[out->receipt_count];
         ent_rc rc = check_receipt_signature(checking, &pouch->receipts[i], &key_name, receipt, err);
         if (rc.code != ENT_OK)
             return ent_pouch_checking_fail_in(err, rc, ENT_STEP_ENTRIES, "receipts/%04zu-%.*s", i,
                                               ENT_TEXT_ARG(pouch->receipts[i].party));
-        out->receipt_count++;
         if (receipt->member == known->writer && receipt->head.size > known->tree->size &&
             receipt->head.size <= out->tree.size) {
-            pending[pending_count++] = (pending_receipt){receipt->head.size, i};
+            pending[pending_count++] = (pending_receipt){receipt->head.size, out->receipt_count++, i};
             continue;
         }
         bool is_known = false;
         ent_hash ours;
         ENT_TRY(known->root_at(known->context, receipt->member, receipt->head.size, &is_known, &ours, err));
         if (is_known && !ent_hash_equal(&ours, &receipt->head.root))
-            return wrong_root(checking, i, err);
+            return wrong_root(checking, receipt, i, err);
+        if (!is_known && receipt->member == known->self)
+            return ent_fail(err, ENT_PEER_INCONSISTENT, ENT_STEP_ENTRIES,
+                            "receipts/%04zu: a receipt of our log at size %" PRIu64 ", which it has not reached", i,
+                            receipt->head.size);
+        if (is_known) /* else it says nothing that can be checked yet: it comes again when we hold that log so far */
+            out->receipt_count++;
     }
     return check_pending(checking, pending, pending_count, err);
 }

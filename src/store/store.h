@@ -133,10 +133,12 @@ typedef struct {
     ENT_RC (*begin)(ent_store *store, ent_err *err);
     ENT_RC (*commit)(ent_store *store, ent_err *err);
     void (*rollback)(ent_store *store);
+    /** A number that grows with every row written: whether a call that failed wrote something. Inside a transaction. */
+    uint64_t (*changes)(ent_store *store);
 
     /* inside a transaction */
     /** Add or replace a peer's card; REFUSED when a newer serial is held. */
-    ENT_RC (*peer_put)
+    ENT_RC(*peer_put)
     (ent_store *store, ent_text name, uint64_t serial, ent_bytes card, int64_t now_unix_s, ent_err *err);
     ENT_RC (*peer_remove)(ent_store *store, ent_text name, ent_err *err);
     ENT_RC (*channel_add)(ent_store *store, ent_store_channel *channel, ent_bytes genesis, ent_err *err);
@@ -161,7 +163,7 @@ typedef struct {
     ENT_RC (*receipt_sign)(ent_store *store, int64_t number, const ent_signature *signature, ent_err *err);
     ENT_RC (*delivery_put)(ent_store *store, const ent_store_delivery *delivery, ent_err *err);
     ENT_RC (*blob_add)(ent_store *store, const ent_store_blob *blob, ent_err *err);
-    ENT_RC (*blob_held)(ent_store *store, const ent_hash *digest, ent_err *err); /* every row with that digest */
+    ENT_RC (*blob_held)(ent_store *store, const ent_store_blob *blob, ent_err *err); /* that (log, index, at) */
     /** The same (log, member, digest) is kept once; the number is the store's. */
     ENT_RC (*blob_send_add)(ent_store *store, const ent_store_blob_send *send, ent_err *err);
     ENT_RC (*blob_send_done)(ent_store *store, int64_t number, ent_err *err);
@@ -171,40 +173,41 @@ typedef struct {
     /* reads */
     ENT_RC (*peer_get)(ent_store *store, ent_text name, ent_store_peer *ret, ent_buf *ret_card, ent_err *err);
     ENT_RC (*peer_walk)(ent_store *store, ent_store_peer_row row, void *context, ent_err *err);
-    ENT_RC (*channel_get)
+    ENT_RC(*channel_get)
     (ent_store *store, const ent_hash *id, ent_store_channel *ret, ent_buf *ret_genesis, ent_err *err);
     ENT_RC (*channel_walk)(ent_store *store, ent_store_channel_row row, void *context, ent_err *err);
     ENT_RC (*invite_get)(ent_store *store, int64_t channel, ent_buf *ret_pouch, ent_err *err);
     ENT_RC (*log_get)(ent_store *store, int64_t channel, uint32_t member, ent_store_log *ret, ent_err *err);
     /** Append the entries from index `first` on to ret as an entry bundle: at most `count`, and at least one but no
      * more than max_bytes of bundle.  Errors: USAGE when count is 0. */
-    ENT_RC (*entries_read)
+    ENT_RC(*entries_read)
     (ent_store *store, int64_t log, uint64_t first, uint64_t count, size_t max_bytes, ent_buf *ret_bundle,
      uint64_t *ret_count, ent_err *err);
     ENT_RC (*entry_arrived)(ent_store *store, int64_t log, uint64_t index, int64_t *ret_unix_s, ent_err *err);
     ENT_RC (*body_read)(ent_store *store, int64_t log, uint64_t index, ent_buf *ret_sealed, ent_err *err);
-    ENT_RC (*tile_read)
+    ENT_RC(*tile_read)
     (ent_store *store, int64_t log, uint8_t level, uint64_t index, uint16_t width, ent_hash *ret, ent_err *err);
     /** The kept head of the largest size <= at_most (UINT64_MAX: the newest). */
-    ENT_RC (*head_get)
+    ENT_RC(*head_get)
     (ent_store *store, int64_t log, uint64_t at_most, ent_tree_head *ret, ent_buf *ret_note, ent_err *err);
     /** The receipt of the smallest size >= size by a receiver; it may not be signed yet. */
-    ENT_RC (*receipt_covering)
+    ENT_RC(*receipt_covering)
     (ent_store *store, int64_t log, uint32_t receiver, uint64_t size, ent_store_receipt *ret, ent_err *err);
     ENT_RC (*receipt_newest)(ent_store *store, int64_t log, uint32_t receiver, ent_store_receipt *ret, ent_err *err);
     /** Receipts of all logs of a channel with a number above `after`, ascending, at most limit. */
-    ENT_RC (*receipt_walk)
+    ENT_RC(*receipt_walk)
     (ent_store *store, int64_t channel, int64_t after, size_t limit, ent_store_receipt_row row, void *context,
      ent_err *err);
     /** Our receipts that are not signed yet. */
     ENT_RC (*receipt_unsigned_walk)(ent_store *store, ent_store_receipt_row row, void *context, ent_err *err);
-    ENT_RC (*delivery_get)
+    ENT_RC(*delivery_get)
     (ent_store *store, int64_t log, uint32_t member, ent_store_delivery *ret, ent_err *err); /* zeroed when none */
-    ENT_RC (*blob_find)
-    (ent_store *store, const ent_hash *digest, ent_store_blob *ret, ent_err *err); /* a wanted one before a held one */
-    ENT_RC (*blob_walk)
+    /** An attachment with this digest and size that an entry of the channel names; a wanted one before a held one. */
+    ENT_RC(*blob_find)
+    (ent_store *store, int64_t channel, const ent_hash *digest, uint64_t size, ent_store_blob *ret, ent_err *err);
+    ENT_RC(*blob_walk)
     (ent_store *store, int64_t log, uint64_t index, ent_store_blob_row row, void *context, ent_err *err);
-    ENT_RC (*blob_send_walk)
+    ENT_RC(*blob_send_walk)
     (ent_store *store, int64_t after, size_t limit, ent_store_blob_send_row row, void *context, ent_err *err);
     ENT_RC (*fork_walk)(ent_store *store, int64_t log, ent_store_fork_row row, void *context, ent_err *err);
 } ent_store_engine;

@@ -384,12 +384,16 @@ static void test_store__blob_is_wanted_until_held(void **state)
 {
     contract_state *contract = *state;
     ent_store *store = contract->store;
+    ent_store_channel channel;
+    ent_store_log logs[2];
+    fixture_channel(store, "a", &channel, logs);
+    int64_t log = logs[1].number;
     ent_store_blob first = {
-        .log = 3, .index = 9, .at = 0, .digest = fixture_digest(1), .size = 100, .state = ENT_BLOB_HELD};
+        .log = log, .index = 9, .at = 0, .digest = fixture_digest(1), .size = 100, .state = ENT_BLOB_HELD};
     ent_store_blob second = {
-        .log = 3, .index = 10, .at = 15, .digest = fixture_digest(1), .size = 100, .state = ENT_BLOB_WANTED};
+        .log = log, .index = 10, .at = 15, .digest = fixture_digest(1), .size = 100, .state = ENT_BLOB_WANTED};
     ent_store_blob third = {
-        .log = 3, .index = 10, .at = 2, .digest = fixture_digest(2), .size = 5, .state = ENT_BLOB_WANTED};
+        .log = log, .index = 10, .at = 2, .digest = fixture_digest(2), .size = 5, .state = ENT_BLOB_WANTED};
     assert_ok(store->engine->begin(store, NULL));
     assert_ok(store->engine->blob_add(store, &first, NULL));
     assert_ok(store->engine->blob_add(store, &second, NULL));
@@ -403,24 +407,30 @@ static void test_store__blob_is_wanted_until_held(void **state)
     contract_reopen(contract);
     store = contract->store;
     ent_store_blob found;
-    assert_ok(store->engine->blob_find(store, &first.digest, &found, NULL));
+    assert_fails(store->engine->blob_find(store, 99, &first.digest, 100, &found, NULL),
+                 ENT_ABSENT); /* its channel only */
+    assert_fails(store->engine->blob_find(store, channel.number, &first.digest, 101, &found, NULL),
+                 ENT_ABSENT); /* its size only */
+    assert_ok(store->engine->blob_find(store, channel.number, &first.digest, 100, &found, NULL));
     assert_int_equal(found.index, 10); /* the wanted one */
     assert_int_equal(found.at, 15);
-    assert_int_equal(found.log, 3);
+    assert_int_equal(found.log, log);
     assert_int_equal(found.size, 100);
     assert_int_equal(found.state, ENT_BLOB_WANTED);
     assert_ok(store->engine->begin(store, NULL));
-    assert_ok(store->engine->blob_held(store, &first.digest, NULL));
+    uint64_t changes = store->engine->changes(store);
+    assert_ok(store->engine->blob_held(store, &found, NULL));
+    assert_true(store->engine->changes(store) > changes);
     assert_ok(store->engine->commit(store, NULL));
-    assert_ok(store->engine->blob_find(store, &first.digest, &found, NULL));
+    assert_ok(store->engine->blob_find(store, channel.number, &first.digest, 100, &found, NULL));
     assert_int_equal(found.state, ENT_BLOB_HELD);
     walk_context walk = {.store = store};
-    assert_ok(store->engine->blob_walk(store, 3, 10, see_blob, &walk, NULL));
-    assert_string_equal(walk.seen, "3/10/2=5,1;3/10/15=100,2;");
+    assert_ok(store->engine->blob_walk(store, log, 10, see_blob, &walk, NULL));
+    assert_string_equal(walk.seen, "2/10/2=5,1;2/10/15=100,2;");
     ent_hash unknown = fixture_digest(9);
-    assert_fails(store->engine->blob_find(store, &unknown, &found, NULL), ENT_ABSENT);
+    assert_fails(store->engine->blob_find(store, channel.number, &unknown, 100, &found, NULL), ENT_ABSENT);
     walk = (walk_context){.store = store};
-    assert_ok(store->engine->blob_walk(store, 3, 11, see_blob, &walk, NULL));
+    assert_ok(store->engine->blob_walk(store, log, 11, see_blob, &walk, NULL));
     assert_string_equal(walk.seen, "");
 }
 

@@ -30,23 +30,32 @@ ent_rc ent_sqlite_blob_add(ent_store *store, const ent_store_blob *blob, ent_err
     return ent_sql_run(&sql, err);
 }
 
-ent_rc ent_sqlite_blob_held(ent_store *store, const ent_hash *digest, ent_err *err)
+ent_rc ent_sqlite_blob_held(ent_store *store, const ent_store_blob *blob, ent_err *err)
 {
+    int64_t key = 0;
+    if (!ent_store_entry_key(blob->log, blob->index, &key))
+        return ent_fail(err, ENT_USAGE, NULL, "log %lld has no entry %llu", (long long)blob->log,
+                        (unsigned long long)blob->index);
     ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
-    ENT_TRY(ent_sql_write(store, ENT_SQL_BLOB_HELD, "UPDATE blobs SET state = 2 WHERE digest = ?1 AND state = 1", &sql,
-                          err));
-    ent_sql_bind_hash(&sql, digest);
+    ENT_TRY(
+        ent_sql_write(store, ENT_SQL_BLOB_HELD, "UPDATE blobs SET state = 2 WHERE entry = ?1 AND at = ?2", &sql, err));
+    ent_sql_bind_int(&sql, key);
+    ent_sql_bind_int(&sql, blob->at);
     return ent_sql_run(&sql, err);
 }
 
-ent_rc ent_sqlite_blob_find(ent_store *store, const ent_hash *digest, ent_store_blob *ret, ent_err *err)
+ent_rc ent_sqlite_blob_find(ent_store *store, int64_t channel, const ent_hash *digest, uint64_t size,
+                            ent_store_blob *ret, ent_err *err)
 {
     ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
     ENT_TRY(ent_sql_read(
         store, ENT_SQL_BLOB_FIND,
-        "SELECT entry, at, digest, size, state FROM blobs WHERE digest = ?1 ORDER BY state, entry, at LIMIT 1", &sql,
-        err));
+        "SELECT entry, at, digest, size, state FROM blobs WHERE digest = ?1 AND size = ?2"
+        " AND entry >> 40 IN (SELECT number FROM logs WHERE channel = ?3) ORDER BY state, entry, at LIMIT 1",
+        &sql, err));
     ent_sql_bind_hash(&sql, digest);
+    ent_sql_bind_size(&sql, size);
+    ent_sql_bind_int(&sql, channel);
     ENT_TRY(ent_sql_row(&sql, "the attachment", err));
     ent_store_blob blob = {0};
     take_blob(&sql, &blob);

@@ -36,6 +36,7 @@ static const ent_store_engine engine = {
     .begin = ent_sqlite_begin,
     .commit = ent_sqlite_commit,
     .rollback = ent_sqlite_rollback,
+    .changes = ent_sqlite_changes,
     .peer_put = ent_sqlite_peer_put,
     .peer_remove = ent_sqlite_peer_remove,
     .channel_add = ent_sqlite_channel_add,

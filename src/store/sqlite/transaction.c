@@ -138,6 +138,11 @@ ent_rc ent_sqlite_commit(ent_store *base, ent_err *err)
     return ENT_DONE;
 }
 
+uint64_t ent_sqlite_changes(ent_store *base)
+{
+    return (uint64_t)sqlite3_total_changes64(ent_sqlite_of(base)->writer.db);
+}
+
 void ent_sqlite_rollback(ent_store *base)
 {
     ent_sqlite *store = ent_sqlite_of(base);
