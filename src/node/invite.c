@@ -199,6 +199,7 @@ ent_rc ent_invite_receive(ent_node *node, const ent_pouch *pouch, ent_bytes byte
                         ENT_TEXT_ARG(party));
     ENT_TRY(ent_member_check_card(&channel->genesis.members[channel->self], &node->card.card, err));
     ENT_TRY(check_opener(node, &channel->genesis.members[writer], pin, err));
+    ENT_TRY(ent_receive_check_cards(channel, pouch, err)); /* else it could be accepted, and then not be taken in */
     ENT_TRY(check_invite(channel, (uint32_t)writer, pouch, err));
     ent_channel *known = ent_channel_find(node, &id);
     bool keeps = false;

@@ -455,7 +455,7 @@ ent_rc ent_receive_admit(ent_node *node, const ent_announced *announced, const e
 
 /* Step 2: what a pouch says of the channel must be what we hold of it. Cards after the first, and the cutoffs that go
  * with them, are not known to this version: the keys of a channel are those of its genesis. */
-static ent_rc check_cards(const ent_channel *channel, const ent_pouch *pouch, ent_err *err)
+ent_rc ent_receive_check_cards(const ent_channel *channel, const ent_pouch *pouch, ent_err *err)
 {
     if (pouch->genesis.size > 0 && !ent_bytes_equal(pouch->genesis, ent_buf_bytes(&channel->genesis_bytes)))
         return ent_fail(err, ENT_PEER_MISMATCH, "design 3, step 2", "the genesis is not this channel's");
@@ -492,12 +492,16 @@ ent_rc ent_receive(ent_node *node, ent_bytes bytes, const ent_announced *announc
     ENT_TRY(ent_pouch_parse(bytes, &pouch, err)); /* step 1 */
     ENT_TRY(check_announced(announced, &pouch, err));
     ENT_TRY(find_writer(node, pouch.origin, &channel, &writer, err)); /* step 2 */
-    if (channel == NULL || ent_channel_state_now(channel) == ENT_CHANNEL_INVITED)
-        return ent_invite_receive(node, &pouch, bytes, pin, ret, err);
+    for (int i = 0; channel == NULL || ent_channel_state_now(channel) == ENT_CHANNEL_INVITED; i++) {
+        ent_rc rc = ent_invite_receive(node, &pouch, bytes, pin, ret, err);
+        if (rc.code != ENT_RETRY || i == RETRIES)
+            return rc;
+        ENT_TRY(find_writer(node, pouch.origin, &channel, &writer, err)); /* the same came first, or it was accepted */
+    }
     ENT_TRY(check_sender(node, channel, pin, err));
     if (ent_channel_state_now(channel) == ENT_CHANNEL_REFUSED)
         return ent_fail(err, ENT_PEER_FORBIDDEN, "design 2, Genesis", "%s refused this channel", node->config.name);
-    ENT_TRY(check_cards(channel, &pouch, err));
+    ENT_TRY(ent_receive_check_cards(channel, &pouch, err));
     ent_received received = {.channel = channel, .writer = (uint32_t)writer};
     ent_rc rc = ENT_DONE;
     for (int i = 0; i < RETRIES; i++) {
