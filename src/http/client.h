@@ -1,12 +1,13 @@
-/* HTTP client (libcurl): pinned TLS to peers, and the Unix socket of the own node.  Source: design.md sections 3 and 8. */
+/* HTTP client (libcurl): pinned TLS to peers, and the Unix socket of the own node.  Source: design.md sections 3 and 8.
+ */
 #ifndef ENT_HTTP_CLIENT_H
 #define ENT_HTTP_CLIENT_H
 
 #include "base/json.h"
 #include "crypto/types.h"
 
-/** Our TLS identity as memory files, so that no secret key lies in a readable file ("CURLOPT_SSLKEY_BLOB with libcurl-gnutls returns OK and
- *  sends no certificate (a memfd path works)"). */
+/** Our TLS identity as memory files, so that no secret key lies in a readable file ("CURLOPT_SSLKEY_BLOB with
+ * libcurl-gnutls returns OK and sends no certificate (a memfd path works)"). */
 typedef struct ent_tls_client ent_tls_client;
 /** Errors: USAGE when the key does not belong to the certificate, IO, NOMEM. */
 ENT_RC ent_tls_client_new(ent_text key_pem, ent_text certificate_pem, ent_tls_client **ret, ent_err *err);
@@ -20,16 +21,19 @@ typedef struct {
     const char *unix_socket;   /* nullable */
     const ent_tls_client *tls; /* nullable */
     bool has_pin;
-    ent_hash pin;              /* the server's certificate must have it, else UNREACHABLE naming the mismatch; without a pin
-                            * the system's authorities must have signed it */
-    struct { const char *name; const char *value; } headers[ENT_HTTP_MAX_HEADERS];
+    ent_hash pin; /* the server's certificate must have it, else UNREACHABLE naming the mismatch; without a pin
+                   * the system's authorities must have signed it */
+    struct {
+        const char *name;
+        const char *value;
+    } headers[ENT_HTTP_MAX_HEADERS];
     size_t header_count;
-    ent_bytes body;            /* borrowed until done */
-    int body_file;             /* > 0: upload this descriptor from its start instead; borrowed */
+    ent_bytes body; /* borrowed until done */
+    int body_file;  /* > 0: upload this descriptor from its start instead; borrowed */
     uint64_t body_file_size;
     uint32_t connect_timeout_ms; /* 0 = 10,000 */
-    uint32_t timeout_ms;         /* whole request; 0 = none. Slower than 1 KiB/s over 30 s is cut, but not on a Unix socket */
-    uint64_t response_limit;     /* bytes; 0 = 8 MiB */
+    uint32_t timeout_ms; /* whole request; 0 = none. Slower than 1 KiB/s over 30 s is cut, but not on a Unix socket */
+    uint64_t response_limit;                                      /* bytes; 0 = 8 MiB */
     ENT_RC (*sink)(void *context, ent_bytes piece, ent_err *err); /* nullable: takes a 2xx body piece by piece */
     void *sink_context;
 } ent_http_call;
@@ -41,11 +45,12 @@ typedef struct {
 } ent_http_reply;
 void ent_http_reply_release(ent_http_reply *reply);
 
-/** Do one call and wait.  Any HTTP status is ENT_OK.  Errors: UNREACHABLE, PEER_TOO_LARGE, those of the sink, NOMEM.  Blocks: yes. */
+/** Do one call and wait.  Any HTTP status is ENT_OK.  Errors: UNREACHABLE, PEER_TOO_LARGE, those of the sink, NOMEM.
+ * Blocks: yes. */
 ENT_RC ent_http_call_wait(const ent_http_call *call, ent_http_reply *ret, ent_err *err);
 
-/** Turn a reply with an error status into that error (reads our JSON reason, else quotes the body's beginning, both fit for a terminal); ENT_OK for
- *  2xx, except a 202 whose JSON says `waiting`: WAITING. */
+/** Turn a reply with an error status into that error (reads our JSON reason, else quotes the body's beginning, both fit
+ * for a terminal); ENT_OK for 2xx, except a 202 whose JSON says `waiting`: WAITING. */
 ENT_RC ent_http_reply_check(const ent_http_reply *reply, ent_err *err);
 
 /** Many calls at once from one thread, over kept-alive connections. */
@@ -55,7 +60,8 @@ typedef void (*ent_http_done)(void *context, ent_rc rc, const ent_http_reply *re
 
 ENT_RC ent_http_pool_new(ent_http_pool **ret, ent_err *err);
 /** Start a call; the strings and bodies it borrows must live until done is told. */
-ENT_RC ent_http_pool_start(ent_http_pool *pool, const ent_http_call *call, ent_http_done done, void *context, ent_err *err);
+ENT_RC ent_http_pool_start(ent_http_pool *pool, const ent_http_call *call, ent_http_done done, void *context,
+                           ent_err *err);
 /** Work for at most timeout_ms (or until woken); tells `done` from inside. */
 ENT_RC ent_http_pool_work(ent_http_pool *pool, uint32_t timeout_ms, ent_err *err);
 /** Make ent_http_pool_work return soon. Any thread. */

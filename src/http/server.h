@@ -1,11 +1,14 @@
-/* HTTP server (libmicrohttpd): one for peers over TLS 1.3 with pinned client certificates, one on a Unix socket.  Source: design.md section 8.
+/* HTTP server (libmicrohttpd): one for peers over TLS 1.3 with pinned client certificates, one on a Unix socket.
+ * Source: design.md section 8.
  *
- * A request goes through two calls: `admit` sees method, path and headers before any body byte is read and decides whether and how the body
- * is taken; `handle` answers when the body is whole. Slower than 1 KiB/s over 30 s is closed, in both directions; so is a connection whose next
- * request headers are not complete within 60 s. A body needs one Content-Length or chunked coding, else 400.
+ * A request goes through two calls: `admit` sees method, path and headers before any body byte is read and decides
+ * whether and how the body is taken; `handle` answers when the body is whole. Slower than 1 KiB/s over 30 s is closed,
+ * in both directions; so is a connection whose next request headers are not complete within 60 s. A body needs one
+ * Content-Length or chunked coding, else 400.
  *
- * A refused body: a client that says "Expect: 100-continue" gets the answer at once and sends nothing; else up to 64 MiB are read and thrown away
- * within 30 s, so that the answer is not lost to a reset. To peers, faults of this node (class IO, BUG) are told without their text. */
+ * A refused body: a client that says "Expect: 100-continue" gets the answer at once and sends nothing; else up to 64
+ * MiB are read and thrown away within 30 s, so that the answer is not lost to a reset. To peers, faults of this node
+ * (class IO, BUG) are told without their text. */
 #ifndef ENT_HTTP_SERVER_H
 #define ENT_HTTP_SERVER_H
 
@@ -14,7 +17,8 @@
 
 typedef struct ent_http_request ent_http_request;
 
-/** Request parts; texts live as long as the request. A missing header or query argument is an empty text with NULL data. */
+/** Request parts; texts live as long as the request. A missing header or query argument is an empty text with NULL
+ * data. */
 ent_text ent_http_method(const ent_http_request *request);
 ent_text ent_http_path(const ent_http_request *request); /* percent-decoded; no query */
 ent_text ent_http_header(const ent_http_request *request, const char *name);
@@ -33,8 +37,8 @@ void *ent_http_attached(const ent_http_request *request);
 
 /** How the body is to be taken. */
 typedef struct {
-    uint64_t limit;     /* a longer body is answered 413; 0 = no body is taken, any body is 413 */
-    bool spool;         /* beyond 256 KiB to an unlinked temporary file, mapped for `handle` */
+    uint64_t limit; /* a longer body is answered 413; 0 = no body is taken, any body is 413 */
+    bool spool;     /* beyond 256 KiB to an unlinked temporary file, mapped for `handle` */
     ENT_RC (*sink)(void *context, ent_bytes piece, ent_err *err); /* nullable: takes the pieces instead of memory */
     void *sink_context;
 } ent_http_intake;
@@ -46,10 +50,11 @@ typedef struct {
     ent_buf body;             /* handed over */
     char header_name[64];     /* one extra header, "" = none */
     char header_value[256];
-    int file;                 /* >= 0: the body is this file from its start, closed by the server */
+    int file; /* >= 0: the body is this file from its start, closed by the server */
     uint64_t file_size;
-    /** Nullable: body of unknown length, pulled piece by piece until *ret_end. Called from a server thread; may block on Unix-socket servers, and
-     *  should then give an empty piece every second or so: only there is it noticed that the client has gone, or that the grace of a stop is over. */
+    /** Nullable: body of unknown length, pulled piece by piece until *ret_end. Called from a server thread; may block
+     * on Unix-socket servers, and should then give an empty piece every second or so: only there is it noticed that the
+     * client has gone, or that the grace of a stop is over. */
     ENT_RC (*pull)(void *context, ent_buf *ret_piece, bool *ret_end, ent_err *err);
     void *pull_context;
     void (*pull_free)(void *context);
@@ -63,8 +68,8 @@ void ent_http_respond_json(ent_http_response *response, int status, ent_buf *bod
 void ent_http_respond_text(ent_http_response *response, int status, const char *text);
 
 typedef struct {
-    /** Decide from method, path and headers: either fill intake and return ENT_OK, or fail (answered by that error, no body read; where the client
-     *  already sends, the rest is drained up to a bound). */
+    /** Decide from method, path and headers: either fill intake and return ENT_OK, or fail (answered by that error, no
+     * body read; where the client already sends, the rest is drained up to a bound). */
     ENT_RC (*admit)(void *context, ent_http_request *request, ent_http_intake *ret_intake, ent_err *err);
     /** Answer; a failure is answered by that error. */
     ENT_RC (*handle)(void *context, ent_http_request *request, ent_http_response *response, ent_err *err);
@@ -80,25 +85,29 @@ ENT_RC ent_http_refuse(ent_http_request *request, int status, const char *conten
 typedef struct ent_http_server ent_http_server;
 
 typedef struct {
-    const char *address;  /* "127.0.0.1:8443", "[::1]:0"; port 0 = any */
-    ent_text key_pem;     /* of our TLS identity */
+    const char *address; /* "127.0.0.1:8443", "[::1]:0"; port 0 = any */
+    ent_text key_pem;    /* of our TLS identity */
     ent_text certificate_pem;
-    unsigned threads;     /* of the pool; 0 = 4 */
-    unsigned connections; /* limit; 0 = 1024 */
+    unsigned threads;                 /* of the pool; 0 = 4 */
+    unsigned connections;             /* limit; 0 = 1024 */
     unsigned connections_per_address; /* 0 = 256 */
-    const char *spool_folder; /* for temporary files; NULL = bodies stay in memory */
+    const char *spool_folder;         /* for temporary files; NULL = bodies stay in memory */
 } ent_http_peers_options;
 
-/** Listen for peers: TLS 1.3 only, a client certificate is requested but not required (the handler answers a readable 403).
- *  Errors: USAGE (address, key and certificate), IO (address in use, …), NOMEM.  Threads: handler calls come from the pool's threads. */
-ENT_RC ent_http_server_peers(const ent_http_peers_options *options, ent_http_handler handler, ent_http_server **ret, ent_err *err);
-/** Listen on a Unix socket (mode 0600; a stale socket file is replaced, a live one refused). One thread per connection, at most 64.
- *  Errors: REFUSED when another node answers there, IO. */
-ENT_RC ent_http_server_unix(const char *path, const char *spool_folder, ent_http_handler handler, ent_http_server **ret, ent_err *err);
+/** Listen for peers: TLS 1.3 only, a client certificate is requested but not required (the handler answers a readable
+ * 403). Errors: USAGE (address, key and certificate), IO (address in use, …), NOMEM.  Threads: handler calls come from
+ * the pool's threads. */
+ENT_RC ent_http_server_peers(const ent_http_peers_options *options, ent_http_handler handler, ent_http_server **ret,
+                             ent_err *err);
+/** Listen on a Unix socket (mode 0600; a stale socket file is replaced, a live one refused). One thread per connection,
+ * at most 64. Errors: REFUSED when another node answers there, IO. */
+ENT_RC ent_http_server_unix(const char *path, const char *spool_folder, ent_http_handler handler, ent_http_server **ret,
+                            ent_err *err);
 /** The port really bound. */
 uint16_t ent_http_server_port(const ent_http_server *server);
 /** Accept nothing more, finish what is being answered (at most grace_ms), cut the rest, close, free.  NULL is fine.
- *  Waits besides for as long as a handler, sink or pull does not return: whoever blocks there must end by himself.  Blocks: yes. */
+ *  Waits besides for as long as a handler, sink or pull does not return: whoever blocks there must end by himself.
+ * Blocks: yes. */
 void ent_http_server_stop(ent_http_server *server, unsigned grace_ms);
 
 #endif

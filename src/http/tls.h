@@ -1,4 +1,5 @@
-/* TLS identities: an ECDSA P-256 key, a self-signed certificate, and the pin that stands in the card.  Source: design.md sections 2 and 3. */
+/* TLS identities: an ECDSA P-256 key, a self-signed certificate, and the pin that stands in the card.  Source:
+ * design.md sections 2 and 3. */
 #ifndef ENT_HTTP_TLS_H
 #define ENT_HTTP_TLS_H
 

@@ -99,7 +99,7 @@ ent_rc ent_channel_publish(ent_node *node, ent_channel *channel, ent_err *err)
     (void)pthread_rwlock_wrlock(&node->channels_lock);
     if (node->channel_count == node->channel_capacity) {
         size_t capacity = node->channel_capacity == 0 ? 16 : node->channel_capacity * 2;
-        ent_channel **channels = ent_realloc(node->channels, capacity * sizeof *channels);
+        ent_channel **channels = ent_realloc(node->channels, capacity * sizeof(ent_channel *));
         if (channels == NULL) {
             rc = ent_fail(err, ENT_NOMEM, NULL, "out of memory");
         } else {

@@ -10,6 +10,7 @@
 #include "node/sequencer.h"
 #include "store/blobs.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -548,7 +549,7 @@ static void *run(void *context)
             ent_report report = ent_report_begin("courier.failed");
             ent_report_error(&report, &err);
             ent_report_end(&report);
-            (void)usleep(IDLE_MS * 1000);
+            (void)poll(NULL, 0, IDLE_MS);
         }
     }
     ent_http_pool_free(courier->pool); /* tells what is under way that it was cut */

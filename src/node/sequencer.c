@@ -136,7 +136,10 @@ ent_rc ent_sequencer_append(ent_node *node, ent_channel *channel, ent_bytes entr
     ENT_TRY(ent_tree_append(&next->tree, &appends->leaves[at], err));
     appends->entries[at] = entry;
     appends->bodies[at] = sealed;
-    appends->digests[at] = digest == NULL ? (ent_hash){{0}} : *digest;
+    if (digest != NULL)
+        appends->digests[at] = *digest;
+    else
+        memset(&appends->digests[at], 0, sizeof appends->digests[at]);
     appends->bytes += entry.size + sealed.size;
     next->bytes += entry.size + sealed.size;
     appends->count++;

@@ -185,6 +185,7 @@ ent_rc ent_blobs_clean(const char *folder, ent_err *err)
         return errno == ENOENT ? ENT_DONE : fail_errno(err, "read the folder", folder);
     for (;;) {
         errno = 0;
+        // cppcheck-suppress readdirCalled ; the stream is this function's own
         const struct dirent *entry = readdir(directory);
         if (entry == NULL)
             return errno == 0 ? ENT_DONE : fail_errno(err, "read the folder", folder);

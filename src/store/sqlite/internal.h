@@ -265,7 +265,7 @@ ENT_RC ent_sqlite_delivery_get(ent_store *store, int64_t log, uint32_t member, e
 
 /* attachments.c */
 ENT_RC ent_sqlite_blob_add(ent_store *store, const ent_store_blob *blob, ent_err *err);
-uint64_t ent_sqlite_changes(ent_store *store);
+uint64_t ent_sqlite_changes(ent_store *base);
 ENT_RC ent_sqlite_blob_held(ent_store *store, const ent_store_blob *blob, ent_err *err);
 ENT_RC ent_sqlite_blob_find(ent_store *store, int64_t channel, const ent_hash *digest, uint64_t size,
                             ent_store_blob *ret, ent_err *err);
