@@ -1,0 +1,227 @@
+"""Peers that answer nonsense: the node keeps the message, says in `status` what is wrong, is not driven to haste, and
+delivers when the peer behaves."""
+
+import json
+import os
+import time
+import unittest
+
+import formats
+from formats import Note, Pouch
+from node import PATIENCE_S, wait_for
+from outside import CHECK, OutsideTest
+from peer import Answer, tls_identity
+
+TOLD_S = PATIENCE_S / 4
+HASTE = 12  # tries of one peer that a back-off may come to in that time
+REFUSED_S = 30 + PATIENCE_S  # a refusal is tried again after half a minute
+
+
+def reason(status, word):
+    return Answer(status, "application/json", formats.compact({"error": {"code": word, "rule": "", "text": "no"}}))
+
+
+class Nonsense(OutsideTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.node = cls.new_node("aurora.example")
+        cls.elsewhere = cls.new_party("elsewhere.example", cls.node, listens=True)
+
+    # ---- what a peer may come up with: a function of (party, channel) that gives the listener's behaviour ------------------
+
+    def forged(self, party, channel, size=None, root=None, key=None, name=None):
+        """A note that looks like a receipt."""
+
+        def behave(request):
+            pouch = Pouch.parse(request.body)
+            at = pouch.size + (size or 0)
+            text = Note.parse(pouch.checkpoint).text
+            if size or root:
+                text = formats.checkpoint_text(pouch.origin, at, root or formats.checkpoint_parse(text)[2])
+            line = formats.cosignature_line(
+                text, name or f"{party.name}/entente/receipt", key or party.receipt, int(time.time())
+            )
+            return Answer(200, "text/plain", text + b"\n" + line)
+
+        return behave
+
+    def cut(self, what):
+        """Break off: `what` is all that is sent."""
+
+        def behave(request):
+            if what:
+                request.connection.sendall(what)
+            request.connection.shutdown(2)
+
+        return behave
+
+    @staticmethod
+    def always(answer):
+        return lambda _request: answer
+
+    def cases(self):
+        """name: (how a party is set to misbehave, how soon a node tries again by itself)"""
+
+        def answers(answer):
+            return lambda party, channel: setattr(party.listener, "behaviour", self.always(answer))
+
+        def size(text):
+            return answers(Answer(409, "text/x.tlog.size", text))
+
+        def forges(**how):
+            return lambda party, channel: setattr(party.listener, "behaviour", self.forged(party, channel, **how))
+
+        def cuts(what):
+            return lambda party, channel: setattr(party.listener, "behaviour", self.cut(what))
+
+        def old_receipt(party, channel):
+            receipt = channel.logs[self.node.name].receipts[party.name][0][2]
+            party.listener.behaviour = self.always(Answer(200, "text/plain", receipt))
+
+        def receipt_of_its_own_log(party, channel):
+            receipt = channel.own.receipts[self.node.name][-1][2]
+            party.listener.behaviour = self.always(Answer(200, "text/plain", receipt))
+
+        def claims_to_hold_all(party, channel):
+            party.listener.behaviour = lambda request: Answer(
+                409, "text/x.tlog.size", request.headers["Entente-Size"].encode() + b"\n"
+            )
+
+        def another_certificate(party, channel):
+            party.listener.present(tls_identity("double." + party.name, self.folder)[0], [self.node.certificate])
+
+        def deaf(party, channel):
+            party.listener.deaf = True
+
+        page = b"<html>\x1b[31m\xff" + b"x" * 4000
+        redirect = Answer(307, headers={"Location": self.elsewhere.listener.url + "/pouch"})
+        whole = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 400\r\n\r\naurora"
+        return {
+            "page500": answers(Answer(500, "text/html", page)),
+            "page200": answers(Answer(200, "text/html", page)),
+            "empty200": answers(Answer(200)),
+            "long200": answers(Answer(200, "text/plain", b"x" * (1 << 20))),
+            "json403": answers(reason(403, "unknown-peer")),
+            "json422": answers(reason(422, "fork")),
+            "json429": answers(reason(429, "quota")),
+            "json503": answers(reason(503, "busy")),
+            "json202": answers(Answer(202, "text/plain", b"invited\n")),
+            "redirect": answers(redirect),
+            "size-huge": size(b"9007199254740991\n"),
+            "size-over": size(b"99999999999999999999999\n"),
+            "size-word": size(b"none\n"),
+            "size-zero": size(b"0\n"),
+            "size-all": claims_to_hold_all,
+            "key": forges(key=formats.new_key()),
+            "name": forges(name="nobody.example/entente/receipt"),
+            "root": forges(root=bytes(32)),
+            "more": forges(size=1, root=bytes(32)),
+            "old": old_receipt,
+            "own": receipt_of_its_own_log,
+            "cut-headers": cuts(b"HTTP/1.1 200 OK\r\nContent-"),
+            "cut-body": cuts(whole),
+            "cut-all": cuts(b""),
+            "noise": cuts(os.urandom(300)),
+            "certificate": another_certificate,
+            "deaf": deaf,
+        }
+
+    def delivery(self, channel):
+        return next(row for row in self.node.status()["deliveries"] if row["channel"] == channel.id)
+
+    def receipts(self, channel):
+        shown = self.node.json("show", f"{channel.id[:16]}/{self.node.name}/1")
+        return shown["state"], [receipt["by"] for receipt in shown["receipts"]]
+
+    def test_nonsense__is_told_and_outlived(self):
+        channels = {}
+        for name in self.cases():
+            party = self.new_party(f"{name}.example", self.node, listens=True)
+            channels[name] = self.open_with(party, self.node, name)
+        wait_for(lambda: all(self.delivery(channel)["confirmed"] == 1 for channel in channels.values()))
+        seen = {}
+        for name, misbehave in self.cases().items():
+            channel = channels[name]
+            misbehave(channel.party, channel)
+            channel.party.listener.hang_up()
+            seen[name] = channel.party.listener.connections, len(channel.party.listener.requests)
+            body = {"channel": name, "kind": "contact.check", "body": CHECK}
+            self.node.api("POST", "/messages", json.dumps(body).encode())
+        until = time.monotonic() + TOLD_S
+        for name, channel in channels.items():
+            with self.subTest(name, part="is told"):
+                wait_for(lambda: channel.party.listener.connections > seen[name][0], until - time.monotonic())
+                row = wait_for(lambda: self.problem(channel), until - time.monotonic(), step=0.1)
+                self.assertEqual(row["size"], 2)
+        for name, channel in channels.items():
+            with self.subTest(name, part="stays unreceipted"):
+                self.assertEqual(self.receipts(channel), ("sent", []))
+                self.assertLess(self.delivery(channel)["confirmed"], 2, "told as receipted")
+            with self.subTest(name, part="is not driven to haste"):
+                self.assertLess(len(channel.party.listener.requests) - seen[name][1], HASTE)
+        self.assertEqual(self.elsewhere.listener.requests, [], "followed a redirection")
+        self.assertNotIn("\x1b", self.node.text("status"))
+        self.assertNotIn("\x1b", self.node.log())
+        for channel in channels.values():
+            listener = channel.party.listener
+            listener.behaviour, listener.deaf = None, False
+            listener.present(channel.party.certificate, [self.node.certificate])
+        until = time.monotonic() + REFUSED_S
+        for name, channel in channels.items():
+            with self.subTest(name, part="is delivered"):
+                wait_for(lambda: self.receipts(channel) == ("receipted", [channel.party.name]),
+                         until - time.monotonic(), step=0.2)  # fmt: skip
+                wait_for(lambda: self.delivery(channel)["problem"] is None)
+                self.assertEqual(self.delivery(channel)["confirmed"], 2)
+                self.assertEqual(channel.entry(self.node.name, 1)["kind"], "contact.check")
+
+    def problem(self, channel):
+        """`status` says what is wrong"""
+        row = self.delivery(channel)
+        return row if row["problem"] else None
+
+
+class Waiting(OutsideTest):
+    """A peer that is away: what is said waits, in order, and goes out in one pouch."""
+
+    def test_away__messages_wait_and_go_together(self):
+        node = self.new_node("aurora.example")
+        party = self.new_party("vega.example", node, listens=True)
+        channel = self.open_with(party, node, "line")
+        party.listener.deaf = True
+        party.listener.hang_up()
+        path = os.path.join(self.folder, "check.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(CHECK, file)
+        done = node.run("send", "contact.check", "--channel", "line", "--body", path, "--wait", "receipt",
+                        "--timeout", "1", check=False)  # fmt: skip
+        self.assertEqual((done.returncode, done.stdout), (5, b"line/aurora.example/1\n"), done)
+        for _ in range(4):
+            node.run("send", "contact.check", "--channel", "line", "--body", path)
+        before = len(party.listener.requests)
+        party.listener.deaf = False
+        wait_for(lambda: len(channel.logs[node.name]) == 6)
+        self.assertEqual([channel.entry(node.name, at)["index"] for at in range(6)], list(range(6)))
+        self.assertEqual(len([r for r in party.listener.requests[before:] if r.method == "POST"]), 1)
+        wait_for(lambda: node.json("show", "line/aurora.example/5")["state"] == "receipted")
+
+    def test_invited__the_invitation_waits_until_it_is_accepted(self):
+        node = self.new_node("boreal.example")
+        party = self.new_party("wega.example", node, listens=True)
+        terms = os.path.join(self.folder, "terms.json")
+        with open(terms, "w", encoding="utf-8") as file:
+            file.write("{}")
+        channel_id = node.text("channel", "open", "--with", party.name, "--terms", terms)
+        wait_for(lambda: channel_id in party.invitations)
+        self.assertEqual(node.channel(channel_id)["state"], "opening")
+        row = wait_for(lambda: next((r for r in node.status()["deliveries"] if r["problem"]), None))
+        self.assertIn("accept", row["problem"])
+        channel = party.accept(channel_id)
+        self.deliver(channel, node)
+        wait_for(lambda: node.channel(channel_id)["state"] == "open")
+        wait_for(lambda: node.json("show", f"{channel_id[:12]}/{node.name}/0")["state"] == "receipted")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,200 @@
+"""A node that is killed again and again amid traffic: what it receipted or named is there, no index is given twice, and the
+same pouch gets the same receipt."""
+
+import collections
+import json
+import os
+import random
+import threading
+import time
+import unittest
+
+import formats
+import sealing
+from formats import Note, Pouch
+from node import PATIENCE_S, wait_for
+from outside import CHECK, INCIDENT, OutsideTest
+from peer import blob
+
+KILLS = 12
+
+
+class Killed(OutsideTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.node = cls.new_node("aurora.example")
+        cls.party = cls.new_party("vega.example", cls.node, listens=True)
+        cls.channel = cls.open_with(cls.party, cls.node, "line")
+
+    def setUp(self):
+        self.refusals = []
+        self.stopping = threading.Event()
+        self.named = {}  # index: nonce, of what the node said it had logged
+        self.carried = []  # (pouch, receipt)
+        self.attached = {}  # digest: sealed
+
+        def remember(request):
+            answer = self.party.answer(request)
+            if answer.status not in (200, 201):
+                self.refusals.append((answer, request.path))
+            return answer
+
+        self.party.listener.behaviour = remember
+
+    # ---- traffic ----------------------------------------------------------------------------------------------------
+
+    def officer(self):
+        """Says things at the node; what gets a name must last."""
+        while not self.stopping.is_set():
+            nonce = os.urandom(16).hex()
+            fields = {"nonce": nonce, "reply_by": "2030-01-01T00:00:00Z"}
+            draft = {"channel": "line", "kind": "contact.check", "body": {"fields": fields}}
+            try:
+                said = self.node.api("POST", "/messages", json.dumps(draft).encode())
+            except (OSError, ValueError, AssertionError):
+                time.sleep(0.02)  # it is down; whether this one was logged is not known
+                continue
+            self.assertNotIn(said["index"], self.named, "an index was given twice")
+            self.named[said["index"]] = nonce
+            time.sleep(0.005)
+
+    def carrier(self):
+        """Says things at our side and carries them until they are receipted."""
+        border = self.party.to[self.node.name]
+        count = 0
+        while not self.stopping.is_set():
+            count += 1
+            with self.party.lock:
+                if count % 4 == 0:
+                    sealed = sealing.seal(os.urandom(20_000), self.channel.recipients())
+                    named = blob(sealed, "application/octet-stream")
+                    self.attached[named["digest"]] = sealed
+                    body = INCIDENT | {"files": [{"name": "a"}]}
+                    self.channel.say("incident.notification", body, attachments=[named])
+                else:
+                    named = None
+                    self.channel.say("contact.check", CHECK)
+                pouch = self.channel.pouch(self.node.name)
+            receipt = self.until_answered(lambda: border.post(pouch), {200})
+            if receipt is None:
+                return
+            self.carried.append((pouch, receipt))
+            with self.party.lock:
+                self.channel.take_receipt(receipt, self.node.name, pouch.size)
+            if named:
+                self.until_answered(
+                    lambda: border.request("PUT", f"/blob/{named['digest']}", sealed), {200, 201}
+                )
+
+    def until_answered(self, ask, statuses):
+        """The answer's body; None when the traffic ends while the node is down."""
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                answer = ask()
+            except OSError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.02)
+                continue
+            if answer.status == 503:  # stopping, or starting
+                continue
+            self.assertIn(answer.status, statuses, answer)
+            return answer.body
+
+    # ---- judgement --------------------------------------------------------------------------------------------------
+
+    def test_kill__nothing_is_lost_doubled_or_said_otherwise(self):
+        chosen = random.Random(2021)
+        errors = []
+
+        def run(work):
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 (told by the main thread)
+                errors.append(error)
+
+        threads = [threading.Thread(target=run, args=(work,)) for work in (self.officer, self.carrier)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(KILLS):
+                time.sleep(chosen.uniform(0.02, 0.5))
+                self.node.kill()
+                self.node.start()
+            time.sleep(0.5)
+        finally:
+            self.stopping.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(errors, [])
+        self.assertGreater(len(self.named), 20)
+        self.assertGreater(len(self.carried), 20)
+        self.judge_what_the_node_said()
+        self.judge_what_it_receipted()
+
+    def judge_what_the_node_said(self):
+        log = lambda: self.channel.logs[self.node.name]  # noqa: E731
+        size = self.node.held("line")[self.node.name][0]
+        wait_for(lambda: len(log()) >= size)
+        self.assertEqual(self.refusals, [], "our side had to refuse what the node sent")
+        for index, nonce in self.named.items():
+            self.assertLess(index, len(log()), "a message that had a name is lost")
+            body, agreed = self.channel.open(self.node.name, index)
+            self.assertEqual((body["fields"]["nonce"], agreed), (nonce, True), f"message {index} is another now")
+        nonces = collections.Counter(
+            self.channel.open(self.node.name, index)[0]["fields"].get("nonce")
+            for index in range(len(log()))
+            if self.channel.entry(self.node.name, index)["kind"] == "contact.check"
+        )
+        self.assertEqual({count for count in nonces.values()}, {1})
+        # every signed head of a size is the same, byte for byte
+        heads = collections.defaultdict(set)
+        for request in self.party.listener.requests:
+            if request.path == "/pouch":
+                pouch = Pouch.parse(request.body)
+                heads[pouch.size].add(pouch.checkpoint)
+        self.assertEqual({size: len(notes) for size, notes in heads.items() if len(notes) != 1}, {})
+
+    def judge_what_it_receipted(self):
+        border = self.party.to[self.node.name]
+        for pouch, receipt in self.carried:
+            answer = border.post(pouch)
+            self.assertEqual((answer.status, answer.body), (200, receipt), f"size {pouch.size}")
+        self.assertEqual(len({receipt for _, receipt in self.carried}), len(self.carried))
+        sizes = [formats.checkpoint_parse(Note.parse(receipt).text)[1] for _, receipt in self.carried]
+        self.assertEqual(sizes, sorted(sizes))
+        for index in range(len(self.channel.own)):
+            shown = self.node.api("GET", f"/messages/line/{self.party.name}/{index}")
+            self.assertEqual(shown["entry"].encode(), self.channel.own.entries[index])
+            self.assertIsNone(shown["contested"])
+            for row in shown["attachment_list"]:
+                self.assertEqual((row["state"], row["held_by"]), ("held", [self.node.name]))
+        # "evidence.held" was said once for each attachment
+        wait_for(lambda: self.node.status()["deliveries"][0]["confirmed"] == self.node.held("line")[self.node.name][0])
+        log = self.channel.logs[self.node.name]
+        entries = [self.channel.entry(self.node.name, index) for index in range(len(log))]
+        held = collections.Counter(entry["reply_to"] for entry in entries if entry["kind"] == "evidence.held")
+        self.assertEqual((len(held), {*held.values()}), (len(self.attached), {1}))
+
+
+class Stopped(OutsideTest):
+    def test_stop__is_clean_and_keeps_everything(self):
+        node = self.new_node("boreal.example")
+        party = self.new_party("wega.example", node, listens=True)
+        channel = self.open_with(party, node, "line")
+        channel.say("incident.notification", INCIDENT)
+        pouch = channel.pouch(node.name)
+        receipt = self.deliver(channel, node)
+        before = node.held("line"), node.json("list"), node.json("peer", "list")
+        for _ in range(2):
+            node.stop()
+            self.assertFalse(os.path.exists(os.path.join(node.dir, "socket")))
+            node.start()
+            self.assertEqual((node.held("line"), node.json("list"), node.json("peer", "list")), before)
+            self.assertEqual(party.to[node.name].post(pouch).body, receipt)
+
+
+if __name__ == "__main__":
+    unittest.main()
