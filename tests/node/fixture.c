@@ -243,42 +243,60 @@ bool fixture_mark_read(ent_node *node, ent_channel *channel, uint32_t member, ui
     return ent_hex_decode(nonce, ret->bytes, sizeof ret->bytes, &err).code == ENT_OK;
 }
 
-int fixture_api(const char *folder, const char *method, const char *path, const char *body, ent_json **ret_json)
+int fixture_api_bytes(const char *folder, const char *method, const char *path, ent_bytes body, ent_buf *ret)
 {
     ent_err err = {0};
     ent_http_reply reply = {0};
     char *socket_path = fixture_path(folder, "socket");
     char url[512];
     (void)snprintf(url, sizeof url, "http://node/api/v1/%s", path);
-    ent_http_call call = {.method = method, .url = url, .unix_socket = socket_path, .timeout_ms = 60000};
-    call.body = body == NULL ? (ent_bytes){NULL, 0} : ent_text_bytes(ent_text_of(body));
+    ent_http_call call = {.method = method, .url = url, .unix_socket = socket_path, .timeout_ms = 60000, .body = body};
+    call.response_limit = 256 << 20;
     must(ent_http_call_wait(&call, &reply, &err), &err);
-    if (ret_json != NULL)
-        must(ent_json_parse(ent_buf_bytes(&reply.body), ret_json, &err), &err);
+    if (ret != NULL)
+        ent_buf_put(ret, ent_buf_bytes(&reply.body));
     int status = reply.status;
     ent_http_reply_release(&reply);
     ent_free(socket_path);
     return status;
 }
 
+int fixture_api(const char *folder, const char *method, const char *path, const char *body, ent_json **ret_json)
+{
+    ent_err err = {0};
+    ent_buf answer = {0};
+    int status = fixture_api_bytes(folder, method, path, ent_text_bytes(ent_text_of(body)), &answer);
+    if (ret_json != NULL)
+        must(ent_json_parse(ent_buf_bytes(&answer), ret_json, &err), &err);
+    ent_buf_release(&answer);
+    return status;
+}
+
 /* --- two parties --- */
 
-void fixture_pair_prepare(fixture_pair *ret)
+void fixture_pair_prepare(fixture_pair *ret, bool air_gapped)
 {
     *ret = (fixture_pair){.root = fixture_folder_make()};
     for (unsigned i = 0; i < 2; i++) {
         ret->folders[i] = fixture_path(ret->root, names[i]);
-        ret->ports[i] = fixture_port();
+        ret->ports[i] = air_gapped ? 0 : fixture_port();
         fixture_party_make(ret->folders[i], names[i], ret->ports[i]);
     }
 }
 
 void fixture_pair_make(fixture_pair *ret)
 {
-    fixture_pair_prepare(ret);
+    fixture_pair_prepare(ret, false);
     fixture_pair_start(ret, AURORA);
     fixture_pair_start(ret, BOREAL);
     fixture_introduce(ret->nodes[AURORA], ret->nodes[BOREAL]);
+}
+
+void fixture_pair_make_apart(fixture_pair *ret)
+{
+    fixture_pair_prepare(ret, true);
+    fixture_pair_start(ret, AURORA);
+    fixture_pair_start(ret, BOREAL);
 }
 
 void fixture_pair_release(fixture_pair *pair)

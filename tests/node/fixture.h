@@ -60,7 +60,9 @@ ENT_RC fixture_say_nonsense(ent_node *node, ent_channel *channel, uint64_t *ret_
 /** Open a stored message and give its mark; false when it has none. */
 bool fixture_mark_read(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, fixture_mark *ret);
 
-/** Ask the node's API on its socket; the body is parsed when it is JSON. Gives the status. */
+/** Ask the node's API on its socket; appends the answer to ret (nullable). Gives the status. */
+int fixture_api_bytes(const char *folder, const char *method, const char *path, ent_bytes body, ent_buf *ret);
+/** The same in JSON; body is nullable, and so is ret_json. */
 int fixture_api(const char *folder, const char *method, const char *path, const char *body, ent_json **ret_json);
 
 /* --- two parties --- */
@@ -76,9 +78,11 @@ typedef struct {
 } fixture_pair;
 
 /** The folders of two parties; nothing is started. */
-void fixture_pair_prepare(fixture_pair *ret);
+void fixture_pair_prepare(fixture_pair *ret, bool air_gapped);
 /** Two parties that know each other, started. */
 void fixture_pair_make(fixture_pair *ret);
+/** Two parties without a network, started, that do not know each other. */
+void fixture_pair_make_apart(fixture_pair *ret);
 /** Stop both and remove everything. */
 void fixture_pair_release(fixture_pair *pair);
 void fixture_pair_start(fixture_pair *pair, unsigned who);

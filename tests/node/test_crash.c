@@ -316,7 +316,7 @@ static void test_crash__killed_at_any_step_no_head_forks_and_nothing_told_or_rec
     uint32_t rounds = (uint32_t)number_from("ENTENTE_CRASH_ROUNDS", ROUNDS);
     assert_non_null(rows);
     print_message("seed %u\n", seed);
-    fixture_pair_prepare(&pair);
+    fixture_pair_prepare(&pair, false);
     open_channel(&pair);
     for (uint32_t round = 0; round < rounds; round++) {
         count = run_round(&pair, round, &seed, rows, count);
