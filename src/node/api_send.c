@@ -29,6 +29,7 @@ typedef struct {
     ent_buf sealed;
     wait_for wait;
     uint64_t timeout_s;
+    ent_answer_search search;
 } drafting;
 
 static void release(drafting *draft)
@@ -231,24 +232,22 @@ static ent_rc read_draft(ent_api_call *call, drafting *draft, ent_err *err)
 
 /* --- waiting for what comes back --- */
 
-static ent_rc look(ent_node *node, const drafting *draft, uint64_t index, bool *ret_done, ent_message_ref *ret_answer,
-                   ent_arena *arena, ent_err *err)
+static ent_rc look(ent_node *node, drafting *draft, uint64_t index, bool *ret_done, ent_message_ref *ret_answer,
+                   ent_err *err)
 {
     ent_channel *channel = draft->saying.channel;
-    uint32_t self = channel->self;
     if (draft->wait == WAIT_RECEIPT)
-        return ent_message_receipted(node, channel, self, index, ret_done, err);
-    return ent_message_answer(node, channel, (ent_message_ref){channel->genesis.members[self].name, index}, ret_done,
-                              ret_answer, arena, err);
+        return ent_message_receipted(node, channel, channel->self, index, ret_done, err);
+    return ent_answer_search_next(node, channel, index, &draft->search, ret_done, ret_answer, err);
 }
 
-static ent_rc wait_until(ent_node *node, const drafting *draft, uint64_t index, bool *ret_done,
-                         ent_message_ref *ret_answer, ent_arena *arena, ent_err *err)
+static ent_rc wait_until(ent_node *node, drafting *draft, uint64_t index, bool *ret_done, ent_message_ref *ret_answer,
+                         ent_err *err)
 {
     int64_t deadline_ms = ent_clock_monotonic_ms() + (int64_t)draft->timeout_s * 1000;
     for (;;) {
         uint64_t next = ent_events_next(node->events); /* before the look, so that nothing slips between */
-        ENT_TRY(look(node, draft, index, ret_done, ret_answer, arena, err));
+        ENT_TRY(look(node, draft, index, ret_done, ret_answer, err));
         int64_t left_ms = deadline_ms - ent_clock_monotonic_ms();
         if (*ret_done || left_ms <= 0 || ent_events_closed(node->events))
             return ENT_DONE;
@@ -259,7 +258,6 @@ static ent_rc wait_until(ent_node *node, const drafting *draft, uint64_t index, 
 ent_rc ent_api_message_send(ent_api_call *call, ent_err *err)
 {
     ENT_CLEANUP(release) drafting draft = {.wait = WAIT_NOT};
-    ENT_CLEANUP(ent_arena_release) ent_arena arena = {0};
     ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
     ent_node *node = call->node;
     uint64_t index = 0;
@@ -267,13 +265,14 @@ ent_rc ent_api_message_send(ent_api_call *call, ent_err *err)
     ent_message_ref answer = {0};
     ENT_TRY(read_draft(call, &draft, err));
     ent_channel *channel = draft.saying.channel;
+    ent_answer_search_begin(channel, &draft.search);
     ent_rc said = ent_say(node, &draft.saying, &index, err);
     bool held = said.code == ENT_REFUSED_KEEPER; /* "durable, shown so" (design 3, Rollback guard) */
     if (!held)
         ENT_TRY(said);
     ent_courier_wake(node->courier);
     if (draft.wait != WAIT_NOT && !held)
-        ENT_TRY(wait_until(node, &draft, index, &is_done, &answer, &arena, err));
+        ENT_TRY(wait_until(node, &draft, index, &is_done, &answer, err));
     ent_json_writer writer = ent_json_writer_of(&body);
     ent_json_object_begin(&writer);
     ent_channel_member_message(channel, &writer, "message",

@@ -165,23 +165,57 @@ ent_rc ent_message_receipted(ent_node *node, ent_channel *channel, uint32_t memb
     return ENT_DONE;
 }
 
-ent_rc ent_message_answer(ent_node *node, ent_channel *channel, ent_message_ref message, bool *ret_found,
-                          ent_message_ref *ret, ent_arena *arena, ent_err *err)
+void ent_answer_search_begin(ent_channel *channel, ent_answer_search *ret)
 {
-    ENT_CLEANUP(ent_rows_release) ent_rows set = {0};
+    for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
+        ent_store_log log;
+        ent_channel_log(channel, m, &log);
+        ret->seen[m] = log.tree.size;
+    }
+}
+
+static bool answers_ours(const ent_channel *channel, const ent_entry *entry, uint64_t index)
+{
+    const ent_kind *kind = ent_kind_find(entry->kind);
+    return kind != NULL && kind->is_answer && entry->has_reply_to && entry->reply_to.index == index &&
+           ent_text_equal(entry->reply_to.party, channel->genesis.members[channel->self].name);
+}
+
+/* Look at what a member has said since; *ret_found with *ret when one of it is the answer. */
+static ent_rc search_log(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, uint64_t *seen,
+                         bool *ret_found, ent_message_ref *ret, ent_err *err)
+{
+    ent_store_log log;
+    ent_channel_log(channel, member, &log);
+    while (*seen < log.tree.size && !*ret_found) {
+        ENT_CLEANUP(ent_buf_release) ent_buf bundle = {0};
+        uint64_t count = 0;
+        ENT_TRY(node->store->engine->entries_read(node->store, log.number, *seen, PAGE_ENTRIES, PAGE_BYTES, &bundle,
+                                                  &count, err));
+        ent_bundle_reader reader = ent_bundle_read(ent_buf_bytes(&bundle));
+        for (uint64_t i = 0; i < count && !*ret_found; i++) {
+            ENT_CLEANUP(ent_arena_release) ent_arena arena = {0};
+            ent_bytes bytes = {0};
+            ent_entry entry;
+            bool more = false;
+            ENT_TRY(ent_bundle_next(&reader, &bytes, &more, err));
+            ENT_TRY(ent_entry_decode(bytes, &arena, &entry, err));
+            *ret_found = answers_ours(channel, &entry, index);
+            if (*ret_found)
+                *ret = (ent_message_ref){channel->genesis.members[member].name, entry.index};
+        }
+        *seen += count;
+    }
+    return ENT_DONE;
+}
+
+ent_rc ent_answer_search_next(ent_node *node, ent_channel *channel, uint64_t index, ent_answer_search *search,
+                              bool *ret_found, ent_message_ref *ret, ent_err *err)
+{
     *ret_found = false;
-    ENT_TRY(ent_rows_read(node, channel, ENT_ROWS_WINDOW, &set, err));
-    for (size_t i = 0; i < set.count; i++) {
-        const ent_row *row = &set.rows[i];
-        if (row->entry.index != message.index || !ent_text_equal(row->entry.writer, message.party) ||
-            row->answer_count == 0)
-            continue;
-        ret->party = ent_arena_text(arena, row->answers[0]->entry.writer);
-        ret->index = row->answers[0]->entry.index;
-        if (ret->party.data == NULL)
-            return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-        *ret_found = true;
-        return ENT_DONE;
+    for (uint32_t m = 0; m < channel->genesis.member_count && !*ret_found; m++) {
+        if (m != channel->self)
+            ENT_TRY(search_log(node, channel, m, index, &search->seen[m], ret_found, ret, err));
     }
     return ENT_DONE;
 }

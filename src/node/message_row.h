@@ -31,9 +31,18 @@ void ent_rows_release(ent_rows *rows);
 /** Whether every other member has receipted a message of this log (other than its writer). */
 ENT_RC ent_message_receipted(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, bool *ret,
                              ent_err *err);
-/** The first answer to a message, if there is one; the name is in arena. */
-ENT_RC ent_message_answer(ent_node *node, ent_channel *channel, ent_message_ref message, bool *ret_found,
-                          ent_message_ref *ret, ent_arena *arena, ent_err *err);
+/** Waiting for an answer to a message of ours: how much of each log was looked at. */
+typedef struct {
+    uint64_t seen[ENT_ENTRY_MAX_MEMBERS];
+} ent_answer_search;
+/** Begin before the message is said: what is held by then cannot answer it. */
+void ent_answer_search_begin(ent_channel *channel, ent_answer_search *ret);
+/** Look at what came since.
+ *  @in   index   of our message
+ *  @out  ret     its party borrows from the channel; set when *ret_found */
+ENT_RC ent_answer_search_next(ent_node *node, ent_channel *channel, uint64_t index, ent_answer_search *search,
+                              bool *ret_found, ent_message_ref *ret, ent_err *err);
+
 enum { ENT_SUBJECT_MAX_BYTES = 200 };
 /** fields.title of an opened body, cut at a character to ENT_SUBJECT_MAX_BYTES; peers may send any. */
 ent_text ent_subject_of(ent_json_value fields);
