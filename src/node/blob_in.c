@@ -34,24 +34,31 @@ static ent_rc take_piece(void *context, ent_bytes piece, ent_err *err)
 }
 
 /* "the entry it belongs to, in a channel the sender is a member of": another party may name the same digest elsewhere.
- */
+ * One for which it is still wanted comes before those for which it is held. */
 static ent_rc find_blob(ent_node *node, const ent_hash *digest, uint64_t size, const ent_hash *pin, incoming *work,
                         ent_err *err)
 {
     ent_channel *channel;
     bool is_member = false;
+    bool found = false;
     for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
+        ent_store_blob blob;
         if (ent_channel_member_by_pin(channel, pin) < 0)
             continue;
         is_member = true;
-        ent_rc rc = node->store->engine->blob_find(node->store, channel->row.number, digest, size, &work->blob, err);
-        if (rc.code == ENT_ABSENT)
+        ent_rc rc = node->store->engine->blob_find(node->store, channel->row.number, digest, size, &blob, err);
+        if (rc.code == ENT_ABSENT || (found && blob.state == ENT_BLOB_HELD))
             continue;
         ENT_TRY(rc);
+        found = true;
+        work->blob = blob;
         work->channel = channel;
-        work->member = (uint32_t)ent_channel_member_of_log(channel, work->blob.log);
-        return ENT_DONE;
+        work->member = (uint32_t)ent_channel_member_of_log(channel, blob.log);
+        if (blob.state == ENT_BLOB_WANTED)
+            return ENT_DONE;
     }
+    if (found)
+        return ENT_DONE;
     if (!is_member)
         return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2", "you share no channel with %s", node->config.name);
     return ent_fail(err, ENT_ABSENT, "design 2, Attachments",
@@ -87,15 +94,28 @@ ent_rc ent_blob_in_admit(ent_node *node, ent_http_request *request, const ent_ha
 
 /* --- saying that it is held --- */
 
+typedef struct {
+    const incoming *work;
+    bool marked;
+} marking;
+
+static ent_rc mark_row(void *context, const ent_store_blob *row, ent_err *err)
+{
+    marking *mark = context;
+    const ent_store_blob *blob = &mark->work->blob;
+    if (row->state == ENT_BLOB_HELD || row->size != blob->size || !ent_hash_equal(&row->digest, &blob->digest))
+        return ENT_DONE;
+    mark->marked = true;
+    return mark->work->node->store->engine->blob_held(mark->work->node->store, row, err);
+}
+
+/* Wherever the entry names it. */
 static ent_rc mark_held(void *context, ent_node *node, ent_err *err)
 {
     const incoming *work = context;
-    ent_store_blob now;
-    ENT_TRY(node->store->engine->blob_find(node->store, work->channel->row.number, &work->blob.digest, work->blob.size,
-                                           &now, err));
-    if (now.state == ENT_BLOB_HELD)
-        return ent_fail(err, ENT_RETRY, NULL, "it came twice at once"); /* said already */
-    return node->store->engine->blob_held(node->store, &work->blob, err);
+    marking mark = {.work = work};
+    ENT_TRY(node->store->engine->blob_walk(node->store, work->blob.log, work->blob.index, mark_row, &mark, err));
+    return mark.marked ? ENT_DONE : ent_fail(err, ENT_RETRY, NULL, "it came twice at once"); /* said already */
 }
 
 static ent_rc say_held(ent_node *node, incoming *work, ent_err *err)
@@ -134,11 +154,31 @@ static ent_rc say_held(ent_node *node, incoming *work, ent_err *err)
     return ent_say(node, &saying, &index, err);
 }
 
+static ent_rc say_and_tell(ent_node *node, incoming *work, ent_err *err)
+{
+    ent_rc rc = say_held(node, work, err);
+    if (rc.code == ENT_RETRY)
+        return ENT_DONE;
+    ENT_TRY(rc);
+    ent_report report = ent_report_begin("attachment.held");
+    ent_report_string(&report, "channel", work->channel->id_text);
+    ent_report_text(&report, "party", work->channel->genesis.members[work->member].name);
+    ent_report_number(&report, "index", work->blob.index);
+    ent_report_number(&report, "bytes", work->blob.size);
+    ent_report_end(&report);
+    ent_tell_attachment(node, work->channel, work->member, work->blob.index, &work->blob.digest);
+    ent_courier_wake(node->courier);
+    return ENT_DONE;
+}
+
 ent_rc ent_blob_in_handle(ent_node *node, ent_http_request *request, ent_http_response *response, ent_err *err)
 {
     incoming *work = ent_http_attached(request);
     ent_hash digest;
+    ent_hash pin;
     uint64_t size = 0;
+    if (!ent_http_client_pin(request, &pin))
+        return ent_fail(err, ENT_PEER_UNKNOWN, "design 3", "no client certificate");
     if (work->held) {
         ent_http_respond_text(response, 200, "held\n");
         return ENT_DONE;
@@ -147,18 +187,10 @@ ent_rc ent_blob_in_handle(ent_node *node, ent_http_request *request, ent_http_re
     if (rc.code == ENT_IO)
         ent_report_stop("an attachment could not be made durable", err);
     ENT_TRY(rc);
-    rc = say_held(node, work, err);
-    if (rc.code != ENT_OK && rc.code != ENT_RETRY)
-        return rc;
-    if (rc.code == ENT_OK) {
-        ent_report report = ent_report_begin("attachment.held");
-        ent_report_string(&report, "channel", work->channel->id_text);
-        ent_report_text(&report, "party", work->channel->genesis.members[work->member].name);
-        ent_report_number(&report, "index", work->blob.index);
-        ent_report_number(&report, "bytes", size);
-        ent_report_end(&report);
-        ent_tell_attachment(node, work->channel, work->member, work->blob.index, &digest);
-        ent_courier_wake(node->courier);
+    /* It is sent once and held for every message that names it. */
+    while (work->blob.state == ENT_BLOB_WANTED) {
+        ENT_TRY(say_and_tell(node, work, err));
+        ENT_TRY(find_blob(node, &digest, size, &pin, work, err));
     }
     ent_http_respond_text(response, 201, "held\n");
     return ENT_DONE;
