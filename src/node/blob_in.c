@@ -47,9 +47,11 @@ static ent_rc find_blob(ent_node *node, const ent_hash *digest, uint64_t size, c
             continue;
         is_member = true;
         ent_rc rc = node->store->engine->blob_find(node->store, channel->row.number, digest, size, &blob, err);
-        if (rc.code == ENT_ABSENT || (found && blob.state == ENT_BLOB_HELD))
+        if (rc.code == ENT_ABSENT)
             continue;
         ENT_TRY(rc);
+        if (found && blob.state == ENT_BLOB_HELD)
+            continue;
         found = true;
         work->blob = blob;
         work->channel = channel;
