@@ -237,6 +237,26 @@ static void test_check_evidence__receipt_of_our_log_beyond_its_size_is_refused(v
     scene_free(s);
 }
 
+static void test_check_evidence__receipt_of_what_our_store_forgot_is_passed_over(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    world_say(s->w, BOREAL, 9, "what our copy has not");
+    parcel_add_head(s->p, s->w, BOREAL, 8); /* our own signature */
+    parcel_add_receipt(s->p, s->w, BOREAL, AURORA, 8);
+    delivery *d = deliver(s->h, s->p, AURORA);
+    assert_int_equal(d->code, ENT_OK);
+    assert_int_equal(d->checked.verdict, ENT_POUCH_NEW);
+    assert_int_equal(d->checked.receipt_count, 0);
+    delivery_free(d);
+    /* beyond what we signed it is refused all the same */
+    parcel_add_receipt(s->p, s->w, BOREAL, AURORA, 9);
+    d = deliver(s->h, s->p, AURORA);
+    assert_int_equal(d->code, ENT_PEER_INCONSISTENT);
+    delivery_free(d);
+    scene_free(s);
+}
+
 static void test_check_evidence__receipts_come_with_a_held_pouch_too(void **state)
 {
     (void)state;
@@ -375,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_check_evidence__fork_shown_with_a_held_pouch_is_seen),
         cmocka_unit_test(test_check_evidence__receipts_of_any_log_are_given),
         cmocka_unit_test(test_check_evidence__receipt_of_our_log_beyond_its_size_is_refused),
+        cmocka_unit_test(test_check_evidence__receipt_of_what_our_store_forgot_is_passed_over),
         cmocka_unit_test(test_check_evidence__receipts_come_with_a_held_pouch_too),
         cmocka_unit_test(test_check_evidence__receipt_by_an_unknown_key_is_refused),
         cmocka_unit_test(test_check_evidence__receipt_by_a_log_key_is_refused),
