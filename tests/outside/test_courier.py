@@ -3,12 +3,13 @@ delivers when the peer behaves."""
 
 import json
 import os
+import threading
 import time
 import unittest
 
 import formats
 from formats import Note, Pouch
-from node import PATIENCE_S, wait_for
+from node import EXAMPLES, PATIENCE_S, wait_for
 from outside import CHECK, OutsideTest
 from peer import Answer, tls_identity
 
@@ -205,6 +206,58 @@ class Waiting(OutsideTest):
         self.assertEqual([channel.entry(node.name, at)["index"] for at in range(6)], list(range(6)))
         self.assertEqual(len([r for r in party.listener.requests[before:] if r.method == "POST"]), 1)
         wait_for(lambda: node.json("show", "line/aurora.example/5")["state"] == "receipted")
+
+    def test_slow__one_pouch_at_a_time_and_what_queues_goes_together(self):
+        node = self.new_node("slow.example")
+        party = self.new_party("xenia.example", node, listens=True)
+        channel = self.open_with(party, node, "line")
+        under_way, most = [0], [0]
+
+        def slowly(request):
+            under_way[0] += 1
+            most[0] = max(most[0], under_way[0])
+            time.sleep(0.4)
+            try:
+                return party.answer(request)
+            finally:
+                under_way[0] -= 1
+
+        party.listener.behaviour = slowly
+        before = len(party.listener.requests)
+        for _ in range(60):
+            draft = {"channel": "line", "kind": "contact.check", "body": CHECK}
+            node.api("POST", "/messages", json.dumps(draft).encode())
+        wait_for(lambda: len(channel.logs[node.name]) == 61)
+        self.assertEqual(most[0], 1)
+        self.assertLess(len(party.listener.requests) - before, 15)
+
+    def test_attachment__under_way_holds_up_no_message(self):
+        node = self.new_node("bulky.example")
+        party = self.new_party("yonder.example", node, listens=True)
+        channel = self.open_with(party, node, "line")
+        arrived, go_on = threading.Event(), threading.Event()
+
+        def stuck(request):
+            if request.method == "PUT":
+                arrived.set()
+                go_on.wait(PATIENCE_S)
+            return party.answer(request)
+
+        party.listener.behaviour = stuck
+        try:
+            node.run("send", "evidence.item", "--channel", "line", "--body",
+                     os.path.join(EXAMPLES, "evidence.item.json"),
+                     "--attach", os.path.join(EXAMPLES, "forensic-notes.txt"), "--wait", "receipt")  # fmt: skip
+            self.assertTrue(arrived.wait(PATIENCE_S), "the attachment is not sent")
+            node.run("send", "incident.notification", "--channel", "line", "--urgency", "flash", "--body",
+                     os.path.join(EXAMPLES, "incident.notification.json"), "--wait", "receipt",
+                     "--timeout", "5")  # fmt: skip
+            self.assertEqual(len(channel.logs[node.name]), 3)
+            self.assertEqual(node.status()["attachments_to_send"], 1)
+        finally:
+            go_on.set()
+        wait_for(lambda: node.status()["attachments_to_send"] == 0)
+        self.assertEqual(len(party.blobs), 1)
 
     def test_invited__the_invitation_waits_until_it_is_accepted(self):
         node = self.new_node("boreal.example")

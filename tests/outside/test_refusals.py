@@ -2,6 +2,7 @@
 receipt, and leaves the way free for the right pouch."""
 
 import concurrent.futures
+import contextlib
 import copy
 import json
 import os
@@ -382,7 +383,9 @@ class Entries(BorderTest):
         name = f"{self.node.name}/entente/receipt"
         other_root = formats.checkpoint_text(theirs.origin, 1, bytes(32))
         ours = f"{self.party.name}/entente/receipt"
+        beyond = formats.checkpoint_text(theirs.origin, 1000, bytes(32))
         forged = {
+            "for what the log has not reached": (self.party.name, beyond, ours, self.party.receipt, "inconsistent"),
             "by another key": (self.node.name, text, name, self.party.receipt, "bad-signature"),
             "by ourselves of our own log": (self.party.name, text, ours, self.party.receipt, "mismatch"),
             "by nobody": ("nobody.example", text, "nobody.example/entente/receipt", self.party.receipt, "mismatch"),
@@ -589,16 +592,72 @@ class Heads(BorderTest):
     def channel_id(self, alias):
         return self.node.channel(alias)["id"]
 
-    def test_fork__shown_by_another_member_freezes_that_log_alone(self):
-        other = self.new_party("wega.example", self.node)
+    # ---- three members ----------------------------------------------------------------------------------------------
+
+    def with_another(self, alias):
+        """(the channel as another member has it, the same as we have it): both have said their entry 0, and the node
+        holds the other's."""
+        other = self.new_party(f"{alias}.example", self.node)
         other.know(self.party.card)
         channel = other.open_channel([self.node.name, self.party.name])
         self.assertEqual(other.to[self.node.name].post(channel.pouch(self.node.name)).status, 202)
-        self.node.run("channel", "accept", channel.id, "--alias", "witnessed")
+        self.node.run("channel", "accept", channel.id, "--alias", alias)
         self.deliver(channel, self.node)
         self.party.know(other.card)
         self.party.invited(channel.pouch(self.party.name))
-        ours = self.party.accept(channel.id)
+        return channel, self.party.accept(channel.id)
+
+    def test_open__before_it_only_genesis_and_checks_pass(self):
+        channel, ours = self.with_another("early")
+        trial = channel.copy()
+        trial.say("incident.notification", INCIDENT)
+        before = self.node.held("early")
+        answer = channel.party.to[self.node.name].post(trial.pouch(self.node.name))
+        self.assert_reason(answer, 409, "not-open")
+        self.assertEqual(self.node.held("early"), before)
+        self.assertEqual(self.node.channel("early")["state"], "opening")
+        channel.say("contact.check", CHECK)
+        self.deliver(channel, self.node)
+        self.deliver(ours, self.node)  # the last entry 0
+        self.assertEqual(self.node.channel("early")["state"], "open")
+        channel.say("incident.notification", INCIDENT)
+        self.deliver(channel, self.node)
+
+    def test_fork__of_a_head_that_came_before_its_entries_freezes_the_log(self):
+        """Another member shows a head of ours ahead of its entries; then we tell another history of that size."""
+        channel, ours = self.with_another("ahead")
+        self.deliver(ours, self.node)
+        told, kept = ours.copy(), ours.copy()
+        for _ in range(2):
+            told.say("contact.check", CHECK)
+            kept.say("contact.check", CHECK)
+        kept.say("contact.check", CHECK)
+        channel.say("contact.check", CHECK)
+        pouch = channel.pouch(self.node.name)
+        pouch.heads[self.party.name] = told.own.head
+        answer = channel.party.to[self.node.name].post(pouch)
+        self.assertEqual(answer.status, 200, answer)
+        self.assert_reason(self.border.post(kept.pouch(self.node.name)), 422, "fork")
+        self.assertEqual(self.node.held("ahead")[self.party.name][::3], (1, True))
+
+    def test_fork__of_two_heads_whose_entries_nobody_brought_freezes_the_log(self):
+        channel, ours = self.with_another("beside")
+        self.deliver(ours, self.node)
+        first, second = ours.copy(), ours.copy()
+        first.say("contact.check", CHECK)
+        second.say("contact.check", CHECK)
+        statuses = []
+        for history in (first, second):
+            trial = channel.copy()
+            pouch = trial.pouch(self.node.name)
+            pouch.heads[self.party.name] = history.own.head
+            statuses.append(channel.party.to[self.node.name].post(pouch).status)
+        self.assertEqual(statuses, [200, 422])
+        self.assertTrue(self.node.held("beside")[self.party.name][3])
+
+    def test_fork__shown_by_another_member_freezes_that_log_alone(self):
+        channel, ours = self.with_another("witnessed")
+        other = channel.party
         self.deliver(ours, self.node)
         lie = formats.checkpoint_text(ours.own.origin, 1, bytes(32))
         channel.say("contact.check", CHECK)
@@ -896,7 +955,7 @@ class Requests(BorderTest):
         self.assert_reason(self.border.request("PUT", path, flipped), 422, "mismatch")
         self.assert_reason(self.border.request("PUT", path, sealed + b"x"), 404, "not-found")
         self.assert_reason(self.border.request("PUT", path, sealed[:-1]), 404, "not-found")
-        self.assert_reason(self.border.request("PUT", path, b""), 422, "mismatch")
+        self.assert_reason(self.border.request("PUT", path, b""), 404, "not-found")
         self.assert_reason(self.other.to[self.node.name].request("PUT", path, sealed), 403, "forbidden")
         (row,) = self.node.json("show", message)["attachment_list"]
         self.assertEqual((row["state"], row["held_by"]), ("wanted", []))
@@ -934,6 +993,18 @@ class Requests(BorderTest):
                 except OSError:
                     pass
         self.assert_way_is_free()
+
+    def test_connections__that_say_nothing_keep_nobody_out(self):
+        with contextlib.ExitStack() as silent:
+            for _ in range(100):
+                plain = socket.create_connection(("127.0.0.1", self.node.port), timeout=5)
+                silent.enter_context(plain)
+            for _ in range(20):
+                silent.enter_context(self.border.socket()).sendall(b"POST /pouch HTTP/1.1\r\nHost: no")
+            start = time.monotonic()
+            self.border.close()
+            self.assert_way_is_free()
+            self.assertLess(time.monotonic() - start, 5)
 
     def test_tls__older_than_1_3_is_refused(self):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -5,6 +5,7 @@ import collections
 import json
 import os
 import random
+import shutil
 import threading
 import time
 import unittest
@@ -194,6 +195,43 @@ class Stopped(OutsideTest):
             node.start()
             self.assertEqual((node.held("line"), node.json("list"), node.json("peer", "list")), before)
             self.assertEqual(party.to[node.name].post(pouch).body, receipt)
+
+
+class Restored(OutsideTest):
+    """A store from a backup: the keeper's marks, kept apart, must not let it sign another history."""
+
+    def test_restore__an_older_store_signs_no_other_history(self):
+        node = self.new_node("cobalt.example")
+        party = self.new_party("xenia.example", node, listens=True)
+        channel = self.open_with(party, node, "line")
+        draft = json.dumps({"channel": "line", "kind": "contact.check", "body": CHECK}).encode()
+        node.stop()
+        shutil.copytree(os.path.join(node.dir, "store"), os.path.join(self.folder, "backup"))
+        node.start()
+        for _ in range(3):
+            node.api("POST", "/messages", draft)
+        wait_for(lambda: len(channel.logs[node.name]) == 4)
+        wait_for(lambda: node.json("show", f"line/{node.name}/3")["state"] == "receipted")
+        node.stop()
+        shutil.rmtree(os.path.join(node.dir, "store"))
+        shutil.copytree(os.path.join(self.folder, "backup"), os.path.join(node.dir, "store"))
+        node.start()
+        before = len(party.listener.requests)
+        for _ in range(5):  # past the size it had
+            done = node.run("send", "contact.check", "--channel", "line", "--body", "-", stdin=json.dumps(CHECK).encode(),
+                            check=False)  # fmt: skip
+            self.assertNotEqual(done.returncode, 0, "said as if nothing had happened")
+        time.sleep(1.5)
+        self.assertEqual([row["channel"] for row in node.status()["held"]], [channel.id])
+        self.assertIn("HELD", node.text("status"))
+        # what we say still comes in
+        channel.say("contact.check", CHECK)
+        self.deliver(channel, node)
+        roots = channel.logs[node.name].tree.roots
+        for request in party.listener.requests[before:]:
+            pouch = Pouch.parse(request.body)
+            _, size, root = formats.checkpoint_parse(Note.parse(pouch.checkpoint).text)
+            self.assertTrue(size < len(roots) and roots[size] == root, "another history was signed")
 
 
 if __name__ == "__main__":
