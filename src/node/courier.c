@@ -552,8 +552,6 @@ static void *run(void *context)
             (void)poll(NULL, 0, IDLE_MS);
         }
     }
-    ent_http_pool_free(courier->pool); /* tells what is under way that it was cut */
-    courier->pool = NULL;
     return NULL;
 }
 
@@ -583,9 +581,8 @@ void ent_courier_free(ent_courier *courier)
     if (courier->started) {
         ent_http_pool_wake(courier->pool);
         (void)pthread_join(courier->thread, NULL);
-    } else {
-        ent_http_pool_free(courier->pool);
     }
+    ent_http_pool_free(courier->pool); /* tells what is under way that it was cut */
     ent_free(courier->contacts);
     ent_free(courier);
 }

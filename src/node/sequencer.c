@@ -44,6 +44,7 @@ struct ent_sequencer {
     pthread_cond_t settled;
     ent_job *first;
     ent_job *last;
+    size_t callers; /* in ent_sequencer_run */
     bool stopping;
     bool failed; /* the last batch; the thread's own */
 
@@ -495,9 +496,13 @@ ent_rc ent_sequencer_run(ent_node *node, ent_job *job, ent_err *err)
     else
         sequencer->last->next = job;
     sequencer->last = job;
+    sequencer->callers++;
     (void)pthread_cond_signal(&sequencer->queued);
     while (!job->done)
         (void)pthread_cond_wait(&sequencer->settled, &sequencer->lock);
+    sequencer->callers--;
+    if (sequencer->stopping)
+        (void)pthread_cond_broadcast(&sequencer->settled);
     (void)pthread_mutex_unlock(&sequencer->lock);
     if (job->rc.code != ENT_OK && err != NULL)
         *err = job->err;
@@ -629,6 +634,10 @@ void ent_sequencer_free(ent_sequencer *sequencer)
         (void)pthread_cond_broadcast(&sequencer->queued);
         (void)pthread_mutex_unlock(&sequencer->lock);
         (void)pthread_join(sequencer->thread, NULL);
+        (void)pthread_mutex_lock(&sequencer->lock);
+        while (sequencer->callers > 0) /* their jobs are done, but they have yet to take note */
+            (void)pthread_cond_wait(&sequencer->settled, &sequencer->lock);
+        (void)pthread_mutex_unlock(&sequencer->lock);
     }
     ent_free(sequencer->unstored.items);
     ent_free(sequencer->to_sign.items);
