@@ -136,6 +136,18 @@ static ent_rc load_member(ent_node *node, ent_channel *channel, uint32_t i, ent_
     return rc.code == ENT_ABSENT ? ENT_DONE : rc;
 }
 
+/* What was signed before this start: the newest head that was kept. */
+static ent_rc load_signed_size(ent_node *node, ent_channel *channel, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
+    ent_tree_head head;
+    int64_t log = channel->members[channel->self].log.number;
+    ent_rc rc = node->store->engine->head_get(node->store, log, UINT64_MAX, &head, &note, err);
+    if (rc.code == ENT_OK)
+        channel->signed_size = head.size;
+    return rc.code == ENT_ABSENT ? ENT_DONE : rc;
+}
+
 static ent_rc load_channel(void *context, const ent_store_channel *row, ent_err *err)
 {
     ent_node *node = context;
@@ -149,6 +161,7 @@ static ent_rc load_channel(void *context, const ent_store_channel *row, ent_err 
     channel->added_unix_s = row->added_unix_s;
     for (uint32_t i = 0; i < channel->genesis.member_count; i++)
         ENT_TRY(load_member(node, channel, i, err));
+    ENT_TRY(load_signed_size(node, channel, err));
     ENT_TRY(ent_channel_publish(node, channel, err));
     channel = NULL;
     return ENT_DONE;
@@ -236,6 +249,14 @@ void ent_channel_log(ent_channel *channel, uint32_t member, ent_store_log *ret)
     (void)pthread_mutex_lock(&channel->lock);
     *ret = channel->members[member].log;
     (void)pthread_mutex_unlock(&channel->lock);
+}
+
+uint64_t ent_channel_signed_size(ent_channel *channel)
+{
+    (void)pthread_mutex_lock(&channel->lock);
+    uint64_t size = channel->signed_size;
+    (void)pthread_mutex_unlock(&channel->lock);
+    return size;
 }
 
 void ent_channel_hold(ent_channel *channel)

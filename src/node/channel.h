@@ -32,6 +32,8 @@ ent_channel_state ent_channel_state_now(ent_channel *channel);
 void ent_channel_alias(ent_channel *channel, char ret[ENT_NAME_MAX_BYTES + 1]);
 /** A copy of a member's committed log row. */
 void ent_channel_log(ent_channel *channel, uint32_t member, ent_store_log *ret);
+/** How many entries of our log a signed head covers. */
+uint64_t ent_channel_signed_size(ent_channel *channel);
 /** Let nothing leave any more: the keeper or a peer knows of more than this store does. Shown in `status`. */
 void ent_channel_hold(ent_channel *channel);
 /** Index of the member whose TLS pin this is, or -1. */

@@ -59,7 +59,9 @@ typedef struct ent_channel {
     ent_channel_member *members; /* genesis.member_count */
     ent_buf head_note;           /* newest signed head of our log; empty until signed */
     ent_tree_head head;
-    bool held; /* the keeper refused our head: nothing leaves */
+    uint64_t
+        signed_size; /* entries of our log that a signed head of ours covers; what is beyond was never told anybody */
+    bool held;       /* the keeper refused our head: nothing leaves */
     char held_reason[512];
 
     bool dirty; /* the sequencer's: touched by the running transaction */

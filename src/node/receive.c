@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "node/channel.h"
 #include "node/events.h"
+#include "node/fork.h"
 #include "node/invite.h"
 #include "node/opener.h"
 #include "node/peer.h"
@@ -30,7 +31,8 @@ static ent_rc root_at(void *context, size_t member, uint64_t size, bool *ret_kno
     const holding *held = context;
     ent_store_log log;
     ent_channel_log(held->channel, (uint32_t)member, &log);
-    *ret_known = size <= log.tree.size;
+    /* What we said but never signed (held) is nothing that another's evidence could contradict. */
+    *ret_known = size <= (member == held->channel->self ? ent_channel_signed_size(held->channel) : log.tree.size);
     if (!*ret_known)
         return ENT_DONE;
     if (size == log.tree.size) {
@@ -205,129 +207,6 @@ static void settle_receive(ent_job *job, ent_node *node)
                                   &work->received->receipt, &job->err);
 }
 
-/* --- forks --- */
-
-typedef struct {
-    ent_job job;
-    ent_channel *channel;
-    uint32_t member;
-    bool is_new;
-    ent_bytes note;
-    ent_bytes held;
-} fork_job;
-
-static ent_rc apply_fork(ent_job *job, ent_node *node, ent_err *err)
-{
-    fork_job *work = (fork_job *)job;
-    ENT_TRY(ent_sequencer_touch(node, work->channel, err));
-    ent_store_log *next = &work->channel->members[work->member].next;
-    work->is_new = !next->frozen;
-    if (next->frozen)
-        return ENT_DONE; /* one proof is enough */
-    ENT_TRY(node->store->engine->fork_add(node->store, next->number, work->note, work->held, ent_clock_unix_s(), err));
-    next->frozen = true;
-    return node->store->engine->log_freeze(node->store, next->number, err);
-}
-
-static void settle_fork(ent_job *job, ent_node *node)
-{
-    const fork_job *work = (const fork_job *)job;
-    if (work->is_new)
-        ent_tell_fork(node, work->channel, work->member);
-}
-
-/* Keep two signed heads that contradict each other, and freeze that log.  Errors: PEER_FORK always, or our own trouble.
- */
-static ent_rc record_fork(ent_node *node, ent_channel *channel, uint32_t member, uint64_t size, ent_bytes note,
-                          ent_bytes held, ent_err *err)
-{
-    fork_job work = {
-        .job = {.apply = apply_fork, .settle = settle_fork},
-        .channel = channel,
-        .member = member,
-        .note = note,
-        .held = held,
-    };
-    ENT_TRY(ent_sequencer_run(node, &work.job, err));
-    return ent_fail(
-        err, ENT_PEER_FORK, "design 3, Fork",
-        "the log of %.*s forked: two heads signed by it contradict each other at size %llu. Both are kept as "
-        "proof; that log is frozen",
-        ENT_TEXT_ARG(channel->genesis.members[member].name), (unsigned long long)size);
-}
-
-/* The pouch contradicts the entries that we hold. */
-static ent_rc record_checked_fork(ent_node *node, ent_channel *channel, const ent_pouch_checked *checked, ent_err *err)
-{
-    uint32_t member = (uint32_t)checked->fork_member;
-    ent_store_log log;
-    ent_tree_head head;
-    ENT_CLEANUP(ent_buf_release) ent_buf held = {0};
-    ent_channel_log(channel, member, &log);
-    /* The largest head that the entries held here bear out. */
-    ent_rc rc = node->store->engine->head_get(node->store, log.number, log.tree.size, &head, &held, err);
-    if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
-        return rc;
-    return record_fork(node, channel, member, checked->fork_head.size, checked->fork_note, ent_buf_bytes(&held), err);
-}
-
-/* Heads of this log that came before their entries did: the new entries must lead to each of them. */
-static ent_rc compare_heads_ahead(ent_node *node, ent_channel *channel, uint32_t writer, const ent_tree *held,
-                                  const ent_pouch *pouch, const ent_pouch_checked *checked, ent_err *err)
-{
-    int64_t log = channel->members[writer].log.number;
-    uint64_t at_most = checked->head.size;
-    while (at_most > held->size) {
-        ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
-        ent_tree_head head;
-        ent_hash root;
-        ent_tree tree = *held;
-        ent_rc rc = node->store->engine->head_get(node->store, log, at_most, &head, &note, err);
-        if (rc.code == ENT_ABSENT || (rc.code == ENT_OK && head.size <= held->size))
-            return ENT_DONE;
-        ENT_TRY(rc);
-        for (size_t i = 0; tree.size < head.size; i++)
-            ENT_TRY(ent_tree_append(&tree, &checked->leaves[i], err));
-        ent_tree_root(&tree, &root);
-        if (!ent_hash_equal(&root, &head.root))
-            return record_fork(node, channel, writer, head.size, ent_buf_bytes(&note), pouch->checkpoint, err);
-        at_most = head.size - 1;
-    }
-    return ENT_DONE;
-}
-
-/* Heads that came with the pouch against heads of the same size that came before, where we hold neither's entries. */
-static ent_rc compare_heads_beside(ent_node *node, ent_channel *channel, const ent_pouch_checked *checked,
-                                   bool *ret_news, ent_err *err)
-{
-    for (size_t i = 0; i < checked->head_count; i++) {
-        const ent_checked_head *given = &checked->heads[i];
-        int64_t log = channel->members[given->member].log.number;
-        ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
-        ent_tree_head head = {0};
-        ent_rc rc = node->store->engine->head_get(node->store, log, given->head.size, &head, &note, err);
-        if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
-            return rc;
-        bool same_size = rc.code == ENT_OK && head.size == given->head.size;
-        if (same_size && !ent_hash_equal(&head.root, &given->head.root))
-            return record_fork(node, channel, (uint32_t)given->member, head.size, given->note, ent_buf_bytes(&note),
-                               err);
-        *ret_news = *ret_news || (!same_size && given->member != channel->self);
-    }
-    return ENT_DONE;
-}
-
-/* A head of our own log beyond what we hold: we said more than this store knows. */
-static void compare_own_heads(ent_channel *channel, const ent_pouch_checked *checked)
-{
-    ent_store_log own;
-    ent_channel_log(channel, channel->self, &own);
-    for (size_t i = 0; i < checked->head_count; i++) {
-        if (checked->heads[i].member == channel->self && checked->heads[i].head.size > own.tree.size)
-            ent_channel_hold(channel);
-    }
-}
-
 /* --- the steps --- */
 
 /* Whether a pouch brings receipts that are not held: with nothing new at all, nothing is written. */
@@ -349,19 +228,6 @@ static ent_rc compare_receipts(ent_node *node, const ent_channel *channel, const
     return ENT_DONE;
 }
 
-/* What the check cannot see: heads that were kept before. */
-static ent_rc compare(ent_node *node, const holding *held, uint32_t writer, const ent_pouch *pouch,
-                      const ent_pouch_checked *checked, bool *ret_news, ent_err *err)
-{
-    ent_channel *channel = held->channel;
-    *ret_news = checked->verdict == ENT_POUCH_NEW;
-    if (*ret_news)
-        ENT_TRY(compare_heads_ahead(node, channel, writer, &held->log.tree, pouch, checked, err));
-    ENT_TRY(compare_heads_beside(node, channel, checked, ret_news, err));
-    compare_own_heads(channel, checked);
-    return compare_receipts(node, channel, checked, ret_news, err);
-}
-
 static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, const ent_pouch *pouch, ent_received *ret,
                       ent_err *err)
 {
@@ -371,9 +237,11 @@ static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, con
     ENT_CLEANUP(ent_pouch_checked_release) ent_pouch_checked checked = {0};
     know(node, channel, writer, &held, &known);
     ENT_TRY(ent_pouch_check(pouch, &known, &checked, err)); /* steps 3 to 7 */
-    if (checked.verdict == ENT_POUCH_FORKED)
-        return record_checked_fork(node, channel, &checked, err);
-    if (writer == channel->self && checked.verdict == ENT_POUCH_NEW) {
+    bool is_own = writer == channel->self;
+    bool beyond_signed = checked.head.size > ent_channel_signed_size(channel);
+    if (checked.verdict == ENT_POUCH_FORKED && !(is_own && beyond_signed))
+        return ent_fork_record(node, channel, &checked, err);
+    if (is_own && (checked.verdict == ENT_POUCH_NEW || beyond_signed)) {
         ent_channel_hold(channel);
         return ent_fail(
             err, ENT_REFUSED, "design 3, Rollback guard",
@@ -381,7 +249,8 @@ static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, con
             "said before, and nothing leaves it any more",
             (unsigned long long)checked.head.size, (unsigned long long)held.log.tree.size);
     }
-    ENT_TRY(compare(node, &held, writer, pouch, &checked, &news, err));
+    ENT_TRY(ent_fork_compare(node, channel, writer, &held.log.tree, pouch, &checked, &news, err));
+    ENT_TRY(compare_receipts(node, channel, &checked, &news, err));
     receive_job work = {
         .job = {.apply = apply_receive, .settle = settle_receive, .weight_bytes = pouch->entries.size},
         .channel = channel,
@@ -395,12 +264,12 @@ static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, con
         work.job.weight_bytes += checked.bodies[i].size;
     if (news)
         ENT_TRY(ent_sequencer_run(node, &work.job, err)); /* steps 8 and 9 */
-    ret->state = writer == channel->self ? ENT_RECEIVED_CARRIED : ENT_RECEIVED_RECEIPTED;
+    ret->state = is_own ? ENT_RECEIVED_CARRIED : ENT_RECEIVED_RECEIPTED;
     ret->size = checked.head.size;
     ret->new_count = checked.verdict == ENT_POUCH_NEW ? checked.new_count : 0;
     if (checked.verdict == ENT_POUCH_NEW)
         ent_opener_wake(node->opener); /* step 10 */
-    if (checked.verdict == ENT_POUCH_HELD && writer != channel->self)
+    if (checked.verdict == ENT_POUCH_HELD && !is_own)
         return ent_receipt_covering(node, channel, writer, checked.head.size, &ret->receipt, err);
     return ENT_DONE;
 }

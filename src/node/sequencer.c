@@ -332,6 +332,7 @@ static void publish_signed(const signed_thing *item)
         ent_buf_release(&channel->head_note);
         channel->head_note = note;
         channel->head = item->head;
+        channel->signed_size = item->head.size;
     } else if (item->head.size > channel->members[item->member].receipted.size) {
         channel->members[item->member].receipted = item->head;
     }
