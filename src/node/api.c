@@ -1,6 +1,7 @@
 #include "node/api.h"
 
 #include "base/clock.h"
+#include "node/channel.h"
 
 static const char prefix[] = "/api/v1/";
 
@@ -151,4 +152,14 @@ void ent_api_time(ent_json_writer *writer, const char *key, int64_t unix_s)
     char time[ENT_TIME_TEXT_SIZE + 1];
     ent_time_format(unix_s, time);
     ent_json_member_string(writer, key, unix_s == 0 ? NULL : time);
+}
+
+ent_rc ent_api_message(ent_api_call *call, ent_channel **ret_channel, uint32_t *ret_member, uint64_t *ret_index,
+                       ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf name = {0};
+    ent_buf_put_format(&name, "%.*s/%.*s/%.*s", ENT_TEXT_ARG(call->parts[1]), ENT_TEXT_ARG(call->parts[2]),
+                       ENT_TEXT_ARG(call->parts[3]));
+    ENT_TRY(ent_buf_check(&name, err));
+    return ent_message_named(call->node, ent_buf_text(&name), ret_channel, ret_member, ret_index, err);
 }

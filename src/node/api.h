@@ -29,6 +29,10 @@ ENT_RC ent_api_text(ent_json_value object, const char *key, ent_text *ret, ent_e
 /** Key and time, or null for 0. */
 void ent_api_time(ent_json_writer *writer, const char *key, int64_t unix_s);
 
+/** The message that the path's parts 1 to 3 name: CHANNEL/PARTY/INDEX.  Errors: USAGE, ABSENT. */
+ENT_RC ent_api_message(ent_api_call *call, ent_channel **ret_channel, uint32_t *ret_member, uint64_t *ret_index,
+                       ent_err *err);
+
 /* one file each */
 ENT_RC ent_api_status(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_card(ent_api_call *call, ent_err *err);

@@ -135,17 +135,13 @@ static ent_rc pull_plain(void *context, ent_buf *ret_piece, bool *ret_end, ent_e
 ent_rc ent_api_attachment_open(ent_api_call *call, ent_err *err)
 {
     ENT_CLEANUP(ent_arena_release) ent_arena arena = {0};
-    ENT_CLEANUP(ent_buf_release) ent_buf name = {0};
     ent_channel *channel = NULL;
     ent_entry entry;
     uint32_t member = 0;
     uint64_t index = 0;
     uint64_t at = 0;
     uint64_t size = 0;
-    ent_buf_put_format(&name, "%.*s/%.*s/%.*s", ENT_TEXT_ARG(call->parts[1]), ENT_TEXT_ARG(call->parts[2]),
-                       ENT_TEXT_ARG(call->parts[3]));
-    ENT_TRY(ent_buf_check(&name, err));
-    ENT_TRY(ent_message_named(call->node, ent_buf_text(&name), &channel, &member, &index, err));
+    ENT_TRY(ent_api_message(call, &channel, &member, &index, err));
     ENT_TRY(ent_channel_entry(call->node, channel, member, index, &arena, NULL, &entry, err));
     if (!ent_decimal_parse(call->parts[4], ENT_ENTRY_MAX_ATTACHMENTS, &at) || at >= entry.attachment_count)
         return ent_fail(err, ENT_ABSENT, NULL, "the message has %zu attachments, counted from 0; there is no %.*s",

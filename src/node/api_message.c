@@ -221,17 +221,6 @@ ent_rc ent_api_message_list(ent_api_call *call, ent_err *err)
 
 /* --- one message --- */
 
-/* A message named by the path's last three parts. */
-static ent_rc named(ent_api_call *call, ent_channel **ret_channel, uint32_t *ret_member, uint64_t *ret_index,
-                    ent_err *err)
-{
-    ENT_CLEANUP(ent_buf_release) ent_buf name = {0};
-    ent_buf_put_format(&name, "%.*s/%.*s/%.*s", ENT_TEXT_ARG(call->parts[1]), ENT_TEXT_ARG(call->parts[2]),
-                       ENT_TEXT_ARG(call->parts[3]));
-    ENT_TRY(ent_buf_check(&name, err));
-    return ent_message_named(call->node, ent_buf_text(&name), ret_channel, ret_member, ret_index, err);
-}
-
 /* "A receipt dated later than its arrival + δ, or before the entry − δ, is flagged" (design 3). */
 static const char *receipt_flag(const ent_store_receipt *receipt, const ent_entry *entry, uint64_t delta_s)
 {
@@ -397,7 +386,7 @@ ent_rc ent_api_message_show(ent_api_call *call, ent_err *err)
     uint32_t member = 0;
     uint64_t index = 0;
     view seen;
-    ENT_TRY(named(call, &channel, &member, &index, err));
+    ENT_TRY(ent_api_message(call, &channel, &member, &index, err));
     ENT_TRY(ent_rows_read(call->node, channel, ENT_ROWS_WINDOW, &set, err));
     ENT_TRY(look(call->node, &set, &seen, err));
     for (size_t i = 0; i < set.count; i++) {
@@ -428,7 +417,7 @@ ent_rc ent_api_body_open(ent_api_call *call, ent_err *err)
     ent_channel *channel = NULL;
     uint32_t member = 0;
     uint64_t index = 0;
-    ENT_TRY(named(call, &channel, &member, &index, err));
+    ENT_TRY(ent_api_message(call, &channel, &member, &index, err));
     ENT_TRY(ent_open_body(call->node, channel, member, index, &plain, NULL, err));
     respond_bytes(call, "application/json", &plain);
     return ENT_DONE;
@@ -440,7 +429,7 @@ ent_rc ent_api_body_sealed(ent_api_call *call, ent_err *err)
     ent_channel *channel = NULL;
     uint32_t member = 0;
     uint64_t index = 0;
-    ENT_TRY(named(call, &channel, &member, &index, err));
+    ENT_TRY(ent_api_message(call, &channel, &member, &index, err));
     ENT_TRY(call->node->store->engine->body_read(call->node->store, channel->members[member].log.number, index, &sealed,
                                                  err));
     respond_bytes(call, "application/octet-stream", &sealed);

@@ -179,7 +179,6 @@ static ent_rc put_proof(ent_node *node, ent_channel *channel, uint32_t member, u
 
 ent_rc ent_api_proofs(ent_api_call *call, ent_err *err)
 {
-    ENT_CLEANUP(ent_buf_release) ent_buf name = {0};
     ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
     ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
     ENT_CLEANUP(ent_arena_release) ent_arena arena = {0};
@@ -192,10 +191,7 @@ ent_rc ent_api_proofs(ent_api_call *call, ent_err *err)
     size_t count = 0;
     if (choices == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-    ent_buf_put_format(&name, "%.*s/%.*s/%.*s", ENT_TEXT_ARG(call->parts[1]), ENT_TEXT_ARG(call->parts[2]),
-                       ENT_TEXT_ARG(call->parts[3]));
-    ENT_TRY(ent_buf_check(&name, err));
-    ENT_TRY(ent_message_named(call->node, ent_buf_text(&name), &channel, &member, &index, err));
+    ENT_TRY(ent_api_message(call, &channel, &member, &index, err));
     ENT_TRY(ent_channel_entry(call->node, channel, member, index, &arena, &bytes, &entry, err));
     ENT_TRY(choose(call->node, channel, member, index, choices, &count, err));
     if (count == 0)
