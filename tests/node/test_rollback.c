@@ -181,6 +181,63 @@ static void test_rollback__restored_to_the_same_state_goes_on(void **state)
     fixture_pair_release(&pair);
 }
 
+static bool fork_seen(void *context)
+{
+    const fixture_pair *pair = context;
+    ent_json *json = NULL;
+    assert_int_equal(fixture_api(pair->folders[BOREAL], "GET", "status", NULL, &json), 200);
+    ent_json_value forks = ent_json_get(ent_json_root(json), "forks");
+    size_t count = ent_json_count(forks);
+    for (ent_json_iter i = ent_json_iterate(forks); ent_json_next(&i);)
+        assert_true(ent_text_is(ent_json_string(ent_json_get(i.value, "party")), "aurora.example"));
+    ent_json_free(json);
+    return count == 1;
+}
+
+/* A machine's snapshot takes store and marks back together: no guard of Aurora's own can tell. If it speaks before it
+ * hears of Boreal, it forks, and Boreal has the proof: that log freezes as Boreal held it, the other one goes on. */
+static void test_rollback__store_and_marks_restored_together_the_peer_proves_the_fork(void **state)
+{
+    (void)state;
+    fixture_pair pair;
+    ent_err err = {0};
+    ent_store_log before;
+    ent_store_log after;
+    uint64_t index = 0;
+    fixture_pair_make(&pair);
+    fixture_pair_open(&pair);
+    say_some(&pair, AURORA, 1, 2);
+    fixture_pair_settle(&pair, 20);
+    char *backup = fixture_path(pair.root, "backup");
+    fixture_pair_stop(&pair, AURORA);
+    fixture_folder_copy(pair.folders[AURORA], backup);
+    fixture_pair_start(&pair, AURORA);
+    say_some(&pair, AURORA, 2, 3);
+    fixture_pair_settle(&pair, 20);
+    uint32_t self = fixture_channel(&pair, AURORA)->self;
+    ent_channel_log(fixture_channel(&pair, BOREAL), self, &before);
+    fixture_pair_stop(&pair, AURORA);
+    fixture_pair_stop(&pair, BOREAL);
+    fixture_folder_copy(backup, pair.folders[AURORA]);
+    fixture_pair_start(&pair, AURORA);
+    assert_status_says_held(&pair, false);
+    say_some(&pair, AURORA, 3, 4);
+    fixture_pair_start(&pair, BOREAL);
+    assert_true(fixture_wait(fork_seen, &pair, 60));
+    ent_channel_log(fixture_channel(&pair, BOREAL), self, &after);
+    assert_true(after.frozen);
+    assert_int_equal(after.tree.size, before.tree.size);
+    assert_memory_equal(&after.tree, &before.tree, sizeof after.tree);
+    /* Boreal's own log goes on. */
+    assert_ok(
+        fixture_say(pair.nodes[BOREAL], fixture_channel(&pair, BOREAL), fixture_mark_of(BOREAL, 4, 0), &index, &err));
+    fixture_pair_stop(&pair, BOREAL);
+    fixture_pair_start(&pair, BOREAL); /* the proof is kept */
+    assert_true(fork_seen(&pair));
+    ent_free(backup);
+    fixture_pair_release(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +245,7 @@ int main(void)
         cmocka_unit_test(test_rollback__held_log_outgrows_the_mark_is_still_never_signed),
         cmocka_unit_test(test_rollback__what_the_peer_says_still_comes_in_and_is_receipted),
         cmocka_unit_test(test_rollback__restored_to_the_same_state_goes_on),
+        cmocka_unit_test(test_rollback__store_and_marks_restored_together_the_peer_proves_the_fork),
     };
     return cmocka_run_group_tests_name("node-rollback", tests, NULL, NULL);
 }
