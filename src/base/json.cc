@@ -62,7 +62,7 @@ ent_json_value value_of(const dom::element &element) noexcept
 
 std::string_view view_of(ent_text text) noexcept
 {
-    std::string_view view;
+    std::string_view view("", 0); /* never NULL: it goes to memcmp */
     if (text.size > 0)
         view = {text.data, text.size};
     return view;

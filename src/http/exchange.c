@@ -180,6 +180,11 @@ static enum MHD_Result answer_failure(ent_http_request *request)
     return ent_http_response_queue(request, &response);
 }
 
+bool ent_http_client_gone(const ent_http_request *request)
+{
+    return ent_http_link_gone(request->link);
+}
+
 ent_rc ent_http_refuse(ent_http_request *request, int status, const char *content_type, const char *text, ent_err *err)
 {
     request->refusal_status = status;

@@ -31,6 +31,8 @@ bool ent_http_client_pin(const ent_http_request *request, ent_hash *ret);
 ent_bytes ent_http_body(const ent_http_request *request);
 /** "address:port" of the client, or "unix". */
 const char *ent_http_remote(const ent_http_request *request);
+/** Whether the client has gone: for a handler that waits. */
+bool ent_http_client_gone(const ent_http_request *request);
 /** A pointer of the handler's own, freed with the given function when the request ends, however it ends. */
 void ent_http_attach(ent_http_request *request, void *pointer, void (*free_pointer)(void *));
 void *ent_http_attached(const ent_http_request *request);

@@ -13,7 +13,7 @@
 
 #include <stdlib.h>
 
-enum { DEFAULT_TIMEOUT_S = 30, MAX_TIMEOUT_S = 86400 };
+enum { DEFAULT_TIMEOUT_S = 30, MAX_TIMEOUT_S = 86400, WAIT_SLICE_MS = 2000 };
 
 typedef enum { WAIT_NOT, WAIT_RECEIPT, WAIT_ANSWER } wait_for;
 
@@ -241,17 +241,18 @@ static ent_rc look(ent_node *node, drafting *draft, uint64_t index, bool *ret_do
     return ent_answer_search_next(node, channel, index, &draft->search, ret_done, ret_answer, err);
 }
 
-static ent_rc wait_until(ent_node *node, drafting *draft, uint64_t index, bool *ret_done, ent_message_ref *ret_answer,
-                         ent_err *err)
+static ent_rc wait_until(const ent_api_call *call, drafting *draft, uint64_t index, bool *ret_done,
+                         ent_message_ref *ret_answer, ent_err *err)
 {
+    ent_node *node = call->node;
     int64_t deadline_ms = ent_clock_monotonic_ms() + (int64_t)draft->timeout_s * 1000;
     for (;;) {
         uint64_t next = ent_events_next(node->events); /* before the look, so that nothing slips between */
         ENT_TRY(look(node, draft, index, ret_done, ret_answer, err));
         int64_t left_ms = deadline_ms - ent_clock_monotonic_ms();
-        if (*ret_done || left_ms <= 0 || ent_events_closed(node->events))
+        if (*ret_done || left_ms <= 0 || ent_events_closed(node->events) || ent_http_client_gone(call->request))
             return ENT_DONE;
-        (void)ent_events_wait(node->events, next, (uint32_t)left_ms);
+        (void)ent_events_wait(node->events, next, (uint32_t)(left_ms < WAIT_SLICE_MS ? left_ms : WAIT_SLICE_MS));
     }
 }
 
@@ -272,7 +273,7 @@ ent_rc ent_api_message_send(ent_api_call *call, ent_err *err)
         ENT_TRY(said);
     ent_courier_wake(node->courier);
     if (draft.wait != WAIT_NOT && !held)
-        ENT_TRY(wait_until(node, &draft, index, &is_done, &answer, err));
+        ENT_TRY(wait_until(call, &draft, index, &is_done, &answer, err));
     ent_json_writer writer = ent_json_writer_of(&body);
     ent_json_object_begin(&writer);
     ent_channel_member_message(channel, &writer, "message",

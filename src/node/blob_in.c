@@ -191,7 +191,10 @@ ent_rc ent_blob_in_handle(ent_node *node, ent_http_request *request, ent_http_re
     ENT_TRY(rc);
     /* It is sent once and held for every message that names it. */
     while (work->blob.state == ENT_BLOB_WANTED) {
-        ENT_TRY(say_and_tell(node, work, err));
+        rc = say_and_tell(node, work, err);
+        if (ent_code_class(rc.code) == ENT_CLASS_REFUSED)
+            break; /* our log is frozen, or waits for recovery: it is held all the same */
+        ENT_TRY(rc);
         ENT_TRY(find_blob(node, &digest, size, &pin, work, err));
     }
     ent_http_respond_text(response, 201, "held\n");

@@ -136,16 +136,32 @@ static ent_rc load_member(ent_node *node, ent_channel *channel, uint32_t i, ent_
     return rc.code == ENT_ABSENT ? ENT_DONE : rc;
 }
 
-/* What was signed before this start: the newest head that was kept. */
+/* What was signed before this start: the newest kept head that our entries bear out. A head of ours that they do not
+ * was brought by a peer: this store is older than what we said, and stays held. */
 static ent_rc load_signed_size(ent_node *node, ent_channel *channel, ent_err *err)
 {
-    ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
-    ent_tree_head head;
-    int64_t log = channel->members[channel->self].log.number;
-    ent_rc rc = node->store->engine->head_get(node->store, log, UINT64_MAX, &head, &note, err);
-    if (rc.code == ENT_OK)
-        channel->signed_size = head.size;
-    return rc.code == ENT_ABSENT ? ENT_DONE : rc;
+    const ent_store_log *own = &channel->members[channel->self].log;
+    ent_store_tiles tiles = {node->store, own->number};
+    ent_tile_reader reader = ent_store_tile_reader(&tiles);
+    for (uint64_t at_most = UINT64_MAX; at_most > 0;) {
+        ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
+        ent_tree_head head;
+        ent_hash root;
+        ent_rc rc = node->store->engine->head_get(node->store, own->number, at_most, &head, &note, err);
+        if (rc.code == ENT_ABSENT)
+            return ENT_DONE;
+        ENT_TRY(rc);
+        if (head.size <= own->tree.size) {
+            ENT_TRY(ent_tree_root_at(head.size, &reader, &root, err));
+            if (ent_hash_equal(&root, &head.root)) {
+                channel->signed_size = head.size;
+                return ENT_DONE;
+            }
+        }
+        ent_channel_hold(channel);
+        at_most = head.size - 1;
+    }
+    return ENT_DONE;
 }
 
 static ent_rc load_channel(void *context, const ent_store_channel *row, ent_err *err)
@@ -257,6 +273,14 @@ uint64_t ent_channel_signed_size(ent_channel *channel)
     uint64_t size = channel->signed_size;
     (void)pthread_mutex_unlock(&channel->lock);
     return size;
+}
+
+bool ent_channel_is_held(ent_channel *channel)
+{
+    (void)pthread_mutex_lock(&channel->lock);
+    bool held = channel->held;
+    (void)pthread_mutex_unlock(&channel->lock);
+    return held;
 }
 
 void ent_channel_hold(ent_channel *channel)

@@ -36,6 +36,7 @@ void ent_channel_log(ent_channel *channel, uint32_t member, ent_store_log *ret);
 uint64_t ent_channel_signed_size(ent_channel *channel);
 /** Let nothing leave any more: the keeper or a peer knows of more than this store does. Shown in `status`. */
 void ent_channel_hold(ent_channel *channel);
+bool ent_channel_is_held(ent_channel *channel);
 /** Index of the member whose TLS pin this is, or -1. */
 int ent_channel_member_by_pin(const ent_channel *channel, const ent_hash *pin);
 

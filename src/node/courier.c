@@ -20,6 +20,7 @@ enum {
     REFUSED_MS = 30000, /* a refusal may be mended on the other side */
     RECEIPTS_DELAY_MS = 3000,
     IDLE_MS = 1000,
+    BLOBS_EVERY_MS = 200, /* a long list of attachments must not take the time of pouches */
     TIMEOUT_MS = 120000,
     BLOB_SENDS_AT_A_TIME = 64
 };
@@ -34,6 +35,8 @@ typedef struct {
     int64_t not_before_ms;
     unsigned blob_failures;
     int64_t blob_not_before_ms;
+    int64_t blob_last; /* the last one tried: the next look goes on behind it, so that one that fails stops no other */
+    bool blob_skipped; /* this look passed over some before blob_last */
 } contact;
 
 /* One call under way. */
@@ -62,6 +65,7 @@ struct ent_courier {
     size_t contact_count;
     size_t contact_capacity;
     size_t first; /* channel that the next look starts at */
+    int64_t blobs_not_before_ms;
 };
 
 static contact *contact_of(ent_courier *courier, const char *name)
@@ -307,11 +311,7 @@ static ent_rc start_pouch(ent_courier *courier, ent_channel *channel, uint32_t m
 {
     ent_peer peer;
     flight *work = ent_alloc(sizeof *work);
-    ent_http_call call = {.method = "POST",
-                          .tls = courier->node->tls,
-                          .has_pin = true,
-                          .timeout_ms = TIMEOUT_MS,
-                          .response_limit = 65536};
+    ent_http_call call = {.method = "POST", .tls = courier->node->tls, .has_pin = true, .response_limit = 65536};
     if (work == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     *work = (flight){.courier = courier, .channel = channel, .member = member, .blob_fd = -1};
@@ -333,6 +333,7 @@ static ent_rc start_pouch(ent_courier *courier, ent_channel *channel, uint32_t m
         call.headers[3].value = "application/x-tar";
         call.header_count = 4;
         call.body = ent_buf_bytes(&work->packed.bytes);
+        call.timeout_ms = TIMEOUT_MS + (uint32_t)(work->packed.bytes.size / 1024 * 1000); /* "slower than 1 KiB/s …" */
         rc = ent_http_pool_start(courier->pool, &call, done, work, err);
     }
     if (rc.code != ENT_OK)
@@ -446,15 +447,11 @@ static ent_channel *channel_of_log(ent_node *node, int64_t log)
 }
 
 /* An attachment leaves only when its entry is confirmed: pouches come first. */
-static ent_rc may_leave(ent_courier *courier, const ent_channel *channel, const ent_store_blob_send *send, bool *ret,
-                        ent_err *err)
+static ent_rc may_leave(ent_courier *courier, const ent_store_blob_send *send, bool *ret, ent_err *err)
 {
-    const ent_store_engine *engine = courier->node->store->engine;
     ent_store_delivery delivery;
-    ent_store_blob blob;
-    ENT_TRY(engine->delivery_get(courier->node->store, send->log, send->member, &delivery, err));
-    ENT_TRY(engine->blob_find(courier->node->store, channel->row.number, &send->digest, send->size, &blob, err));
-    *ret = blob.log != send->log || blob.index < delivery.confirmed;
+    ENT_TRY(courier->node->store->engine->delivery_get(courier->node->store, send->log, send->member, &delivery, err));
+    *ret = send->index < delivery.confirmed;
     return ENT_DONE;
 }
 
@@ -484,13 +481,19 @@ static ent_rc consider_blob(void *context, const ent_store_blob_send *send, ent_
     int64_t now_ms = ent_clock_monotonic_ms();
     if (peer == NULL || peer->blob_in_flight || now_ms < peer->blob_not_before_ms || now_ms < peer->not_before_ms)
         return ENT_DONE;
-    ent_rc rc = may_leave(courier, channel, send, &may, &own_err);
+    if (send->number <= peer->blob_last) {
+        peer->blob_skipped = true;
+        return ENT_DONE;
+    }
+    ent_rc rc = may_leave(courier, send, &may, &own_err);
     if (rc.code == ENT_OK && may)
         rc = start_blob(courier, channel, send, &own_err);
     if (rc.code == ENT_OK) {
         peer->blob_in_flight = may;
-    } else { /* this one's trouble is not the others' */
+        peer->blob_last = may ? send->number : peer->blob_last;
+    } else {
         report_local(channel, &own_err);
+        peer->blob_last = send->number;
         peer->blob_not_before_ms = back_off(&peer->blob_failures, 0);
     }
     return ENT_DONE;
@@ -506,6 +509,12 @@ static void look_at_blobs(ent_courier *courier)
         rc = courier->node->store->engine->blob_send_walk(courier->node->store, page.last, BLOB_SENDS_AT_A_TIME,
                                                           consider_blob, &page, &err);
     } while (rc.code == ENT_OK && page.count == BLOB_SENDS_AT_A_TIME);
+    for (size_t i = 0; i < courier->contact_count; i++) { /* nothing behind: begin again with the first */
+        contact *peer = &courier->contacts[i];
+        if (peer->blob_skipped && !peer->blob_in_flight)
+            peer->blob_last = 0;
+        peer->blob_skipped = false;
+    }
     if (rc.code == ENT_OK)
         return;
     ent_report report = ent_report_begin("courier.failed");
@@ -535,7 +544,10 @@ static void look_around(ent_courier *courier)
     for (size_t i = 0; i < count; i++)
         look_at_channel(courier, ent_channel_at(courier->node, (courier->first + i) % count), now_ms);
     courier->first = count == 0 ? 0 : (courier->first + 1) % count;
-    look_at_blobs(courier);
+    if (now_ms >= courier->blobs_not_before_ms) {
+        look_at_blobs(courier);
+        courier->blobs_not_before_ms = ent_clock_monotonic_ms() + BLOBS_EVERY_MS;
+    }
 }
 
 static void *run(void *context)
@@ -544,7 +556,7 @@ static void *run(void *context)
     ent_err err = {0};
     while (!atomic_load(&courier->stopping)) {
         look_around(courier);
-        uint32_t wait_ms = atomic_exchange(&courier->woken, false) ? 0 : IDLE_MS;
+        uint32_t wait_ms = atomic_exchange(&courier->woken, false) ? 0 : BLOBS_EVERY_MS;
         if (ent_http_pool_work(courier->pool, wait_ms, &err).code != ENT_OK) {
             ent_report report = ent_report_begin("courier.failed");
             ent_report_error(&report, &err);

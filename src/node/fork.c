@@ -114,14 +114,37 @@ static ent_rc compare_heads_beside(ent_node *node, ent_channel *channel, const e
     return ENT_DONE;
 }
 
-/* A head of our own log beyond what we hold: we said more than this store knows. */
-static void compare_own_heads(ent_channel *channel, const ent_pouch_checked *checked)
+typedef struct {
+    ent_job job;
+    ent_channel *channel;
+    const ent_tree_head *head;
+    ent_bytes note;
+} own_head_job;
+
+static ent_rc apply_own_head(ent_job *job, ent_node *node, ent_err *err)
+{
+    const own_head_job *work = (const own_head_job *)job;
+    const ent_channel *channel = work->channel;
+    return node->store->engine->head_put(node->store, channel->members[channel->self].log.number, work->head,
+                                         work->note, err);
+}
+
+ent_rc ent_fork_hold(ent_node *node, ent_channel *channel, const ent_tree_head *head, ent_bytes note, ent_err *err)
+{
+    own_head_job work = {.job = {.apply = apply_own_head}, .channel = channel, .head = head, .note = note};
+    ent_channel_hold(channel);
+    return ent_sequencer_run(node, &work.job, err); /* kept, so that the next start knows it too */
+}
+
+static ent_rc compare_own_heads(ent_node *node, ent_channel *channel, const ent_pouch_checked *checked, ent_err *err)
 {
     uint64_t signed_size = ent_channel_signed_size(channel);
     for (size_t i = 0; i < checked->head_count; i++) {
-        if (checked->heads[i].member == channel->self && checked->heads[i].head.size > signed_size)
-            ent_channel_hold(channel);
+        const ent_checked_head *given = &checked->heads[i];
+        if (given->member == channel->self && given->head.size > signed_size)
+            ENT_TRY(ent_fork_hold(node, channel, &given->head, given->note, err));
     }
+    return ENT_DONE;
 }
 
 ent_rc ent_fork_compare(ent_node *node, ent_channel *channel, uint32_t writer, const ent_tree *held,
@@ -131,7 +154,7 @@ ent_rc ent_fork_compare(ent_node *node, ent_channel *channel, uint32_t writer, c
     if (news)
         ENT_TRY(compare_heads_ahead(node, channel, writer, held, pouch, checked, err));
     ENT_TRY(compare_heads_beside(node, channel, checked, &news, err));
-    compare_own_heads(channel, checked);
+    ENT_TRY(compare_own_heads(node, channel, checked, err));
     *ret_news = news;
     return ENT_DONE;
 }

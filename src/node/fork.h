@@ -8,6 +8,10 @@
  * log. Errors: PEER_FORK always, or our own trouble. */
 ENT_RC ent_fork_record(ent_node *node, ent_channel *channel, const ent_pouch_checked *checked, ent_err *err);
 
+/** Hold a channel for good: a head that our own log key signed says more than this store knows. The head is kept.
+ *  @in   note   verified */
+ENT_RC ent_fork_hold(ent_node *node, ent_channel *channel, const ent_tree_head *head, ent_bytes note, ent_err *err);
+
 /** What the check cannot see: the pouch against signed heads that were kept before their entries came. A head of our
  * own log beyond what we signed holds the channel.
  *  @in   held       right edge of the writer's log as it was checked against

@@ -132,6 +132,29 @@ static ent_rc notice(ent_node *node, mark_job *mark, const ent_entry *about, con
 
 /* --- one log --- */
 
+static ent_rc contest(ent_node *node, mark_job *mark, const ent_entry *entry, const ent_err *wrong, bool *ret_noticed,
+                      ent_err *err)
+{
+    ent_report report = ent_report_begin("message.contested");
+    ent_report_string(&report, "channel", mark->channel->id_text);
+    ent_report_text(&report, "party", entry->writer);
+    ent_report_number(&report, "index", entry->index);
+    ent_report_error(&report, wrong);
+    ent_report_end(&report);
+    /* "never a notice about a notice" (design 3) */
+    if (ent_text_is(entry->kind, "channel.notice"))
+        return ENT_DONE;
+    mark->opened = entry->index + 1;
+    ent_rc rc = notice(node, mark, entry, wrong, err);
+    *ret_noticed = rc.code == ENT_OK || rc.code == ENT_REFUSED_KEEPER; /* logged, though perhaps held */
+    if (*ret_noticed || ent_code_class(rc.code) != ENT_CLASS_REFUSED)
+        return *ret_noticed ? ENT_DONE : rc;
+    report = ent_report_begin("notice.not-said"); /* our log is frozen, or not open: the mark moves all the same */
+    ent_report_error(&report, err);
+    ent_report_end(&report);
+    return ENT_DONE;
+}
+
 static ent_rc open_entry(ent_node *node, mark_job *mark, ent_bytes bytes, bool *ret_noticed, ent_err *err)
 {
     ENT_CLEANUP(ent_arena_release) ent_arena arena = {0};
@@ -145,26 +168,10 @@ static ent_rc open_entry(ent_node *node, mark_job *mark, ent_bytes bytes, bool *
         *err = wrong;
         return rc;
     }
-    ent_tell_message(node, mark->channel, &entry, subject.size == 0 ? (ent_text){NULL, 0} : ent_buf_text(&subject));
-    if (rc.code == ENT_OK)
-        return ENT_DONE;
-    ent_report report = ent_report_begin("message.contested");
-    ent_report_string(&report, "channel", mark->channel->id_text);
-    ent_report_text(&report, "party", entry.writer);
-    ent_report_number(&report, "index", entry.index);
-    ent_report_error(&report, &wrong);
-    ent_report_end(&report);
-    /* "never a notice about a notice" (design 3) */
-    if (ent_text_is(entry.kind, "channel.notice"))
-        return ENT_DONE;
-    mark->opened = entry.index + 1;
-    rc = notice(node, mark, &entry, &wrong, err);
-    *ret_noticed = rc.code == ENT_OK || rc.code == ENT_REFUSED_KEEPER; /* logged, though perhaps held */
-    if (*ret_noticed || ent_code_class(rc.code) != ENT_CLASS_REFUSED)
-        return *ret_noticed ? ENT_DONE : rc;
-    report = ent_report_begin("notice.not-said"); /* our log is frozen, or not open: the mark moves all the same */
-    ent_report_error(&report, err);
-    ent_report_end(&report);
+    ent_text told = subject.size == 0 ? (ent_text){NULL, 0} : ent_buf_text(&subject);
+    if (rc.code != ENT_OK)
+        ENT_TRY(contest(node, mark, &entry, &wrong, ret_noticed, err));
+    ent_tell_message(node, mark->channel, &entry, told);
     return ENT_DONE;
 }
 

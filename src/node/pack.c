@@ -28,6 +28,7 @@ typedef struct {
     ent_buf checkpoint;
     uint64_t receipted[ENT_ENTRY_MAX_MEMBERS]; /* per member: what we had receipted, signed, before the walk */
     int64_t receipts_upto;
+    size_t receipts_seen;
 } packing;
 
 static void release(packing *work)
@@ -293,7 +294,10 @@ ent_rc ent_pack(ent_node *node, ent_channel *channel, uint32_t member, ent_packe
 
 static ent_rc note_receipt(void *context, const ent_store_receipt *receipt, ent_err *err)
 {
-    switch (use_of(context, receipt)) {
+    packing *work = context;
+    work->receipts_upto = receipt->number;
+    work->receipts_seen++;
+    switch (use_of(work, receipt)) {
     case RECEIPT_TO_SEND:
         return ent_fail(err, ENT_WAITING, NULL, "there is one");
     case RECEIPT_NOT_SIGNED:
@@ -318,8 +322,13 @@ ent_rc ent_pack_wanted(ent_node *node, ent_channel *channel, uint32_t member, en
         return ENT_DONE;
     }
     know_receipted(&work);
-    ent_rc rc = node->store->engine->receipt_walk(node->store, channel->row.number, delivery.receipts_sent,
-                                                  RECEIPTS_COUNT, note_receipt, &work, err);
+    work.receipts_upto = delivery.receipts_sent;
+    ent_rc rc = ENT_DONE;
+    do {
+        work.receipts_seen = 0;
+        rc = node->store->engine->receipt_walk(node->store, channel->row.number, work.receipts_upto, RECEIPTS_COUNT,
+                                               note_receipt, &work, err);
+    } while (rc.code == ENT_OK && work.receipts_seen == RECEIPTS_COUNT);
     if (rc.code != ENT_OK && rc.code != ENT_WAITING && rc.code != ENT_ABSENT)
         return rc;
     *ret = rc.code == ENT_WAITING ? ENT_PACK_RECEIPTS : ENT_PACK_NOTHING;

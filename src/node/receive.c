@@ -175,12 +175,30 @@ static ent_rc may_store(const receive_job *work, ent_err *err)
     return ENT_DONE;
 }
 
+/* A head of the same size that came at the same time, in another pouch, and says something else. */
+static ent_rc heads_agree(const receive_job *work, ent_node *node, ent_err *err)
+{
+    for (size_t i = 0; i < work->checked->head_count; i++) {
+        const ent_checked_head *given = &work->checked->heads[i];
+        int64_t log = work->channel->members[given->member].log.number;
+        ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
+        ent_tree_head head;
+        ent_rc rc = node->store->engine->head_get(node->store, log, given->head.size, &head, &note, err);
+        if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
+            return rc;
+        if (rc.code == ENT_OK && head.size == given->head.size && !ent_hash_equal(&head.root, &given->head.root))
+            return ent_fail(err, ENT_RETRY, NULL, "another head of that size came first");
+    }
+    return ENT_DONE;
+}
+
 static ent_rc apply_receive(ent_job *job, ent_node *node, ent_err *err)
 {
     receive_job *work = (receive_job *)job;
     const ent_pouch_checked *checked = work->checked;
     ENT_TRY(ent_sequencer_touch(node, work->channel, err));
     ENT_TRY(may_store(work, err));
+    ENT_TRY(heads_agree(work, node, err));
     if (checked->verdict == ENT_POUCH_NEW)
         ENT_TRY(store_entries(node, work, err));
     for (size_t i = 0; i < checked->head_count; i++) {
@@ -242,7 +260,7 @@ static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, con
     if (checked.verdict == ENT_POUCH_FORKED && !(is_own && beyond_signed))
         return ent_fork_record(node, channel, &checked, err);
     if (is_own && (checked.verdict == ENT_POUCH_NEW || beyond_signed)) {
-        ent_channel_hold(channel);
+        ENT_TRY(ent_fork_hold(node, channel, &checked.head, pouch->checkpoint, err));
         return ent_fail(
             err, ENT_REFUSED, "design 3, Rollback guard",
             "this pouch carries our own log with %llu entries, we hold %llu: this store is older than what we "

@@ -93,7 +93,8 @@ static ent_rc add_attachments(const say_job *work, ent_node *node, ent_err *err)
         };
         ENT_TRY(node->store->engine->blob_add(node->store, &blob, err));
         for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
-            ent_store_blob_send send = {.log = log, .member = m, .digest = blob.digest, .size = blob.size};
+            ent_store_blob_send send = {
+                .log = log, .index = work->index, .member = m, .digest = blob.digest, .size = blob.size};
             if (m != channel->self)
                 ENT_TRY(node->store->engine->blob_send_add(node->store, &send, err));
         }

@@ -246,7 +246,7 @@ static ent_rc flush_appends(ent_node *node, ent_channel *channel, ent_err *err)
     };
     next->opened = next->tree.size;
     ENT_TRY(node->store->engine->append(node->store, next, &append, err));
-    if (channel->held) /* a head beyond the keeper's mark would be signed, and be a fork */
+    if (ent_channel_is_held(channel)) /* a head beyond the keeper's mark would be signed, and be a fork */
         return ENT_DONE;
     signed_thing item = {.channel = channel, .is_head = true, .member = channel->self, .head.size = next->tree.size};
     ent_tree_root(&next->tree, &item.head.root);
@@ -359,9 +359,15 @@ static void publish_channel(ent_node *node, ent_channel *channel)
     for (size_t i = 0; i < channel->genesis.member_count; i++)
         publish_log(&channel->members[i]);
     (void)pthread_mutex_unlock(&channel->lock);
-    atomic_store(&channel->unsent, true);
     if (state_changed)
         ent_tell_channel(node, channel);
+}
+
+/* Last of all: a courier that looked in between would have seen the old head, and not look again. */
+static void mark_unsent(const signed_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        atomic_store(&list->items[i].channel->unsent, true);
 }
 
 static void publish(ent_sequencer *sequencer)
@@ -370,6 +376,10 @@ static void publish(ent_sequencer *sequencer)
         publish_channel(sequencer->node, sequencer->dirty[i]);
     for (size_t i = 0; i < sequencer->to_sign.count; i++)
         publish_signed(&sequencer->to_sign.items[i]);
+    for (size_t i = 0; i < sequencer->dirty_count; i++)
+        atomic_store(&sequencer->dirty[i]->unsent, true);
+    mark_unsent(&sequencer->to_sign);
+    mark_unsent(&sequencer->unstored); /* stored by this batch: its receipts can be packed now */
     /* What was refused is not stored as signed. */
     size_t kept = 0;
     for (size_t i = 0; i < sequencer->to_sign.count; i++) {
@@ -588,7 +598,7 @@ static ent_rc sign_again(ent_sequencer *sequencer, ent_err *err)
         ENT_TRY(follows_mark(node, channel, &follows, err));
         if (!follows)
             ent_channel_hold(channel);
-        if (!follows || own->tree.size == 0)
+        if (ent_channel_is_held(channel) || own->tree.size == 0)
             continue;
         signed_thing item = {.channel = channel, .is_head = true, .member = channel->self, .head.size = own->tree.size};
         ent_tree_root(&own->tree, &item.head.root);

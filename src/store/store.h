@@ -89,6 +89,7 @@ typedef struct {
 typedef struct {
     int64_t number;
     int64_t log;
+    uint64_t index; /* of the entry that names it */
     uint32_t member;
     ent_hash digest;
     uint64_t size;

@@ -96,11 +96,12 @@ ent_rc ent_sqlite_blob_send_add(ent_store *store, const ent_store_blob_send *sen
 {
     ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
     ENT_TRY(ent_sql_write(store, ENT_SQL_BLOB_SEND_ADD,
-                          "INSERT INTO blob_sends (log, member, digest, size) VALUES (?1, ?2, ?3, ?4)"
-                          " ON CONFLICT (log, member, digest) DO NOTHING",
+                          "INSERT INTO blob_sends (log, member, entry, digest, size) VALUES (?1, ?2, ?3, ?4, ?5)"
+                          " ON CONFLICT (log, member, entry, digest) DO NOTHING",
                           &sql, err));
     ent_sql_bind_int(&sql, send->log);
     ent_sql_bind_int(&sql, send->member);
+    ent_sql_bind_size(&sql, send->index);
     ent_sql_bind_hash(&sql, &send->digest);
     ent_sql_bind_size(&sql, send->size);
     return ent_sql_run(&sql, err);
@@ -119,8 +120,8 @@ static ent_rc collect_sends(ent_store *store, int64_t after, size_t limit, ent_b
     ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
     ENT_TRY(ent_sql_read(
         store, ENT_SQL_BLOB_SEND_WALK,
-        "SELECT number, log, member, digest, size FROM blob_sends WHERE number > ?1 ORDER BY number LIMIT ?2", &sql,
-        err));
+        "SELECT number, log, member, entry, digest, size FROM blob_sends WHERE number > ?1 ORDER BY number LIMIT ?2",
+        &sql, err));
     ent_sql_bind_int(&sql, after);
     ent_sql_bind_size(&sql, limit > INT64_MAX ? INT64_MAX : limit);
     for (;;) {
@@ -132,8 +133,9 @@ static ent_rc collect_sends(ent_store *store, int64_t after, size_t limit, ent_b
         send.number = ent_sql_int(&sql, 0);
         send.log = ent_sql_int(&sql, 1);
         send.member = (uint32_t)ent_sql_size(&sql, 2);
-        ent_sql_fixed(&sql, 3, send.digest.bytes, sizeof send.digest.bytes);
-        send.size = ent_sql_size(&sql, 4);
+        send.index = ent_sql_size(&sql, 3);
+        ent_sql_fixed(&sql, 4, send.digest.bytes, sizeof send.digest.bytes);
+        send.size = ent_sql_size(&sql, 5);
         ent_buf_put(rows, ent_bytes_of(&send, sizeof send));
     }
     ENT_TRY(ent_sql_check(&sql, err));

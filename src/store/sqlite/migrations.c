@@ -136,9 +136,10 @@ static const char exchange_1[] =
     "  number INTEGER PRIMARY KEY AUTOINCREMENT,"
     "  log INTEGER NOT NULL REFERENCES logs,"
     "  member INTEGER NOT NULL CHECK (member BETWEEN 0 AND 31),"
+    "  entry INTEGER NOT NULL CHECK (entry >= 0)," /* its index in the log */
     "  digest BLOB NOT NULL CHECK (length(digest) = 32),"
     "  size INTEGER NOT NULL CHECK (size >= 0),"
-    "  UNIQUE (log, member, digest)"
+    "  UNIQUE (log, member, entry, digest)"
     ") STRICT;"
 
     "CREATE TABLE forks ("
