@@ -62,10 +62,8 @@ ent_json_value value_of(const dom::element &element) noexcept
 
 std::string_view view_of(ent_text text) noexcept
 {
-    std::string_view view("", 0); /* never NULL: it goes to memcmp */
-    if (text.size > 0)
-        view = {text.data, text.size};
-    return view;
+    static const char nothing = 0; /* a view of nothing points somewhere all the same: it goes to memcmp */
+    return {text.size > 0 ? text.data : &nothing, text.size};
 }
 
 ent_text text_of(std::string_view view) noexcept
