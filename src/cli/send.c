@@ -15,7 +15,7 @@ static const ent_cli_option options[] = {
      "what is said, or - for standard input: a JSON object with\nfields, text, stix or files, "
      "else plain text"},
     {"--lang", NULL, "L", false, "language of a plain text (default en)"},
-    {"--attach", NULL, "FILE", true, "attach a file, at most 64 MiB once sealed"},
+    {"--attach", NULL, "FILE", true, "attach a file, of at most 64 MiB"},
     {"--reply-to", NULL, "MSG", false, "the message it answers"},
     {"--marking", NULL, "M", false, "clear, green, amber, amber+strict or red (TLP 2.0)"},
     {"--urgency", NULL, "U", false, "routine, priority, immediate or flash"},

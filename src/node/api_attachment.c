@@ -56,10 +56,10 @@ ent_rc ent_api_attachment_admit(ent_node *node, ent_http_request *request, ent_h
     work->channel = channel;
     ent_http_attach(request, work, free_sealing);
     ent_channel_recipients(channel, recipients);
-    ENT_TRY(ent_blob_writer_new(node->paths.blobs, ENT_ATTACHMENT_MAX_BYTES, &work->writer, err));
+    ENT_TRY(ent_blob_writer_new(node->paths.blobs, ENT_ATTACHMENT_MAX_SEALED_BYTES, &work->writer, err));
     ENT_TRY(ent_age_sealer_new(recipients, channel->genesis.member_count, (ent_age_sink){write_blob, work},
                                &work->sealer, err));
-    ret_intake->limit = UINT64_MAX;
+    ret_intake->limit = ENT_ATTACHMENT_MAX_BYTES;
     ret_intake->sink = seal_piece;
     ret_intake->sink_context = work;
     return ENT_DONE;

@@ -124,10 +124,10 @@ static ent_rc measure(const ent_node *node, ent_blob_ref *blob, size_t at, ent_e
         return ent_fail(err, ENT_ABSENT, "docs/api.md",
                         "attachments[%zu] is not held here: POST it to /api/v1/attachments first", at);
     ENT_TRY(rc);
-    if (blob->size > ENT_ATTACHMENT_MAX_BYTES)
+    if (blob->size > ENT_ATTACHMENT_MAX_SEALED_BYTES)
         return ent_fail(err, ENT_USAGE, "docs/formats.md",
                         "attachments[%zu] has %llu bytes once sealed; %d is the most that peers take", at,
-                        (unsigned long long)blob->size, ENT_ATTACHMENT_MAX_BYTES);
+                        (unsigned long long)blob->size, ENT_ATTACHMENT_MAX_SEALED_BYTES);
     return ENT_DONE;
 }
 

@@ -80,9 +80,10 @@ ent_rc ent_blob_in_admit(ent_node *node, ent_http_request *request, const ent_ha
     ent_http_attach(request, work, free_incoming);
     ENT_TRY(ent_hex_decode((ent_text){path.data + PREFIX_SIZE, path.size - PREFIX_SIZE}, digest.bytes,
                            sizeof digest.bytes, err));
-    if (!ent_http_content_length(request, &length) || length > ENT_ATTACHMENT_MAX_BYTES)
+    if (!ent_http_content_length(request, &length) || length > ENT_ATTACHMENT_MAX_SEALED_BYTES)
         return ent_fail(err, ENT_PEER_TOO_LARGE, "docs/formats.md",
-                        "an attachment comes with its Content-Length, of at most %d bytes", ENT_ATTACHMENT_MAX_BYTES);
+                        "an attachment comes with its Content-Length, of at most %d bytes",
+                        ENT_ATTACHMENT_MAX_SEALED_BYTES);
     ENT_TRY(find_blob(node, &digest, length, pin, work, err));
     ENT_TRY(ent_disk_has_room(node, length, err));
     work->held = work->blob.state == ENT_BLOB_HELD;

@@ -4,8 +4,10 @@
 
 #include "node/node.h"
 
-/** Sealed. Larger ones, resumable and under quotas, are to come. */
-enum { ENT_ATTACHMENT_MAX_BYTES = 64 << 20 };
+enum {
+    ENT_ATTACHMENT_MAX_BYTES = 64 << 20, /* what is attached; larger ones, resumable and under quotas, are to come */
+    ENT_ATTACHMENT_MAX_SEALED_BYTES = ENT_ATTACHMENT_MAX_BYTES + (128 << 10) /* with age's header and tags */
+};
 
 /** Decide by path and headers: it must be an attachment of an entry we hold, sent by a member, of the size the entry
  * says. Errors: PEER_MALFORMED, ABSENT, PEER_FORBIDDEN, PEER_MISMATCH, those of the blob writer. */
