@@ -123,6 +123,22 @@ static void test_json__absent_value_taken_by_every_accessor(void **state)
     ent_json_release(&none);
 }
 
+/* An empty key is a key like any other, however the empty text came about. */
+static void test_json__empty_key_found(void **state)
+{
+    (void)state;
+    static const ent_text keys[] = {{NULL, 0}, {"", 0}, {"other", 0}};
+    ent_json *json = parsed("{\"\":\"x\"}");
+    ent_json *other = parsed("{\"a\":\"x\"}");
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        assert_true(ent_text_is(ent_json_string(ent_json_get_text(ent_json_root(json), keys[i])), "x"));
+        assert_false(ent_json_present(ent_json_get_text(ent_json_root(other), keys[i])));
+    }
+    assert_true(ent_text_is(ent_json_string(ent_json_get(ent_json_root(json), "")), "x"));
+    ent_json_free(json);
+    ent_json_free(other);
+}
+
 static void test_json__document_outlives_the_bytes(void **state)
 {
     (void)state;
@@ -445,6 +461,7 @@ int main(void)
         cmocka_unit_test(test_json__each_type_told),
         cmocka_unit_test(test_json__numbers_read_within_their_limits),
         cmocka_unit_test(test_json__absent_value_taken_by_every_accessor),
+        cmocka_unit_test(test_json__empty_key_found),
         cmocka_unit_test(test_json__document_outlives_the_bytes),
         cmocka_unit_test(test_json__escapes_and_nul_decoded),
         cmocka_unit_test(test_json__malformed_refused),

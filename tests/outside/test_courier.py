@@ -1,19 +1,24 @@
 """Peers that answer nonsense: the node keeps the message, says in `status` what is wrong, is not driven to haste, and
 delivers when the peer behaves."""
 
+import http.client
 import json
 import os
+import socket
+import subprocess
 import threading
 import time
 import unittest
 
 import formats
 from formats import Note, Pouch
-from node import EXAMPLES, PATIENCE_S, wait_for
-from outside import CHECK, OutsideTest
+from node import BUILD, EXAMPLES, PATIENCE_S, wait_for
+from outside import CHECK, INCIDENT, OutsideTest
 from peer import Answer, tls_identity
 
 TOLD_S = PATIENCE_S / 4
+SOON_S = PATIENCE_S / 5
+CALLS = 64  # what the node's socket takes at a time
 HASTE = 12  # tries of one peer that a back-off may come to in that time
 REFUSED_S = 30 + PATIENCE_S  # a refusal is tried again after half a minute
 
@@ -274,6 +279,147 @@ class Waiting(OutsideTest):
         self.deliver(channel, node)
         wait_for(lambda: node.channel(channel_id)["state"] == "open")
         wait_for(lambda: node.json("show", f"{channel_id[:12]}/{node.name}/0")["state"] == "receipted")
+
+    def test_attachment__named_again_meanwhile_is_sent_for_each_message(self):
+        """The second message is said before the first is receipted, and arrives after the attachment did."""
+        node = self.new_node("twice.example")
+        party = self.new_party("zweimal.example", node, listens=True)
+        channel = self.open_with(party, node, "line")
+        said, put = threading.Event(), threading.Event()
+        pouches, arrivals = [], []
+
+        def stepwise(request):
+            if request.method == "PUT":
+                arrivals.append(len(channel.logs[node.name]))
+                answer = party.answer(request)
+                put.set()
+                return answer
+            pouches.append(request)
+            (said if len(pouches) == 1 else put).wait(PATIENCE_S)
+            return party.answer(request)
+
+        party.listener.behaviour = stepwise
+        try:
+            stored = node.api("POST", "/attachments?channel=line", b"evidence")
+            first = self.say_attached(node, "line", stored)
+            wait_for(lambda: pouches)
+            second = self.say_attached(node, "line", stored)
+            said.set()
+            wait_for(lambda: len(channel.logs[node.name]) == second + 1)
+            wait_for(lambda: node.status()["attachments_to_send"] == 0)
+        finally:
+            said.set()
+            put.set()
+        self.assertEqual(arrivals, [first + 1, second + 1])
+
+    @staticmethod
+    def say_attached(node, channel, stored):
+        body = INCIDENT | {"files": [{"name": "evidence.txt"}]}
+        named = [{"digest": stored["digest"], "type": "text/plain"}]
+        draft = {"channel": channel, "kind": "incident.notification", "body": body, "attachments": named}
+        return node.api("POST", "/messages", json.dumps(draft).encode())["index"]
+
+    def test_killed__a_client_that_waited_leaves_its_place(self):
+        node = self.new_node("places.example")
+        party = self.new_party("quietly.example", node)  # nothing is ever sent to it, nor receipted
+        self.open_with(party, node, "line")
+        path = os.path.join(self.folder, "killed.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(CHECK, file)
+        command = [os.path.join(BUILD, "entente"), "send", "contact.check", "--channel", "line", "--body", path,
+                   "--wait", "receipt", "--timeout", "60", "--dir", node.dir]  # fmt: skip
+        looking = http.client.HTTPConnection("node", timeout=PATIENCE_S)  # has its place before they come
+        looking.sock = socket.socket(socket.AF_UNIX)
+        self.addCleanup(looking.close)
+        looking.sock.settimeout(PATIENCE_S)
+        looking.sock.connect(os.path.join(node.dir, "socket"))
+
+        def size():
+            looking.request("GET", "/api/v1/channels/line")
+            members = json.loads(looking.getresponse().read())["members"]
+            return next(member["size"] for member in members if member["name"] == node.name)
+
+        waited = 0
+        before = size()
+        until = time.monotonic() + PATIENCE_S
+        while waited < CALLS + 6:
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:
+                try:
+                    while client.poll() is None and size() == before + waited:
+                        self.assertLess(time.monotonic(), until, f"no place after {waited} that are gone")
+                        time.sleep(0.002)
+                finally:
+                    client.kill()
+            self.assertLess(time.monotonic(), until, f"no place after {waited} that are gone")
+            waited = size() - before  # one that was turned away tries again
+        wait_for(lambda: node.run("status", check=False).returncode == 0)
+
+
+class Beside(OutsideTest):
+    """Two real nodes with three channels: what happens in one holds up no other."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.aurora, cls.boreal = cls.new_node("aurora.example"), cls.new_node("boreal.example")
+        cls.aurora.add_peer(cls.boreal.card_path)
+        cls.boreal.add_peer(cls.aurora.card_path)
+        terms = os.path.join(EXAMPLES, "terms.json")
+        for alias in ("quiet", "busy", "busier"):
+            channel = cls.aurora.text("channel", "open", "--with", cls.boreal.name, "--terms", terms, "--alias", alias)
+            accept = ["channel", "accept", channel, "--alias", alias]
+            wait_for(lambda: cls.boreal.run(*accept, check=False).returncode == 0)
+            wait_for(lambda: [node.channel(alias)["state"] for node in (cls.aurora, cls.boreal)] == ["open", "open"])
+
+    def say(self, channel, query=""):
+        draft = {"channel": channel, "kind": "contact.check", "body": CHECK}
+        return self.aurora.api("POST", f"/messages{query}", json.dumps(draft).encode())
+
+    def test_quiet__is_receipted_soon_beside_busy_channels(self):
+        stopping = threading.Event()
+        errors = []
+        hammered = {"busy": 0, "busier": 0}
+
+        def hammer(channel):
+            try:
+                while not stopping.is_set():
+                    self.say(channel)
+                    hammered[channel] += 1
+            except BaseException as error:  # noqa: BLE001 (told by the main thread)
+                errors.append(error)
+
+        threads = [threading.Thread(target=hammer, args=(channel,)) for channel in hammered]
+        for thread in threads:
+            thread.start()
+        try:
+            until = time.monotonic() + 3
+            while time.monotonic() < until:
+                said = self.say("quiet", f"?wait=receipt&timeout={SOON_S:.0f}")
+                self.assertTrue(said["done"], f"{said['message']} has no receipt within {SOON_S} s")
+        finally:
+            stopping.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(errors, [])
+        self.assertGreater(min(hammered.values()), 10)
+
+    def test_attachment__of_several_messages_is_held_for_each(self):
+        stored = self.aurora.api("POST", "/attachments?channel=quiet", b"evidence")
+        said = []
+        for _ in range(6):
+            said.append(Waiting.say_attached(self.aurora, "quiet", stored))
+            time.sleep(0.02)  # so that some arrive together, and some after the attachment
+
+        def held():
+            """every message's attachment is held there"""
+            rows = [self.aurora.json("show", f"quiet/{self.aurora.name}/{at}")["attachment_list"] for at in said]
+            return rows == [[row | {"held_by": [self.boreal.name]} for row in message] for message in rows]
+
+        wait_for(held, step=0.1)
+        wait_for(lambda: self.aurora.status()["attachments_to_send"] == 0)
+        for at in said:
+            (row,) = self.boreal.json("show", f"quiet/{self.aurora.name}/{at}")["attachment_list"]
+            self.assertEqual(row["state"], "held")
 
 
 if __name__ == "__main__":

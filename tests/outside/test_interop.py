@@ -182,6 +182,28 @@ class TwoSides(OutsideTest):
 
         wait_for(acknowledged)
 
+    def test_deliver__only_anothers_answer_answers_what_we_said(self):
+        index = self.ours.say("incident.notification", INCIDENT)
+        asked = f"{self.party.name}/{index}"
+        body = json.loads(example("answer.acknowledgement.json"))
+        self.ours.say("answer.acknowledgement", body, reply_to=asked, thread=asked)  # by ourselves
+        self.ours.say("contact.check", CHECK)
+        self.deliver(self.ours, self.node)
+        message = f"ours/{asked}"
+
+        def unanswered():
+            rows = self.node.json("list", "--channel", "ours", "--unanswered")["messages"]
+            return [row["message"] for row in rows]
+
+        # The one said last is known: so is the answer before it.
+        wait_for(lambda: f"ours/{self.party.name}/{index + 2}" in unanswered())
+        self.assertIn(message, unanswered())
+        self.assertEqual(self.node.json("show", message)["answered_by"], [])
+        path = os.path.join(EXAMPLES, "answer.acknowledgement.json")
+        answer = self.node.text("send", "answer.acknowledgement", "--reply-to", message, "--body", path)
+        wait_for(lambda: message not in unanswered())
+        self.assertEqual(self.node.json("show", message)["answered_by"], [answer])
+
     def test_deliver__a_body_of_8_mib_is_taken_whole(self):
         text = {"en": "x" * 999_000}
         texts = {f"x{chr(97 + at)}": text["en"] for at in range(7)} | text

@@ -104,6 +104,16 @@ class TwoOfficers(OutsideTest):
         self.assertEqual(done.returncode, 2, done)
         self.assertEqual(self.aurora.held("hotline"), before)
 
+    def test_send__an_answer_to_our_own_message_is_refused(self):
+        message = self.notify("--wait", "receipt")
+        before = self.aurora.held("hotline")
+        done = self.aurora.run("send", "answer.acknowledgement", "--reply-to", message, "--body",
+                               example("answer.acknowledgement.json"), check=False)  # fmt: skip
+        self.assertEqual((done.returncode, done.stdout), (2, b""), done)
+        self.assertIn(b"own message", done.stderr)
+        self.assertEqual(self.aurora.held("hotline"), before)
+        self.assertIn(message, self.names("--unanswered"))
+
     def test_open__gives_body_and_attachments(self):
         notes = example("forensic-notes.txt")
         message = self.arrived(self.notify("--attach", notes, "--attach", example("terms.json"), "--wait", "receipt"))

@@ -233,6 +233,53 @@ class Restored(OutsideTest):
             _, size, root = formats.checkpoint_parse(Note.parse(pouch.checkpoint).text)
             self.assertTrue(size < len(roots) and roots[size] == root, "another history was signed")
 
+    @staticmethod
+    def marks(node):
+        """What the keeper signed last: (kind, origin) to (size, root, time)."""
+        with open(os.path.join(node.dir, "marks", "marks"), encoding="ascii") as file:
+            rows = [line.split(" ") for line in file.read().rstrip("\0").splitlines()]
+        return {(row[2], row[6]): tuple(row[3:6]) for row in rows if row[2] != "."}
+
+    def test_restore__with_its_marks_is_held_once_the_peer_shows_more_and_stays_so(self):
+        """A machine's snapshot takes store and marks back together: only the peer's word tells, and is kept."""
+        node = self.new_node("corvus.example")
+        party = self.new_party("castor.example", node, listens=True)
+        channel = self.open_with(party, node, "line")
+        draft = json.dumps({"channel": "line", "kind": "contact.check", "body": CHECK}).encode()
+        backup = os.path.join(self.folder, "snapshot")
+        for at in range(2):
+            self.assertTrue(node.api("POST", "/messages?wait=receipt&timeout=20", draft)["done"])
+            node.stop()
+            if at == 0:
+                shutil.copytree(node.dir, backup, ignore=shutil.ignore_patterns("socket"))
+                node.start()
+        shutil.rmtree(node.dir)
+        shutil.copytree(backup, node.dir)
+        node.start()
+        self.assertEqual(node.status()["held"], [])
+        channel.say("contact.check", CHECK)
+        with party.lock:
+            party.to[node.name].post(channel.pouch(node.name))  # with our head of three in heads/
+        wait_for(lambda: [row["channel"] for row in node.status()["held"]] == [channel.id])
+        party.listener.deaf = True
+        party.listener.hang_up()
+        node.kill()
+        asked = len(party.listener.requests)
+        marks = self.marks(node)
+        self.assertEqual(marks["H", channel.logs[node.name].origin][0], "2")
+        node.start()  # before anything comes from the peer
+        self.assertEqual([row["channel"] for row in node.status()["held"]], [channel.id])
+        for _ in range(3):  # past the size the peer has
+            self.assertTrue(node.api("POST", "/messages", draft)["held"])
+        time.sleep(0.5)
+        self.assertEqual([row["channel"] for row in node.status()["held"]], [channel.id])
+        self.assertEqual(self.marks(node), marks, "something was signed")
+        with self.assertRaisesRegex(AssertionError, "GET /pouches"):
+            node.api_bytes("GET", f"/pouches?channel={channel.id}&to={party.name}")
+        party.listener.deaf = False
+        time.sleep(1)
+        self.assertEqual(len(party.listener.requests), asked, "a held log was sent")
+
 
 if __name__ == "__main__":
     unittest.main()
