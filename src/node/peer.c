@@ -192,6 +192,10 @@ ent_rc ent_peer_add(ent_node *node, ent_bytes bytes, const ent_text *fingerprint
     ENT_TRY(row_of(&card.card, ent_clock_unix_s(), &peer, err));
     peer_job work = {.job = {.apply = apply_add}, .bytes = bytes, .card = &card};
     ENT_TRY(ent_sequencer_run(node, &work.job, err));
+    ENT_CLEANUP(ent_buf_release) ent_buf stored_card = {0};
+    ent_store_peer stored;
+    ENT_TRY(node->store->engine->peer_get(node->store, card.card.name, &stored, &stored_card, err));
+    peer.added_unix_s = stored.added_unix_s; /* as it will be after a restart: a newer card keeps the first's time */
     ENT_TRY(remember(node, &peer, err));
     *ret = peer;
     return ENT_DONE;
