@@ -192,7 +192,7 @@ ent_rc ent_pouch_check_receipts(ent_pouch_checking *checking, ent_err *err)
             return ent_fail(err, ENT_PEER_INCONSISTENT, ENT_STEP_ENTRIES,
                             "receipts/%04zu: a receipt of our log at size %" PRIu64 ", which it has not reached", i,
                             receipt->head.size);
-        if (is_known) /* else it says nothing that can be checked yet: it comes again when we hold that log so far */
+        if (is_known) /* else it cannot be checked yet: the writer of that log brings it with its entries */
             out->receipt_count++;
     }
     return check_pending(checking, pending, pending_count, err);
