@@ -396,10 +396,12 @@ static ent_rc send_wanted(ent_courier *courier, ent_channel *channel, uint32_t m
 {
     ent_pack_want want = ENT_PACK_NOTHING;
     bool can_wait = false;
+    *ret_wanted = true; /* until it is known better: while the peer is busy the store need not be asked */
+    if (peer->pouch_in_flight || now_ms < peer->not_before_ms || now_ms < channel->members[member].not_before_ms)
+        return ENT_DONE;
     ENT_TRY(ent_pack_wanted(courier->node, channel, member, &want, err));
     *ret_wanted = want != ENT_PACK_NOTHING;
-    if (!*ret_wanted || peer->pouch_in_flight || now_ms < peer->not_before_ms ||
-        now_ms < channel->members[member].not_before_ms)
+    if (!*ret_wanted)
         return ENT_DONE;
     if (want == ENT_PACK_RECEIPTS)
         ENT_TRY(receipts_can_wait(courier, channel, member, &can_wait, err));

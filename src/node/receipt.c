@@ -91,24 +91,28 @@ static ent_rc advance_delivery(ent_node *node, const ent_channel *channel, uint3
     return engine->delivery_put(node->store, &delivery, err);
 }
 
+static ent_rc add_receipt(ent_node *node, const ent_channel *channel, ent_checked_receipt *given, ent_err *err)
+{
+    ent_store_receipt receipt = {
+        .log = channel->members[given->member].log.number,
+        .receiver = (uint32_t)given->receiver,
+        .head = given->head,
+        .cosignature = given->cosignature,
+        .arrived_unix_s = ent_clock_unix_s(),
+    };
+    return node->store->engine->receipt_add(node->store, &receipt, &given->is_new, err);
+}
+
 ent_rc ent_receipts_store(ent_node *node, ent_channel *channel, ent_checked_receipt *receipts, size_t count,
                           ent_err *err)
 {
     for (size_t i = 0; i < count; i++) {
-        bool is_new = false;
-        if (receipts[i].receiver == channel->self)
+        ent_checked_receipt *given = &receipts[i];
+        if (given->receiver == channel->self)
             continue; /* ours: we have it, or gave it */
-        ent_store_receipt receipt = {
-            .log = channel->members[receipts[i].member].log.number,
-            .receiver = (uint32_t)receipts[i].receiver,
-            .head = receipts[i].head,
-            .cosignature = receipts[i].cosignature,
-            .arrived_unix_s = ent_clock_unix_s(),
-        };
-        ENT_TRY(node->store->engine->receipt_add(node->store, &receipt, &is_new, err));
-        receipts[i].is_new = is_new;
-        if (receipts[i].member == channel->self && is_new)
-            ENT_TRY(advance_delivery(node, channel, receipt.receiver, receipt.head.size, 0, err));
+        ENT_TRY(add_receipt(node, channel, given, err));
+        if (given->member == channel->self && given->is_new)
+            ENT_TRY(advance_delivery(node, channel, (uint32_t)given->receiver, given->head.size, 0, err));
     }
     return ENT_DONE;
 }
@@ -131,7 +135,7 @@ typedef struct {
 static ent_rc apply_take(ent_job *job, ent_node *node, ent_err *err)
 {
     take_job *work = (take_job *)job;
-    ENT_TRY(ent_receipts_store(node, work->channel, &work->receipt, 1, err));
+    ENT_TRY(add_receipt(node, work->channel, &work->receipt, err));
     return advance_delivery(node, work->channel, (uint32_t)work->receipt.receiver, work->receipt.head.size,
                             work->receipts_sent, err);
 }
