@@ -59,8 +59,6 @@ static void put_ref(ent_json_writer *writer, ent_channel *channel, const char *k
 /* "contested": who found what wrong with it. */
 static void put_contested(const view *seen, ent_json_writer *writer, const ent_row *row)
 {
-    ENT_CLEANUP(ent_buf_wipe) ent_buf plain = {0};
-    ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
     ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
     const ent_row *notice = row->notice;
     if (notice == NULL) {
@@ -68,9 +66,9 @@ static void put_contested(const view *seen, ent_json_writer *writer, const ent_r
         return;
     }
     ent_buf_put_format(&text, "%.*s says: ", ENT_TEXT_ARG(notice->entry.writer));
-    if (ent_open_body(seen->node, seen->set->channel, notice->member, notice->entry.index, &plain, NULL, NULL).code ==
-            ENT_OK &&
-        ent_json_parse(ent_buf_bytes(&plain), &json, NULL).code == ENT_OK)
+    ENT_CLEANUP(ent_json_release)
+    ent_json *json = ent_message_document(seen->node, seen->set->channel, notice->member, &notice->entry);
+    if (json != NULL)
         ent_buf_put_text(&text, ent_json_string(ent_json_get(ent_json_get(ent_json_root(json), "fields"), "reason")));
     if (text.failed == ENT_OK)
         ent_json_member_text(writer, "contested", ent_buf_text(&text));
@@ -262,15 +260,14 @@ static ent_rc put_receipts(const view *seen, ent_json_writer *writer, const ent_
 /* Whether a row is an evidence.held by its writer about this attachment. */
 static bool holds(const view *seen, const ent_row *row, const ent_row *about, const ent_hash *digest)
 {
-    ENT_CLEANUP(ent_buf_wipe) ent_buf plain = {0};
-    ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
     char hex[65];
     ent_message_ref self = {about->entry.writer, about->entry.index};
     if (!ent_text_is(row->entry.kind, "evidence.held") || !row->entry.has_reply_to ||
-        !same_message(row->entry.reply_to, self) ||
-        ent_open_body(seen->node, seen->set->channel, row->member, row->entry.index, &plain, NULL, NULL).code !=
-            ENT_OK ||
-        ent_json_parse(ent_buf_bytes(&plain), &json, NULL).code != ENT_OK)
+        !same_message(row->entry.reply_to, self))
+        return false;
+    ENT_CLEANUP(ent_json_release)
+    ent_json *json = ent_message_document(seen->node, seen->set->channel, row->member, &row->entry);
+    if (json == NULL)
         return false;
     ent_hex_encode(ent_hash_bytes(digest), hex);
     ent_json_value digests = ent_json_get(ent_json_get(ent_json_root(json), "fields"), "digests");
@@ -283,13 +280,11 @@ static bool holds(const view *seen, const ent_row *row, const ent_row *about, co
 
 static void put_attachments(const view *seen, ent_json_writer *writer, const ent_row *row)
 {
-    ENT_CLEANUP(ent_buf_wipe) ent_buf plain = {0};
     ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
     ent_json_value files = {{NULL, NULL}};
-    if (row->entry.has_body && row->entry.attachment_count > 0 &&
-        ent_open_body(seen->node, seen->set->channel, row->member, row->entry.index, &plain, NULL, NULL).code ==
-            ENT_OK &&
-        ent_json_parse(ent_buf_bytes(&plain), &json, NULL).code == ENT_OK)
+    if (row->entry.attachment_count > 0)
+        json = ent_message_document(seen->node, seen->set->channel, row->member, &row->entry);
+    if (json != NULL)
         files = ent_json_get(ent_json_root(json), "files");
     ent_json_iter file = ent_json_iterate(files);
     ent_json_key(writer, "attachment_list");

@@ -231,12 +231,19 @@ ent_text ent_subject_of(ent_json_value fields)
     return title;
 }
 
-void ent_message_subject(ent_node *node, ent_channel *channel, uint32_t member, const ent_entry *entry, ent_buf *ret)
+ent_json *ent_message_document(ent_node *node, ent_channel *channel, uint32_t member, const ent_entry *entry)
 {
     ENT_CLEANUP(ent_buf_wipe) ent_buf plain = {0};
-    ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
+    ent_json *json = NULL;
     if (!entry->has_body || ent_open_body(node, channel, member, entry->index, &plain, NULL, NULL).code != ENT_OK ||
         ent_json_parse(ent_buf_bytes(&plain), &json, NULL).code != ENT_OK)
-        return;
-    ent_buf_put_text(ret, ent_subject_of(ent_json_get(ent_json_root(json), "fields")));
+        return NULL;
+    return json;
+}
+
+void ent_message_subject(ent_node *node, ent_channel *channel, uint32_t member, const ent_entry *entry, ent_buf *ret)
+{
+    ENT_CLEANUP(ent_json_release) ent_json *json = ent_message_document(node, channel, member, entry);
+    if (json != NULL)
+        ent_buf_put_text(ret, ent_subject_of(ent_json_get(ent_json_root(json), "fields")));
 }

@@ -43,6 +43,10 @@ void ent_answer_search_begin(ent_channel *channel, ent_answer_search *ret);
 ENT_RC ent_answer_search_next(ent_node *node, ent_channel *channel, uint64_t index, ent_answer_search *search,
                               bool *ret_found, ent_message_ref *ret, ent_err *err);
 
+/** The opened body of a stored message as JSON; NULL when it has none, does not open or does not parse: the opener has
+ * said so. Owns: caller frees with ent_json_free. */
+ent_json *ent_message_document(ent_node *node, ent_channel *channel, uint32_t member, const ent_entry *entry);
+
 enum { ENT_SUBJECT_MAX_BYTES = 200 };
 /** fields.title of an opened body, cut at a character to ENT_SUBJECT_MAX_BYTES; peers may send any. */
 ent_text ent_subject_of(ent_json_value fields);
