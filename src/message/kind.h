@@ -7,23 +7,35 @@
 #include "message/schema.h"
 
 typedef struct {
-    const char *name;   /* "incident.notification" */
-    const char *title;  /* a few words for lists */
-    const char *schema; /* JSON Schema of the body's `fields` */
-    bool before_open;   /* may pass before every member holds every entry 0 */
-    bool is_answer;     /* answers the message it replies to */
-    bool wants_answer;  /* stays unanswered until a kind with is_answer refers to it; a message of a kind that both
-                           answers and wants an answer wants one only when it replies to nothing */
-    bool needs_reply_to;
-    bool needs_text; /* the body must say it in words too */
-    bool by_node;    /* logged by the node itself, never by `entente send` */
+    const char *name;     /* "incident.notification" */
+    const char *title;    /* a few words for lists */
+    const char *summary;  /* one sentence: what saying it does */
+    const char *schema;   /* JSON Schema of the body's `fields` */
+    bool before_open;     /* may pass before every member holds every entry 0 */
+    bool is_answer;       /* answers the message it replies to */
+    bool wants_answer;    /* stays unanswered until a kind with is_answer refers to it; see ent_kind_asks */
+    bool needs_reply_to;  /* must name the message it replies to */
+    bool starts_thread;   /* may stand without reply_to: every kind that does not need one */
+    bool answers_own;     /* reply_to may name a message of the writer itself; a kind that needs reply_to and has not
+                             this flag answers another party */
+    bool needs_text;      /* the body must say it in words too */
+    bool by_node;         /* logged by the node itself, never by `entente send` */
+    bool while_suspended; /* passes while the channel is suspended */
+    bool needs_neutral;   /* means nothing in a channel whose genesis names no neutral */
+    bool by_neutral;      /* stands in the log of the channel's neutral alone */
 } ent_kind;
 
 size_t ent_kind_count(void);
 const ent_kind *ent_kind_at(size_t at);
 /** NULL for an unknown kind: such messages are kept and shown as unknown. */
 const ent_kind *ent_kind_find(ent_text name);
-/** Check what a known kind asks of its entry: a body, and reply_to where it answers something. Unknown kinds pass.
+/** Whether an entry of this kind stays unanswered until somebody answers it. A kind that both answers and asks, and may
+ * stand alone (contact.check), asks only when it stands alone; one that must reply (proposal.counter) always asks. */
+bool ent_kind_asks(const ent_kind *kind, const ent_entry *entry);
+/** The JSON text of the schema of a kind's `fields`, for forms, documents and templates. */
+ent_text ent_kind_schema(const ent_kind *kind);
+/** Check what a known kind asks of an entry in a member's log: a body, reply_to where it answers something, and that it
+ * is no kind of the neutral's log. Unknown kinds pass.
  *  Errors: PEER_INVALID naming the field. */
 ENT_RC ent_kind_check_entry(const ent_entry *entry, ent_err *err);
 

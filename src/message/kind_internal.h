@@ -4,6 +4,10 @@
 
 #include "message/kind.h"
 
+enum { ENT_KIND_COUNT = 60 };
+
+extern const ent_kind ent_kind_rows[ENT_KIND_COUNT];
+
 struct ent_kinds {
     ent_schema *envelope;
     ent_schema **fields; /* one per row of the table */

@@ -167,7 +167,7 @@ static bool passes(const filter *wanted, const ent_row *row)
     ent_message_ref self = {entry->writer, entry->index};
     if (wanted->since.data != NULL && ent_text_compare(entry->time, wanted->since) < 0)
         return false;
-    bool asks = kind != NULL && kind->wants_answer && !(kind->is_answer && entry->has_reply_to);
+    bool asks = kind != NULL && ent_kind_asks(kind, entry);
     if (wanted->unanswered && (!asks || row->answer_count > 0))
         return false;
     if (wanted->has_thread && !same_message(self, wanted->thread) &&

@@ -48,7 +48,7 @@ static ent_rc read_kind(ent_json_value root, drafting *draft, const ent_kind **r
     if (kind == NULL) {
         ENT_CLEANUP(ent_buf_release) ent_buf known = {0};
         for (size_t i = 0; i < ent_kind_count(); i++) {
-            if (!ent_kind_at(i)->by_node)
+            if (!ent_kind_at(i)->by_node && !ent_kind_at(i)->by_neutral)
                 ent_buf_put_format(&known, "%s%s", known.size == 0 ? "" : ", ", ent_kind_at(i)->name);
         }
         return ent_fail(err, ENT_USAGE, "design 4", "there is no kind \"%.*s\"; there are %.*s",
@@ -56,6 +56,13 @@ static ent_rc read_kind(ent_json_value root, drafting *draft, const ent_kind **r
     }
     if (kind->by_node)
         return ent_fail(err, ENT_USAGE, "design 4", "%s is said by the node itself, not by people", kind->name);
+    if (kind->by_neutral)
+        return ent_fail(err, ENT_USAGE, "design 4",
+                        "%s is said by the channel's neutral in its own log, not by a member", kind->name);
+    if (kind->needs_neutral && !draft->saying.channel->genesis.has_neutral)
+        return ent_fail(err, ENT_REFUSED, "design 7",
+                        "%s needs a neutral, and the genesis of channel %.8s names none; open a channel with --neutral",
+                        kind->name, draft->saying.channel->id_text);
     memcpy(draft->kind, kind->name, strlen(kind->name));
     draft->saying.kind = draft->kind;
     *ret = kind;
@@ -105,9 +112,9 @@ static ent_rc read_reply_to(ent_node *node, ent_json_value root, drafting *draft
     if (channel != draft->saying.channel)
         return ent_fail(err, ENT_USAGE, NULL, "%.*s is a message of another channel", ENT_TEXT_ARG(name));
     ENT_TRY(ent_channel_entry(node, channel, member, index, &draft->arena, NULL, &entry, err));
-    if (member == draft->saying.channel->self && kind->needs_reply_to)
-        return ent_fail(err, ENT_USAGE, "design 4", "%.*s is our own message: an answer comes from another party",
-                        ENT_TEXT_ARG(name));
+    if (member == draft->saying.channel->self && kind->needs_reply_to && !kind->answers_own)
+        return ent_fail(err, ENT_USAGE, "design 4", "%.*s is our own message: %s answers another party's",
+                        ENT_TEXT_ARG(name), kind->name);
     draft->saying.has_reply_to = true;
     draft->saying.reply_to = (ent_message_ref){channel->genesis.members[member].name, index};
     draft->saying.has_thread = true;
