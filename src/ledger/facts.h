@@ -1,0 +1,53 @@
+/* What the ledger takes from an opened body: facts, never prose.  Source: design.md section 5. */
+#ifndef ENT_LEDGER_FACTS_H
+#define ENT_LEDGER_FACTS_H
+
+#include "ledger/agreement.h"
+#include "message/kind.h"
+
+enum { ENT_FACTS_MAX_SYSTEMS = 8, ENT_FACTS_MAX_REFS = 16, ENT_FACTS_NONCE_SIZE = 16 };
+
+typedef enum {
+    ENT_OUTCOME_NONE = 0,
+    ENT_OUTCOME_GRANTED,
+    ENT_OUTCOME_PARTIAL,
+    ENT_OUTCOME_REFUSED,
+    ENT_OUTCOME_POSTPONED,
+    ENT_OUTCOME_IMPOSSIBLE,
+    ENT_OUTCOME_NEEDS_CLARIFICATION,
+    ENT_OUTCOME_COUNT
+} ent_outcome;
+/** "granted", …; NULL for NONE. */
+const char *ent_outcome_word(ent_outcome outcome);
+
+/** Zeroed is a body that was not opened or is not valid: the message is *contested*. Texts borrow from the body. */
+typedef struct {
+    bool readable;
+    ent_outcome outcome;                     /* answer.response */
+    bool clarifies;                          /* answer.status, state clarification */
+    bool declines_extension;                 /* channel.review */
+    ent_severity severity;                   /* incident.* */
+    ent_text systems[ENT_FACTS_MAX_SYSTEMS]; /* protected_systems: ids of the agreement */
+    size_t system_count;
+    int64_t until_unix_s; /* postponed until, or reply_by of a check; 0 = none */
+    bool has_digest;
+    ent_hash digest; /* proposal.accept: of the sealed body that is accepted */
+    bool has_nonce;
+    uint8_t nonce[ENT_FACTS_NONCE_SIZE];
+    bool has_echo;
+    uint8_t echo[ENT_FACTS_NONCE_SIZE];
+    bool has_terms; /* channel.genesis, channel.amendment */
+    ent_hash replaces;
+    ent_hash commitment;
+    ent_buf terms; /* owned */
+    ent_message_ref
+        refs[ENT_FACTS_MAX_REFS]; /* evidence of a claim; what an item supports; further ones are not counted */
+    size_t ref_count;
+} ent_facts;
+
+/** Take the facts out of a body that was parsed and validated.
+ *  Errors: NOMEM.  Owns: release with ent_facts_release; borrows from the body. */
+ENT_RC ent_facts_read(const ent_body *body, ent_text kind, ent_facts *ret, ent_err *err);
+void ent_facts_release(ent_facts *facts);
+
+#endif
