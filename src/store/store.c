@@ -15,6 +15,32 @@ const char *ent_channel_state_word(ent_channel_state state)
     return "unknown";
 }
 
+const char *ent_sink_word(ent_sink sink)
+{
+    switch (sink) {
+    case ENT_SINK_EMAIL:
+        return "email";
+    case ENT_SINK_WEBHOOK:
+        return "webhook";
+    case ENT_SINK_EXECUTE:
+        return "execute";
+    }
+    return "unknown";
+}
+
+const char *ent_alert_state_word(ent_alert_state state)
+{
+    switch (state) {
+    case ENT_ALERT_WAITING:
+        return "waiting";
+    case ENT_ALERT_DELIVERED:
+        return "delivered";
+    case ENT_ALERT_DROPPED:
+        return "dropped";
+    }
+    return "unknown";
+}
+
 void ent_store_close(ent_store *store)
 {
     if (store != NULL)

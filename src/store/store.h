@@ -108,6 +108,40 @@ typedef struct {
     int64_t seen_unix_s;
 } ent_store_fork;
 
+/** Where an alert goes. */
+typedef enum { ENT_SINK_EMAIL = 1, ENT_SINK_WEBHOOK, ENT_SINK_EXECUTE } ent_sink;
+enum { ENT_SINK_COUNT = 3, ENT_ALERT_KEY_MAX_BYTES = 256, ENT_ALERT_KEPT_DAYS = 90 };
+/** "email", "webhook", "execute". */
+const char *ent_sink_word(ent_sink sink);
+
+typedef enum {
+    ENT_ALERT_WAITING = 1,
+    ENT_ALERT_DELIVERED,
+    ENT_ALERT_DROPPED /* the sink is no longer configured */
+} ent_alert_state;
+/** "waiting", "delivered", "dropped". */
+const char *ent_alert_state_word(ent_alert_state state);
+
+/** How far an alert has come on one way. */
+typedef struct {
+    int64_t alert; /* number */
+    ent_sink sink;
+    ent_alert_state state;
+    uint64_t attempts;
+    int64_t next_unix_s;  /* not to be tried before */
+    char last_error[256]; /* "" = none */
+} ent_store_alert_sink;
+
+/** Something that an officer must be told. */
+typedef struct {
+    int64_t number; /* ascending; of the store */
+    int64_t created_unix_s;
+    ent_text key;  /* tells it from all others */
+    ent_text json; /* as it leaves */
+    ent_store_alert_sink sinks[ENT_SINK_COUNT];
+    size_t sink_count;
+} ent_store_alert;
+
 typedef struct ent_store ent_store;
 
 /** Walks give each row to this; a failure stops the walk and is passed on. */
@@ -118,6 +152,7 @@ typedef ENT_RC (*ent_store_blob_send_row)(void *context, const ent_store_blob_se
 typedef ENT_RC (*ent_store_peer_row)(void *context, const ent_store_peer *peer, ent_bytes card, ent_err *err);
 typedef ENT_RC (*ent_store_fork_row)(void *context, const ent_store_fork *fork, ent_bytes note, ent_bytes held,
                                      ent_err *err);
+typedef ENT_RC (*ent_store_alert_row)(void *context, const ent_store_alert *alert, ent_err *err);
 
 /** The engine. Every call: errors IO, IO_FULL, NOMEM besides those named. Reads that find nothing: ABSENT. Writes:
  * USAGE outside a transaction of this thread, REFUSED when a row would break a rule of the schema (a second channel of
@@ -171,6 +206,17 @@ typedef struct {
     /** The same proof again is kept once. */
     ENT_RC (*fork_add)(ent_store *store, int64_t log, ent_bytes note, ent_bytes held, int64_t now_unix_s, ent_err *err);
 
+    /** Add an alert that waits for these sinks; *ret_new is false when its key is there already: then only the time
+     * when it was last known to stand is moved to now. Finished alerts that nobody has put for ENT_ALERT_KEPT_DAYS are
+     * removed.  Errors: USAGE for a key that is empty or too long, JSON that is empty, or a sink twice. */
+    ENT_RC(*alert_put)
+    (ent_store *store, ent_text key, ent_text json, const ent_sink *sinks, size_t sink_count, int64_t now_unix_s,
+     bool *ret_new, ent_err *err);
+    /** Store what became of an alert on one way. What is delivered stays so: REFUSED.  Errors: ABSENT. */
+    ENT_RC (*alert_sink_put)(ent_store *store, const ent_store_alert_sink *sink, ent_err *err);
+    /** An officer has opened this message; the first time counts. */
+    ENT_RC (*message_read_put)(ent_store *store, int64_t log, uint64_t index, int64_t now_unix_s, ent_err *err);
+
     /* reads */
     ENT_RC (*peer_get)(ent_store *store, ent_text name, ent_store_peer *ret, ent_buf *ret_card, ent_err *err);
     ENT_RC (*peer_walk)(ent_store *store, ent_store_peer_row row, void *context, ent_err *err);
@@ -211,6 +257,15 @@ typedef struct {
     ENT_RC(*blob_send_walk)
     (ent_store *store, int64_t after, size_t limit, ent_store_blob_send_row row, void *context, ent_err *err);
     ENT_RC (*fork_walk)(ent_store *store, int64_t log, ent_store_fork_row row, void *context, ent_err *err);
+    /** When an alert with this key was last put; 0 = there is none. */
+    ENT_RC (*alert_get)(ent_store *store, ent_text key, int64_t *ret_unix_s, ent_err *err);
+    /** Alerts with a number below `before` (INT64_MAX: all), newest first, at most limit.
+     *  @in   waiting   only those that wait for some sink */
+    ENT_RC(*alert_walk)
+    (ent_store *store, bool waiting, int64_t before, size_t limit, ent_store_alert_row row, void *context,
+     ent_err *err);
+    /** When an officer opened it; 0 = never. */
+    ENT_RC (*message_read_get)(ent_store *store, int64_t log, uint64_t index, int64_t *ret_unix_s, ent_err *err);
 } ent_store_engine;
 
 struct ent_store {

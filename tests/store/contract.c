@@ -38,9 +38,10 @@ int contract_run(const contract_engine *engine)
     size_t logs = 0;
     size_t records = 0;
     size_t transactions = 0;
+    size_t alerts = 0;
     const struct CMUnitTest *groups[] = {contract_log_tests(&logs), contract_record_tests(&records),
-                                         contract_transaction_tests(&transactions)};
-    const size_t counts[] = {logs, records, transactions};
+                                         contract_transaction_tests(&transactions), contract_alert_tests(&alerts)};
+    const size_t counts[] = {logs, records, transactions, alerts};
     int failed = 0;
     for (size_t group = 0; group < sizeof counts / sizeof counts[0]; group++) {
         struct CMUnitTest *tests = calloc(counts[group], sizeof *tests);

@@ -16,5 +16,6 @@ void contract_reopen(contract_state *contract);
 const struct CMUnitTest *contract_log_tests(size_t *ret_count);
 const struct CMUnitTest *contract_record_tests(size_t *ret_count);
 const struct CMUnitTest *contract_transaction_tests(size_t *ret_count);
+const struct CMUnitTest *contract_alert_tests(size_t *ret_count);
 
 #endif

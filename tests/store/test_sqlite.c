@@ -96,8 +96,28 @@ static void test_sqlite__newer_version_is_refused_untouched(void **state)
     ent_err err = {0};
     assert_fails(ent_store_sqlite_open(*state, &store, &err), ENT_REFUSED);
     assert_non_null(strstr(err.text, "newer"));
-    execute(*state, "PRAGMA user_version = 1");
+    execute(*state, "PRAGMA user_version = 2");
     ent_store_close(open_store(*state));
+}
+
+static void test_sqlite__older_version_is_brought_to_this_one(void **state)
+{
+    ent_store *store = open_store(*state);
+    bool is_new = false;
+    ent_sink sink = ENT_SINK_EMAIL;
+    assert_ok(store->engine->begin(store, NULL));
+    assert_ok(store->engine->peer_put(store, ENT_TEXT("north.example"), 1, ent_bytes_of("n", 1), 0, NULL));
+    assert_ok(store->engine->commit(store, NULL));
+    ent_store_close(store);
+    execute(*state, "DROP TABLE alert_sinks; DROP TABLE alerts; DROP TABLE reads; PRAGMA user_version = 1");
+    store = open_store(*state);
+    ent_store_peer peer;
+    assert_ok(store->engine->peer_get(store, ENT_TEXT("north.example"), &peer, NULL, NULL));
+    assert_ok(store->engine->begin(store, NULL));
+    assert_ok(store->engine->alert_put(store, ENT_TEXT("key"), ENT_TEXT("{}"), &sink, 1, 0, &is_new, NULL));
+    assert_ok(store->engine->commit(store, NULL));
+    assert_true(is_new);
+    ent_store_close(store);
 }
 
 static void test_sqlite__other_databases_are_refused(void **state)
@@ -436,6 +456,7 @@ int main(void)
         WITH_FOLDER(test_sqlite__files_are_for_the_owner_alone),
         WITH_FOLDER(test_sqlite__second_owner_is_refused),
         WITH_FOLDER(test_sqlite__newer_version_is_refused_untouched),
+        WITH_FOLDER(test_sqlite__older_version_is_brought_to_this_one),
         WITH_FOLDER(test_sqlite__other_databases_are_refused),
         WITH_FOLDER(test_sqlite__failed_allocation_opens_nothing),
         WITH_FOLDER(test_sqlite__damage_is_told_as_a_fault_of_the_disk),

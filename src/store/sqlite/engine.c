@@ -55,6 +55,9 @@ static const ent_store_engine engine = {
     .blob_send_add = ent_sqlite_blob_send_add,
     .blob_send_done = ent_sqlite_blob_send_done,
     .fork_add = ent_sqlite_fork_add,
+    .alert_put = ent_sqlite_alert_put,
+    .alert_sink_put = ent_sqlite_alert_sink_put,
+    .message_read_put = ent_sqlite_message_read_put,
     .peer_get = ent_sqlite_peer_get,
     .peer_walk = ent_sqlite_peer_walk,
     .channel_get = ent_sqlite_channel_get,
@@ -75,6 +78,9 @@ static const ent_store_engine engine = {
     .blob_walk = ent_sqlite_blob_walk,
     .blob_send_walk = ent_sqlite_blob_send_walk,
     .fork_walk = ent_sqlite_fork_walk,
+    .alert_get = ent_sqlite_alert_get,
+    .alert_walk = ent_sqlite_alert_walk,
+    .message_read_get = ent_sqlite_message_read_get,
 };
 
 /* One process at a time: SQLite's own locks would let a second one in to read and, between transactions, to write. */

@@ -91,6 +91,18 @@ typedef enum {
     ENT_SQL_BLOB_SEND_WALK,
     ENT_SQL_FORK_ADD,
     ENT_SQL_FORK_WALK,
+    ENT_SQL_ALERT_ADD,
+    ENT_SQL_ALERT_SEEN,
+    ENT_SQL_ALERT_CLEAN,
+    ENT_SQL_ALERT_GET,
+    ENT_SQL_ALERT_WALK,
+    ENT_SQL_ALERT_WALK_WAITING,
+    ENT_SQL_ALERT_SINK_ADD,
+    ENT_SQL_ALERT_SINK_PUT,
+    ENT_SQL_ALERT_SINK_STATE,
+    ENT_SQL_ALERT_SINKS,
+    ENT_SQL_READ_PUT,
+    ENT_SQL_READ_GET,
     ENT_SQL_COUNT
 } ent_sql_slot;
 
@@ -280,6 +292,16 @@ ENT_RC ent_sqlite_blob_send_walk(ent_store *store, int64_t after, size_t limit, 
 ENT_RC ent_sqlite_fork_add(ent_store *store, int64_t log, ent_bytes note, ent_bytes held, int64_t now_unix_s,
                            ent_err *err);
 ENT_RC ent_sqlite_fork_walk(ent_store *store, int64_t log, ent_store_fork_row row, void *context, ent_err *err);
+
+/* alerts.c */
+ENT_RC ent_sqlite_alert_put(ent_store *store, ent_text key, ent_text json, const ent_sink *sinks, size_t sink_count,
+                            int64_t now_unix_s, bool *ret_new, ent_err *err);
+ENT_RC ent_sqlite_alert_sink_put(ent_store *store, const ent_store_alert_sink *sink, ent_err *err);
+ENT_RC ent_sqlite_alert_get(ent_store *store, ent_text key, int64_t *ret_unix_s, ent_err *err);
+ENT_RC ent_sqlite_alert_walk(ent_store *store, bool waiting, int64_t before, size_t limit, ent_store_alert_row row,
+                             void *context, ent_err *err);
+ENT_RC ent_sqlite_message_read_put(ent_store *store, int64_t log, uint64_t index, int64_t now_unix_s, ent_err *err);
+ENT_RC ent_sqlite_message_read_get(ent_store *store, int64_t log, uint64_t index, int64_t *ret_unix_s, ent_err *err);
 
 /* transaction.c */
 ENT_RC ent_sqlite_begin(ent_store *base, ent_err *err);

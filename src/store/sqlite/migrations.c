@@ -154,10 +154,42 @@ static const char exchange_1[] =
     "  SELECT RAISE(ABORT, 'a proof of a fork is never removed');"
     "END;";
 
+/* seen_unix_s: when it was last found to stand. What stands is kept, or it would be told again; what stood no longer
+ * for long enough goes. */
+static const char alerts_2[] =
+    "CREATE TABLE alerts ("
+    "  number INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  key TEXT NOT NULL UNIQUE CHECK (length(key) BETWEEN 1 AND 256),"
+    "  created_unix_s INTEGER NOT NULL,"
+    "  seen_unix_s INTEGER NOT NULL,"
+    "  json TEXT NOT NULL CHECK (length(json) > 0)"
+    ") STRICT;"
+    "CREATE INDEX alerts_by_seen ON alerts (seen_unix_s);"
+    "CREATE TABLE alert_sinks ("
+    "  alert INTEGER NOT NULL REFERENCES alerts ON DELETE CASCADE,"
+    "  sink INTEGER NOT NULL CHECK (sink BETWEEN 1 AND 3),"
+    "  state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3),"
+    "  attempts INTEGER NOT NULL CHECK (attempts >= 0),"
+    "  next_unix_s INTEGER NOT NULL,"
+    "  last_error TEXT NOT NULL,"
+    "  PRIMARY KEY (alert, sink)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX alert_sinks_waiting ON alert_sinks (alert) WHERE state = 1;"
+    "CREATE TRIGGER alert_sinks_delivered BEFORE UPDATE ON alert_sinks WHEN OLD.state = 2 BEGIN"
+    "  SELECT RAISE(ABORT, 'what was delivered stays delivered');"
+    "END;"
+
+    /* id = log << 40 | index, as in entries: what an officer has opened */
+    "CREATE TABLE reads ("
+    "  id INTEGER PRIMARY KEY CHECK (id >= 0),"
+    "  read_unix_s INTEGER NOT NULL"
+    ") STRICT;";
+
 /* Step i brings version i to i + 1. A step that was released is never edited; a change is a new one. */
 enum { MOST_PARTS = 3 };
 static const char *const steps[][MOST_PARTS] = {
     {peers_and_channels_1, logs_1, exchange_1},
+    {alerts_2},
 };
 enum { VERSION = sizeof steps / sizeof steps[0] };
 
