@@ -62,45 +62,13 @@ static ent_rc check_files(const ent_body *body, size_t attachments, ent_err *err
     return ENT_DONE;
 }
 
-/* "response (granted, partial, refused, postponed, impossible, needs-clarification; reasons)" */
-static ent_rc check_response(const ent_body *body, ent_err *err)
-{
-    if (!ent_text_is(ent_json_string(ent_json_get(body->fields, "outcome")), "granted") &&
-        !ent_json_present(ent_json_get(body->fields, "reasons")))
-        return invalid(err, "fields.reasons: is required unless the outcome is granted");
-    return ENT_DONE;
-}
-
-/* "check (comm check: nonce, reply-by)"; what answers one repeats its nonce. */
-static ent_rc check_contact_check(const ent_body *body, ent_err *err)
-{
-    bool nonce = ent_json_present(ent_json_get(body->fields, "nonce"));
-    bool reply_by = ent_json_present(ent_json_get(body->fields, "reply_by"));
-    bool echo = ent_json_present(ent_json_get(body->fields, "echo"));
-    if (nonce != reply_by || (!nonce && !echo))
-        return invalid(err, "fields: a check gives nonce and reply_by, the answer to one gives echo");
-    return ENT_DONE;
-}
-
-static const struct {
-    const char *kind;
-    ent_rc (*check)(const ent_body *body, ent_err *err);
-} further_checks[] = {
-    {"answer.response", check_response},
-    {"contact.check", check_contact_check},
-};
-
 static ent_rc check_kind(const ent_kinds *kinds, ent_text kind, const ent_body *body, ent_err *err)
 {
     size_t row = ent_kind_row(kind);
     if (row == ent_kind_count())
         return ENT_DONE;
     ENT_TRY(ent_schema_check(kinds->fields[row], body->fields, "fields", err));
-    for (size_t i = 0; i < sizeof further_checks / sizeof further_checks[0]; i++) {
-        if (ent_text_is(kind, further_checks[i].kind))
-            ENT_TRY(further_checks[i].check(body, err));
-    }
-    return ENT_DONE;
+    return ent_body_check_further(kind, body, err);
 }
 
 static ent_rc fill(const ent_kinds *kinds, ent_text kind, size_t attachments, ent_body *body, ent_err *err)
@@ -146,7 +114,7 @@ ent_rc ent_body_terms(const ent_body *body, uint8_t ret_salt[ENT_TERMS_SALT_SIZE
     ent_text terms = ent_json_string(ent_json_get(body->fields, "terms"));
     ent_rc rc = ent_hex_decode(ent_json_string(ent_json_get(body->fields, "salt")), salt, sizeof salt, err);
     if (rc.code != ENT_OK || terms.data == NULL)
-        return invalid(err, "fields: salt and terms of a channel.genesis are missing or not well formed");
+        return invalid(err, "fields: salt and terms are missing or not well formed");
     rc = ent_base64_decode(terms, ret_terms, err);
     if (rc.code != ENT_OK) {
         ret_terms->size = start;

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "message/entry.h"
+#include "seal/bech32.h"
 
 static bool is_digit(char c)
 {
@@ -179,6 +180,12 @@ static bool base64(ent_text text)
     return true;
 }
 
+static bool recipient(ent_text text)
+{
+    ent_recipient key;
+    return ent_recipient_parse(text, &key, NULL).code == ENT_OK;
+}
+
 /* STIX 2.1, section 2.9: "object-type--UUID"; types are 3 to 250 of a-z, 0-9 and hyphen (section 3.1). */
 bool ent_stix_id_valid(ent_text text, ent_text *ret_type)
 {
@@ -219,6 +226,7 @@ static const ent_format formats[] = {
     {"sha256", "a SHA-256 of 64 lower-case hex digits", sha256},
     {"hex", "lower-case hex, two digits a byte", hex},
     {"base64", "padded base64", base64},
+    {"recipient", "an age X25519 recipient, age1...", recipient},
     {"stix-id", "a STIX identifier, type--UUID", stix_id},
     {"media-type", "a media type like text/plain", ent_media_type_valid},
 };

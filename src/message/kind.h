@@ -63,7 +63,7 @@ ENT_RC ent_body_parse(const ent_kinds *kinds, ent_text kind, ent_bytes json, siz
                       ent_err *err);
 void ent_body_release(ent_body *body);
 
-/** The salt and terms of a channel.genesis body.  Errors: PEER_INVALID. */
+/** The salt and terms of a channel.genesis or channel.amendment body.  Errors: PEER_INVALID. */
 ENT_RC ent_body_terms(const ent_body *body, uint8_t ret_salt[ENT_TERMS_SALT_SIZE], ent_buf *ret_terms, ent_err *err);
 
 #endif

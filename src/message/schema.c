@@ -17,22 +17,11 @@ typedef struct place {
     bool is_element;
 } place;
 
-enum { PLACE_TEXT_SIZE = 192, SHOWN_BYTES = 48 };
-
-/* Peers' text in an error: capped on a character's border, control characters replaced. */
-static void show(ent_text text, char out[SHOWN_BYTES + 4])
-{
-    size_t size = text.size > SHOWN_BYTES ? SHOWN_BYTES : text.size;
-    while (size < text.size && size > 0 && ((uint8_t)text.data[size] & 0xc0) == 0x80)
-        size--;
-    for (size_t i = 0; i < size; i++)
-        out[i] = (uint8_t)text.data[i] < 0x20 || text.data[i] == 0x7f ? '?' : text.data[i];
-    (void)snprintf(out + size, 4, "%s", size < text.size ? "..." : "");
-}
+enum { PLACE_TEXT_SIZE = 192 };
 
 static size_t spell(const place *at, char out[PLACE_TEXT_SIZE])
 {
-    char key[SHOWN_BYTES + 4];
+    schema_words key = {.used = 0};
     size_t used = at->up == NULL ? 0 : spell(at->up, out);
     int more = 0;
     if (at->up == NULL) {
@@ -40,8 +29,8 @@ static size_t spell(const place *at, char out[PLACE_TEXT_SIZE])
     } else if (at->is_element) {
         more = snprintf(out + used, PLACE_TEXT_SIZE - used, "[%zu]", at->index);
     } else {
-        show(at->key, key);
-        more = snprintf(out + used, PLACE_TEXT_SIZE - used, "%s%s", used == 0 ? "" : ".", key);
+        schema_put_shown(&key, at->key);
+        more = snprintf(out + used, PLACE_TEXT_SIZE - used, "%s%s", used == 0 ? "" : ".", key.text);
     }
     used += more < 0 ? 0 : (size_t)more;
     return used < PLACE_TEXT_SIZE ? used : PLACE_TEXT_SIZE - 1;
@@ -52,45 +41,6 @@ static ent_rc invalid(const place *at, ent_err *err, const char *text)
     char where[PLACE_TEXT_SIZE];
     (void)spell(at, where);
     return ent_fail(err, ENT_PEER_INVALID, rule, "%s%s%s", where, where[0] == 0 ? "" : ": ", text);
-}
-
-static unsigned bits_of(ent_json_type type)
-{
-    switch (type) {
-    case ENT_JSON_NULL:
-        return SCHEMA_NULL;
-    case ENT_JSON_BOOL:
-        return SCHEMA_BOOLEAN;
-    case ENT_JSON_INTEGER:
-        return SCHEMA_INTEGER | SCHEMA_NUMBER;
-    case ENT_JSON_NUMBER:
-        return SCHEMA_NUMBER;
-    case ENT_JSON_STRING:
-        return SCHEMA_STRING;
-    case ENT_JSON_ARRAY:
-        return SCHEMA_ARRAY;
-    case ENT_JSON_OBJECT:
-        return SCHEMA_OBJECT;
-    case ENT_JSON_ABSENT:
-        break;
-    }
-    return 0;
-}
-
-static const char *type_words(unsigned bits)
-{
-    static const struct {
-        schema_type bit;
-        const char *words;
-    } rows[] = {{SCHEMA_STRING, "a string"}, {SCHEMA_INTEGER, "an integer"},
-                {SCHEMA_NUMBER, "a number"}, {SCHEMA_BOOLEAN, "true or false"},
-                {SCHEMA_ARRAY, "an array"},  {SCHEMA_OBJECT, "an object"},
-                {SCHEMA_NULL, "null"}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if ((bits & rows[i].bit) != 0)
-            return rows[i].words;
-    }
-    return "nothing";
 }
 
 bool schema_scalar_equal(ent_json_value a, ent_json_value b)
@@ -118,43 +68,21 @@ bool schema_scalar_equal(ent_json_value a, ent_json_value b)
     }
 }
 
-static ent_rc not_in_enumeration(const schema_node *node, ent_json_value value, const place *at, ent_err *err)
-{
-    ENT_CLEANUP(ent_buf_release) ent_buf text = {.limit = 320};
-    char given[SHOWN_BYTES + 4] = "this value";
-    if (ent_json_type_of(value) == ENT_JSON_STRING)
-        show(ent_json_string(value), given);
-    ent_buf_put_format(&text, "\"%s\" is not allowed; allowed:", given);
-    const char *comma = " ";
-    for (ent_json_iter i = ent_json_iterate(node->enumeration); ent_json_next(&i);) {
-        ent_buf_put_string(&text, comma);
-        if (ent_json_type_of(i.value) == ENT_JSON_STRING)
-            ent_buf_put_text(&text, ent_json_string(i.value));
-        else
-            ent_json_put_value(&text, i.value);
-        comma = ", ";
-    }
-    const char *words = ent_buf_string(&text);
-    return invalid(at, err, words == NULL ? "not one of the allowed values" : words);
-}
-
 static ent_rc check_choice(const schema_node *node, ent_json_value value, const place *at, ent_err *err)
 {
-    char text[128];
-    char expected[SHOWN_BYTES + 4] = "one fixed value";
-    if (ent_json_present(node->constant) && !schema_scalar_equal(node->constant, value)) {
-        if (ent_json_type_of(node->constant) == ENT_JSON_STRING)
-            show(ent_json_string(node->constant), expected);
-        (void)snprintf(text, sizeof text, "expected \"%s\"", expected);
-        return invalid(at, err, text);
+    schema_words text = {.used = 0};
+    bool chosen = !ent_json_present(node->constant) || schema_scalar_equal(node->constant, value);
+    if (chosen && ent_json_present(node->enumeration)) {
+        chosen = false;
+        for (ent_json_iter i = ent_json_iterate(node->enumeration); !chosen && ent_json_next(&i);)
+            chosen = schema_scalar_equal(i.value, value);
     }
-    if (!ent_json_present(node->enumeration))
+    if (chosen)
         return ENT_DONE;
-    for (ent_json_iter i = ent_json_iterate(node->enumeration); ent_json_next(&i);) {
-        if (schema_scalar_equal(i.value, value))
-            return ENT_DONE;
-    }
-    return not_in_enumeration(node, value, at, err);
+    schema_put_given(&text, value);
+    (void)schema_put(&text, " is not allowed");
+    schema_put_allowed(&text, node);
+    return invalid(at, err, text.text);
 }
 
 /* "The length of a string instance is defined as the number of its characters as defined by RFC 8259" (validation,
@@ -169,23 +97,27 @@ static uint64_t code_points(ent_text text)
 
 static ent_rc check_text(const schema_node *node, ent_text value, const place *at, ent_err *err)
 {
-    char text[256];
+    char text[160];
+    schema_words words = {.used = 0};
     uint64_t length = code_points(value);
-    if (length < node->min_length && length == 0)
-        return invalid(at, err, "is empty");
     if (length < node->min_length || length > node->max_length) {
-        (void)snprintf(text, sizeof text, "%" PRIu64 " characters, %s %" PRIu64, length,
-                       length < node->min_length ? "at least" : "at most",
-                       length < node->min_length ? node->min_length : node->max_length);
+        bool few = length < node->min_length;
+        uint64_t bound = few ? node->min_length : node->max_length;
+        if (length == 0)
+            (void)snprintf(text, sizeof text, "is empty, at least %" PRIu64 " character%s", bound,
+                           bound == 1 ? "" : "s");
+        else
+            (void)snprintf(text, sizeof text, "%" PRIu64 " character%s, %s %" PRIu64, length, length == 1 ? "" : "s",
+                           few ? "at least" : "at most", bound);
         return invalid(at, err, text);
     }
-    if (node->format != NULL && !node->format->check(value)) {
-        char given[SHOWN_BYTES + 4];
-        show(value, given);
-        (void)snprintf(text, sizeof text, "\"%s\" given, expected %s", given, node->format->words);
-        return invalid(at, err, text);
-    }
-    return ENT_DONE;
+    if (node->format == NULL || node->format->check(value))
+        return ENT_DONE;
+    (void)schema_put(&words, "\"");
+    schema_put_shown(&words, value);
+    (void)schema_put(&words, "\" given, expected ");
+    (void)schema_put(&words, node->format->words);
+    return invalid(at, err, words.text);
 }
 
 static ent_rc check_number(const schema_node *node, ent_json_value value, const place *at, ent_err *err)
@@ -213,8 +145,13 @@ static ent_rc check_unique(ent_json_value array, const place *at, ent_err *err)
     for (ent_json_iter i = ent_json_iterate(array); count < SCHEMA_MAX_UNIQUE_ITEMS && ent_json_next(&i);) {
         seen[count] = ent_json_string(i.value);
         for (size_t k = 0; k < count; k++) {
-            if (ent_text_equal(seen[k], seen[count]))
-                return invalid(at, err, "one element stands twice");
+            schema_words text = {.used = 0};
+            if (!ent_text_equal(seen[k], seen[count]))
+                continue;
+            (void)schema_put(&text, "\"");
+            schema_put_shown(&text, seen[count]);
+            (void)schema_put(&text, "\" stands twice; each may stand once");
+            return invalid(at, err, text.text);
         }
         count++;
     }
@@ -252,19 +189,41 @@ static const schema_node *schema_of_member(const schema_node *node, ent_text key
     return node->additional;
 }
 
+static ent_rc missing(const schema_node *node, ent_text name, const place *at, ent_err *err)
+{
+    schema_words text = {.used = 0};
+    bool known = false;
+    const schema_node *member = schema_of_member(node, name, &known);
+    (void)schema_put(&text, "is required and missing");
+    if (member != NULL)
+        schema_put_allowed(&text, member);
+    return invalid(at, err, text.text);
+}
+
+static ent_rc unknown(const schema_node *node, const place *at, ent_err *err)
+{
+    schema_words text = {.used = 0};
+    (void)schema_put(&text, "is not a field here");
+    for (size_t i = 0; i < node->property_count; i++) {
+        (void)schema_put(&text, i == 0 ? "; allowed: " : ", ");
+        schema_put_shown(&text, node->properties[i].name);
+    }
+    return invalid(at, err, text.text);
+}
+
 static ent_rc check_object(const schema_node *node, ent_json_value value, const place *at, ent_err *err)
 {
     for (size_t i = 0; i < node->required_count; i++) {
         place inner = {.up = at, .key = node->required[i]};
         if (!ent_json_present(ent_json_get_text(value, node->required[i])))
-            return invalid(&inner, err, "is required and missing");
+            return missing(node, node->required[i], &inner, err);
     }
     for (ent_json_iter i = ent_json_iterate(value); ent_json_next(&i);) {
         place inner = {.up = at, .key = i.key};
         bool known = false;
         const schema_node *member = schema_of_member(node, i.key, &known);
         if (!known)
-            return invalid(&inner, err, "is not a field here");
+            return unknown(node, &inner, err);
         if (node->property_names != NULL)
             ENT_TRY(check_text(node->property_names, i.key, &inner, err));
         if (member != NULL)
@@ -276,13 +235,20 @@ static ent_rc check_object(const schema_node *node, ent_json_value value, const 
 /* Recursion ends at the depth of the schema, which ent_json_parse limits. */
 static ent_rc check_node(const schema_node *node, ent_json_value value, const place *at, ent_err *err)
 {
-    char text[96];
+    schema_words text = {.used = 0};
     ent_json_type type = ent_json_type_of(value);
     if (type == ENT_JSON_ABSENT)
         return invalid(at, err, "is missing");
-    if (node->types != 0 && (node->types & bits_of(type)) == 0) {
-        (void)snprintf(text, sizeof text, "%s given, expected %s", type_words(bits_of(type)), type_words(node->types));
-        return invalid(at, err, text);
+    if (node->types != 0 && (node->types & schema_types_of(value)) == 0) {
+        schema_put_types(&text, schema_types_of(value));
+        (void)schema_put(&text, " given");
+        if (ent_json_present(node->enumeration)) {
+            schema_put_allowed(&text, node);
+        } else {
+            (void)schema_put(&text, ", expected ");
+            schema_put_types(&text, node->types);
+        }
+        return invalid(at, err, text.text);
     }
     ENT_TRY(check_choice(node, value, at, err));
     switch (type) {

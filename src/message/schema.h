@@ -11,9 +11,9 @@ typedef struct ent_schema ent_schema;
 /** Compile. Keywords: $schema $id title description examples default type enum const properties required
  *  additionalProperties (boolean or schema) propertyNames items minItems maxItems uniqueItems minLength maxLength
  * minimum maximum format. Formats (asserted): date-time (RFC 3339, UTC, Z), date, uri, email, language (BCP 47), party,
- * message (party/index), sha256 (64 hex), hex, base64, stix-id, media-type. Lengths count Unicode code points (JSON
- * Schema validation, 6.3.1). Errors: USAGE naming the keyword or format outside the subset, PEER_MALFORMED, NOMEM.
- * Owns: caller frees with ent_schema_free. */
+ * message (party/index), sha256 (64 hex), hex, base64, recipient (age), stix-id, media-type. Lengths count Unicode code
+ * points (JSON Schema validation, 6.3.1). Errors: USAGE naming the keyword or format outside the subset,
+ * PEER_MALFORMED, NOMEM. Owns: caller frees with ent_schema_free. */
 ENT_RC ent_schema_compile(ent_text json, ent_schema **ret, ent_err *err);
 void ent_schema_free(ent_schema *schema);
 

@@ -1,4 +1,5 @@
-/* A compiled schema: one node per subschema. Private to schema.c (checks values) and schema_compile.c (makes nodes). */
+/* A compiled schema: one node per subschema. Private to schema.c (checks values), schema_compile.c (makes nodes) and
+ * schema_words.c (says what is wrong). */
 #ifndef ENT_MESSAGE_SCHEMA_NODE_H
 #define ENT_MESSAGE_SCHEMA_NODE_H
 
@@ -59,5 +60,25 @@ enum { SCHEMA_MAX_UNIQUE_ITEMS = 256 };
 
 /** Whether two scalars are equal (JSON Schema core, section 4.2.2). */
 bool schema_scalar_equal(ent_json_value a, ent_json_value b);
+
+/** A short text for an error, cut at its size. */
+enum { SCHEMA_WORDS_SIZE = 288 };
+typedef struct {
+    char text[SCHEMA_WORDS_SIZE];
+    size_t used;
+} schema_words;
+
+/** Append; false when it does not fit whole, and then nothing is appended. */
+bool schema_put(schema_words *words, const char *string);
+/** Append peers' text: capped on a character's border, control characters replaced. */
+void schema_put_shown(schema_words *words, ent_text text);
+/** Append what a person may write for a node: "; allowed: low, high", "; expected a time in UTC like ...". */
+void schema_put_allowed(schema_words *words, const schema_node *node);
+/** Append what stands there: a string in quotes, a number or word as it is, else its type. */
+void schema_put_given(schema_words *words, ent_json_value value);
+/** Append types: "a string or null". */
+void schema_put_types(schema_words *words, unsigned bits);
+/** The bits of the types that a value has. */
+unsigned schema_types_of(ent_json_value value);
 
 #endif
