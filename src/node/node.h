@@ -42,6 +42,9 @@ typedef struct {
     uint64_t bytes;
 } ent_channel_appends;
 
+/** A channel's ledger in memory: ledgers.h. */
+typedef struct ent_channel_ledger ent_channel_ledger;
+
 /** A channel; lives as long as the node. What is not marked otherwise never changes after loading. */
 typedef struct ent_channel {
     ent_hash id;

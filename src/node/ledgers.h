@@ -1,0 +1,36 @@
+/* The ledger of each channel, in memory: made from the store when it is first asked for, and fed from then on. What we
+ * say is pushed by the sequencer (say.c), what others say by the opener once it is opened, receipts are read from the
+ * store when somebody looks.
+ *
+ * Never wait for the sequencer while a ledger is locked: it takes that lock itself. Reading the store is fine.
+ * Source: design.md section 5; ledger/ledger.h. */
+#ifndef ENT_NODE_LEDGERS_H
+#define ENT_NODE_LEDGERS_H
+
+#include "ledger/ledger.h"
+#include "node/node.h"
+
+ENT_RC ent_ledgers_new(ent_channel_ledger **ret, ent_err *err);
+void ent_ledgers_free(ent_channel_ledger *held);
+
+/** Lock a channel's ledger: with every entry that was said, or opened, so far.
+ *  Blocks: for as long as others hold it; the first time, while the channel's bodies are opened.
+ *  Errors: those of the store, NOMEM; then it is not locked.  Owns: give it back with ent_ledgers_unlock. */
+ENT_RC ent_ledgers_lock(ent_node *node, ent_channel *channel, ent_ledger **ret, ent_err *err);
+/** The same, with the receipts that the store holds by now: for what is due, done, and digests. */
+ENT_RC ent_ledgers_lock_evidence(ent_node *node, ent_channel *channel, ent_ledger **ret, ent_err *err);
+void ent_ledgers_unlock(ent_channel *channel);
+
+/** With the ledger locked: whether it holds all that an entry acks; else ent_ledger_entry would say RETRY. */
+bool ent_ledgers_knows_acked(const ent_channel *channel, const ent_ledger *ledger, const ent_entry *entry);
+/** Forget what is in memory: what it holds was not committed. It is made again when it is next asked for. */
+void ent_ledgers_forget(ent_channel *channel);
+/** Roots for ent_ledger_evidence_lines; the context is an ent_ledgers_roots.  Errors: RETRY beyond what is committed,
+ * those of the store. */
+typedef struct {
+    ent_node *node;
+    ent_channel *channel;
+} ent_ledgers_roots;
+ENT_RC ent_ledgers_root(void *context, uint32_t member, uint64_t size, ent_hash *ret, ent_err *err);
+
+#endif
