@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Writes JSON schemas as C byte arrays, minified and NUL-terminated.
+"""Writes JSON files as NUL-terminated C byte arrays.
 
-usage: embed.py OUTPUT.c SCHEMA.json...
+usage: embed.py schema|example OUTPUT.c FILE.json...
 
-"incident.notification.json" becomes `const char ent_schema_incident_notification[]`.
+"incident.notification.json" becomes `const char ent_schema_incident_notification[]`, minified, or
+`const char ent_example_incident_notification[]`, as it is for people to read.
 """
 
 import json
@@ -19,25 +20,33 @@ def no_duplicates(pairs):
     return dict(pairs)
 
 
-def array_of(path):
-    """The C definition for one schema; a fault in the file names the file."""
+def bytes_of(path, what):
+    """What is embedded of one file; a fault in the file names the file."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=no_duplicates)
+        text = path.read_text(encoding="utf-8")
+        document = json.loads(text, object_pairs_hook=no_duplicates)
     except ValueError as error:
         sys.exit(f"{path}: {error}")
-    data = json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\0"
-    name = re.sub(r"[^a-z0-9]", "_", path.stem)
-    lines = [", ".join(str(byte) for byte in data[at:at + 24]) for at in range(0, len(data), 24)]
-    return f"extern const char ent_schema_{name}[];\nconst char ent_schema_{name}[] = {{\n    " + ",\n    ".join(lines) + "};\n"
+    if what == "example":
+        return text.encode("utf-8")
+    return json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+
+
+def array_of(path, what):
+    """The C definition for one file. A byte over 127 needs a cast where char is signed."""
+    name = f"ent_{what}_" + re.sub(r"[^a-z0-9]", "_", path.stem)
+    numbers = [str(byte) if byte < 128 else f"(char){byte}" for byte in bytes_of(path, what) + b"\0"]
+    lines = [", ".join(numbers[at:at + 24]) for at in range(0, len(numbers), 24)]
+    return f"extern const char {name}[];\nconst char {name}[] = {{\n    " + ",\n    ".join(lines) + "};\n"
 
 
 def main(arguments):
-    if len(arguments) < 3:
+    if len(arguments) < 4 or arguments[1] not in ("schema", "example"):
         print(__doc__, file=sys.stderr)
         return 2
-    parts = ["/* Made by embed.py from the files in schemas/. */\n"]
-    parts += [array_of(Path(name)) for name in arguments[2:]]
-    Path(arguments[1]).write_text("\n".join(parts), encoding="ascii")
+    parts = ["/* Made by embed.py. */\n"]
+    parts += [array_of(Path(name), arguments[1]) for name in arguments[3:]]
+    Path(arguments[2]).write_text("\n".join(parts), encoding="ascii")
     return 0
 
 

@@ -45,6 +45,11 @@ ent_text ent_kind_schema(const ent_kind *kind)
     return ent_text_of(kind->schema);
 }
 
+const char *ent_kind_example(const ent_kind *kind)
+{
+    return kind->example;
+}
+
 ent_rc ent_kind_check_entry(const ent_entry *entry, ent_err *err)
 {
     static const char rule[] = "design.md, section 4 \"What parties say\"";

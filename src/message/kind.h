@@ -11,6 +11,7 @@ typedef struct {
     const char *title;    /* a few words for lists */
     const char *summary;  /* one sentence: what saying it does */
     const char *schema;   /* JSON Schema of the body's `fields` */
+    const char *example;  /* a whole body, as JSON for people to read */
     bool before_open;     /* may pass before every member holds every entry 0 */
     bool is_answer;       /* answers the message it replies to */
     bool wants_answer;    /* stays unanswered until a kind with is_answer refers to it; see ent_kind_asks */
@@ -34,6 +35,8 @@ const ent_kind *ent_kind_find(ent_text name);
 bool ent_kind_asks(const ent_kind *kind, const ent_entry *entry);
 /** The JSON text of the schema of a kind's `fields`, for forms, documents and templates. */
 ent_text ent_kind_schema(const ent_kind *kind);
+/** A whole body of this kind as a person would write it; it passes ent_body_parse with no attachments. */
+const char *ent_kind_example(const ent_kind *kind);
 /** Check what a known kind asks of an entry in a member's log: a body, reply_to where it answers something, and that it
  * is no kind of the neutral's log. Unknown kinds pass.
  *  Errors: PEER_INVALID naming the field. */

@@ -2,7 +2,7 @@
 #include "message/kind_internal.h"
 #include "message/schemas.h"
 
-#define TEXTS(word) .schema = ent_schema_##word
+#define TEXTS(word) .schema = ent_schema_##word, .example = ent_example_##word
 
 const ent_kind ent_kind_rows[ENT_KIND_COUNT] = {
     {TEXTS(answer_acknowledgement), .name = "answer.acknowledgement", .title = "Acknowledgement (is not concurrence)",

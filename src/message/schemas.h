@@ -1,4 +1,5 @@
-/* The files of schemas/, embedded by embed.py as NUL-terminated JSON. Private to this stage. */
+/* The files of schemas/ and the examples of bodies, embedded by embed.py as NUL-terminated JSON. Private to this stage.
+ */
 #ifndef ENT_MESSAGE_SCHEMAS_H
 #define ENT_MESSAGE_SCHEMAS_H
 
@@ -65,7 +66,9 @@
     X(request_surrender)                                                                                               \
     X(request_takedown)
 
-#define ENT_KIND_DECLARE(word) extern const char ent_schema_##word[];
+#define ENT_KIND_DECLARE(word)                                                                                         \
+    extern const char ent_schema_##word[];                                                                             \
+    extern const char ent_example_##word[];
 ENT_KIND_WORDS(ENT_KIND_DECLARE)
 #undef ENT_KIND_DECLARE
 
