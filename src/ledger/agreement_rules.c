@@ -215,7 +215,7 @@ static ent_rc check_two_officers(const ent_agreement *agreement, ent_err *err)
         const ent_kind *kind = ent_kind_find(name);
         if (i > 0 && ent_text_equal(agreement->two_officers[i - 1], name))
             return agreement_refuse(err, "two_officers: %.*s stands twice; each kind stands once", ENT_TEXT_ARG(name));
-        if (kind != NULL && (kind->by_node || ent_text_starts(name, ENT_TEXT("neutral."))))
+        if (kind != NULL && (kind->by_node || kind->by_neutral))
             return agreement_refuse(
                 err, "two_officers: \"%.*s\" given, which %s; expected a kind that an officer sends",
                 ENT_TEXT_ARG(name), kind->by_node ? "a node says by itself" : "only the neutral says");
