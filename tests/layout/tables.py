@@ -96,6 +96,7 @@ DECODERS = {
     "ent_entry_decode": "entry",
     "ent_genesis_decode": "genesis",
     "ent_body_parse": "body",
+    "ent_agreement_parse": "agreement",
     "ent_ustar_reader_push": "ustar",
     "ent_pouch_index_parse": "pouch_json",
     "ent_pouch_parse": "pouch",
