@@ -188,11 +188,15 @@ static void diff_deadlines(ent_buf *out, const ent_agreement *before, const ent_
     size_t i = 0;
     size_t k = 0;
     while (i < before->deadline_count || k < after->deadline_count) {
-        const ent_deadline_row *old = i < before->deadline_count ? &before->deadlines[i] : NULL;
-        const ent_deadline_row *new = k < after->deadline_count ? &after->deadlines[k] : NULL;
-        int order = old == NULL ? 1 : new == NULL ? -1 : compare_rows(old, new);
-        diff_row(out, order <= 0 ? old : new, order <= 0 ? &old->deadlines : &none,
-                 order >= 0 ? &new->deadlines : &none);
+        int order = i == before->deadline_count  ? 1
+                    : k == after->deadline_count ? -1
+                                                 : compare_rows(&before->deadlines[i], &after->deadlines[k]);
+        if (order < 0)
+            diff_row(out, &before->deadlines[i], &before->deadlines[i].deadlines, &none);
+        else if (order > 0)
+            diff_row(out, &after->deadlines[k], &none, &after->deadlines[k].deadlines);
+        else
+            diff_row(out, &after->deadlines[k], &before->deadlines[i].deadlines, &after->deadlines[k].deadlines);
         i += order <= 0;
         k += order >= 0;
     }
