@@ -264,13 +264,12 @@ static void put_balance(ent_buf *out, const ent_reciprocal_class *class)
         ent_buf_put_decimal(out, class->hold_back_at_balance);
 }
 
-/* At least one of the two is there. */
-static void diff_class(ent_buf *out, const ent_reciprocal_class *old, const ent_reciprocal_class *new)
+static void diff_class(ent_buf *out, ent_text name, const ent_reciprocal_class *old, const ent_reciprocal_class *new)
 {
     static const ent_reciprocal_class none = {0};
     ENT_CLEANUP(ent_buf_release) ent_buf where = {0};
     ent_buf_put_string(&where, "reciprocal class ");
-    quote(&where, old == NULL ? new->name : old->name);
+    quote(&where, name);
     const char *words = ent_buf_string(&where);
     if (words == NULL) {
         out->failed = ENT_NOMEM;
@@ -298,10 +297,10 @@ static void diff_class(ent_buf *out, const ent_reciprocal_class *old, const ent_
 static void diff_classes(ent_buf *out, const ent_agreement *before, const ent_agreement *after)
 {
     for (size_t i = 0; i < before->class_count; i++)
-        diff_class(out, &before->classes[i], find_class(after, before->classes[i].name));
+        diff_class(out, before->classes[i].name, &before->classes[i], find_class(after, before->classes[i].name));
     for (size_t i = 0; i < after->class_count; i++) {
         if (find_class(before, after->classes[i].name) == NULL)
-            diff_class(out, NULL, &after->classes[i]);
+            diff_class(out, after->classes[i].name, NULL, &after->classes[i]);
     }
 }
 

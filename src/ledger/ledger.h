@@ -46,6 +46,17 @@ uint64_t ent_ledger_size(const ent_ledger *ledger, uint32_t member);
 /** Time of the latest evidence; 0 without any. */
 int64_t ent_ledger_latest(const ent_ledger *ledger);
 
+/** Why a message is not counted. */
+typedef enum {
+    ENT_ALLOWED = 0,
+#define X(name, word, text) ENT_REASON_##name,
+#include "ledger/reasons.def"
+#undef X
+    ENT_REASON_COUNT
+} ent_reason;
+/** A stable word: "second-answer". */
+const char *ent_reason_word(ent_reason reason);
+
 /* --- before something is said --- */
 
 /** Whether the thread, the terms and the channel's state allow a message as the member's next entry. entry->index and
@@ -53,6 +64,9 @@ int64_t ent_ledger_latest(const ent_ledger *ledger);
  *  Errors: REFUSED with the reason for a person, NOMEM. */
 ENT_RC ent_ledger_allows(const ent_ledger *ledger, uint32_t member, const ent_entry *entry, const ent_facts *facts,
                          ent_err *err);
+/** The same for a message that came from another member: the verdict, not a failure.  Errors: NOMEM. */
+ENT_RC ent_ledger_judge(const ent_ledger *ledger, uint32_t member, const ent_entry *entry, const ent_facts *facts,
+                        ent_reason *ret_reason, char ret_text[ENT_REASON_SIZE], ent_err *err);
 /** The terms in force for a member's next entry, given what it acks: their commitment, and the agreement (NULL when
  * they are not readable or not known).
  *  @in   acks   as in the entry; sorted by origin */
@@ -108,17 +122,6 @@ typedef struct {
     bool claimed;        /* done_unix_s is the act's own time, bounded by receipts, not the receipt for it */
     ent_outcome outcome; /* of the act */
 } ent_duty;
-
-/** Why a message is not counted. */
-typedef enum {
-    ENT_ALLOWED = 0,
-#define X(name, word, text) ENT_REASON_##name,
-#include "ledger/reasons.def"
-#undef X
-    ENT_REASON_COUNT
-} ent_reason;
-/** A stable word: "second-answer". */
-const char *ent_reason_word(ent_reason reason);
 
 typedef struct {
     ent_ledger_ref message;

@@ -33,6 +33,7 @@ typedef struct {
     ent_outcome outcome; /* of an answer.response; NONE = any message of the kind */
     ent_side by;
     ent_state to;
+    bool all_tracks; /* said by an addressee, it moves the other addressees' tracks too */
 } ent_arrow;
 
 typedef struct {

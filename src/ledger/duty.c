@@ -1,0 +1,434 @@
+/* Duties: what a message brings about for whom, what does it, by when (design.md section 5).
+ *
+ * "A duty starts at the earliest of receipt …; an act is done at the earliest of receipt …: nobody can make the other
+ * late by withholding a receipt. Without a neutral a receipted act is done at the later of its `time` and of our
+ * receipts that it acks, marked claimed; unreceipted, the word is 'sent, not receipted', never 'breach'." */
+#include "ledger/internal.h"
+
+static const char *const types[] = {
+    [ENT_DUTY_ACKNOWLEDGE] = "acknowledge",   [ENT_DUTY_ANSWER] = "answer", [ENT_DUTY_FOLLOW_UP] = "follow-up",
+    [ENT_DUTY_NOTIFICATION] = "notification", [ENT_DUTY_FINAL] = "final",
+};
+static const char *const duty_states[] = {
+    [ENT_DUTY_OPEN] = "open",
+    [ENT_DUTY_OVERDUE] = "overdue",
+    [ENT_DUTY_STOPPED] = "stopped",
+    [ENT_DUTY_FROZEN] = "frozen",
+    [ENT_DUTY_SENT_NOT_RECEIPTED] = "sent, not receipted",
+    [ENT_DUTY_ANSWERED_NOT_RECEIPTED] = "answered, not receipted",
+    [ENT_DUTY_DONE] = "done",
+    [ENT_DUTY_DONE_LATE] = "done late",
+    [ENT_DUTY_ENDED] = "ended",
+};
+
+const char *ent_duty_type_word(ent_duty_type type)
+{
+    return types[type];
+}
+
+const char *ent_duty_state_word(ent_duty_state state)
+{
+    return duty_states[state];
+}
+
+bool ent_duty_is_open(ent_duty_state state)
+{
+    return state < ENT_DUTY_DONE;
+}
+
+static ent_rc no_memory(ent_err *err)
+{
+    return ent_fail(err, ENT_NOMEM, NULL, "out of memory for the ledger");
+}
+
+static bool in_family(const ent_message *message, const char *family)
+{
+    return message->kind != NULL && strncmp(message->kind->name, family, strlen(family)) == 0;
+}
+
+static const ent_message *target_of(const ent_fold_state *fold, const ent_message *message)
+{
+    return ent_ledger_message(fold->room->ledger, message->reply_member, message->reply_index);
+}
+
+/* A protected system raises the urgency of what concerns it, whatever the writer says ("an urgency floor"). */
+ent_urgency ent_message_urgency(const ent_message *message, const ent_agreement *terms)
+{
+    ent_urgency urgency = (ent_urgency)message->urgency;
+    for (size_t i = 0; message->extra != NULL && i < message->extra->system_count; i++) {
+        ent_urgency floor = ENT_URGENCY_ROUTINE;
+        if (ent_agreement_protected(terms, message->extra->systems[i], &floor) && floor > urgency)
+            urgency = floor;
+    }
+    return urgency;
+}
+
+/* --- what a message brings about --- */
+
+static ent_rc add(ent_fold_state *fold, const ent_message *message, ent_duty duty, ent_duty_more more, ent_err *err)
+{
+    ent_folding *room = fold->room;
+    if (!ent_ledger_grow(&room->duties, room->duty_count, &room->duty_capacity, sizeof *room->duties) ||
+        !ent_ledger_grow(&room->more, room->duty_count, &room->more_capacity, sizeof *room->more))
+        return no_memory(err);
+    duty.message = (ent_ledger_ref){message->member, message->index};
+    duty.kind = message->kind->name;
+    duty.urgency = ent_message_urgency(message, fold->terms);
+    duty.exercise = fold->thread->first->exercise;
+    more.message = message;
+    room->duties[room->duty_count] = duty;
+    room->more[room->duty_count] = more;
+    room->duty_count++;
+    return ENT_DONE;
+}
+
+/* Whether a message asks for an answer even where the terms name no deadline. Accounts and claims do not. */
+static bool asks(const ent_message *message)
+{
+    bool stands_alone = message->reply_member == UINT8_MAX;
+    if (!message->kind->wants_answer || in_family(message, "incident.") || in_family(message, "attribution."))
+        return false;
+    return !message->kind->is_answer || message->kind->needs_reply_to || stands_alone;
+}
+
+static ent_rc add_for_addressee(ent_fold_state *fold, const ent_message *message, uint32_t debtor,
+                                const ent_deadlines *row, ent_err *err)
+{
+    ent_duty duty = {.debtor = debtor, .creditor = message->member};
+    ent_duty_more more = {.in_hours = row->in_service_hours};
+    if (row->acknowledge_s > 0) {
+        duty.type = ENT_DUTY_ACKNOWLEDGE;
+        more.seconds = row->acknowledge_s;
+        ENT_TRY(add(fold, message, duty, more, err));
+    }
+    if (row->answer_s == 0 && !asks(message))
+        return ENT_DONE;
+    duty.type = ENT_DUTY_ANSWER;
+    more.seconds = row->answer_s;
+    if (row->answer_s == 0 && ent_message_is(message, "contact.check") && message->extra != NULL)
+        more.fixed_due = message->extra->until_unix_s;
+    return add(fold, message, duty, more, err);
+}
+
+static ent_rc add_for_writer(ent_fold_state *fold, const ent_message *message, const ent_deadlines *row, ent_err *err)
+{
+    ent_duty duty = {.debtor = message->member, .creditor = ENT_LEDGER_NOBODY};
+    ent_duty_more more = {.in_hours = row->in_service_hours, .seconds = row->notification_s};
+    duty.type = ENT_DUTY_NOTIFICATION;
+    if (row->notification_s > 0 && ent_message_is(message, "incident.early-warning"))
+        ENT_TRY(add(fold, message, duty, more, err));
+    duty.type = ENT_DUTY_FINAL;
+    more.seconds = row->final_s;
+    if (row->final_s > 0 && !ent_message_is(message, "incident.final"))
+        return add(fold, message, duty, more, err);
+    return ENT_DONE;
+}
+
+static ent_rc bring_about(ent_fold_state *fold, const ent_message *message, ent_err *err)
+{
+    if (ent_message_is(message, "contact.check") && message->reply_member != UINT8_MAX)
+        return ENT_DONE; /* the answer to one asks for nothing */
+    ent_deadlines row = ent_agreement_deadlines(fold->terms, ent_text_of(message->kind->name),
+                                                ent_message_urgency(message, fold->terms));
+    uint32_t addressees = ent_message_addressees(fold->room->ledger, message);
+    for (uint32_t m = 0; m < fold->room->ledger->member_count; m++) {
+        if ((addressees >> m & 1) != 0)
+            ENT_TRY(add_for_addressee(fold, message, m, &row, err));
+    }
+    return add_for_writer(fold, message, &row, err);
+}
+
+/* --- what a message does --- */
+
+static bool answers_fully(const ent_message *message)
+{
+    static const char *const kinds[] = {"contact.check",       "proposal.accept",    "proposal.reject",
+                                        "proposal.counter",    "attribution.denial", "commitment.match",
+                                        "consultation.agenda", "consultation.record"};
+    if (ent_message_is(message, "answer.response"))
+        return message->outcome != ENT_OUTCOME_NEEDS_CLARIFICATION;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (ent_message_is(message, kinds[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool does(const ent_duty *duty, const ent_message *message, const ent_message *target)
+{
+    if (duty->type == ENT_DUTY_NOTIFICATION)
+        return ent_message_is(message, "incident.notification") || ent_message_is(message, "incident.final");
+    if (duty->type == ENT_DUTY_FINAL)
+        return ent_message_is(message, "incident.final");
+    if (target == NULL || target->member != duty->message.member || target->index < duty->message.index)
+        return false;
+    if (duty->type == ENT_DUTY_ACKNOWLEDGE)
+        return message->kind->is_answer || answers_fully(message);
+    return answers_fully(message);
+}
+
+static ent_rc postpone(ent_fold_state *fold, const ent_message *message, const ent_duty *postponed,
+                       const ent_message *asked, ent_err *err)
+{
+    ent_duty duty = {.type = ENT_DUTY_FOLLOW_UP, .debtor = postponed->debtor, .creditor = postponed->creditor};
+    ent_duty_more more = {.fixed_due = message->extra == NULL ? 0 : message->extra->until_unix_s};
+    return add(fold, asked, duty, more, err);
+}
+
+static ent_rc act(ent_fold_state *fold, const ent_message *message, ent_err *err)
+{
+    const ent_message *target = target_of(fold, message);
+    size_t count = fold->room->duty_count; /* what it brings about itself comes after these */
+    for (size_t i = 0; i < count; i++) {
+        ent_duty duty = fold->room->duties[i];
+        ent_duty_more *more = &fold->room->more[i];
+        if (duty.has_act || duty.debtor != message->member || !does(&duty, message, target))
+            continue;
+        more->act = message;
+        fold->room->duties[i].has_act = true;
+        fold->room->duties[i].act = (ent_ledger_ref){message->member, message->index};
+        fold->room->duties[i].outcome = (ent_outcome)message->outcome;
+        bool put_off = message->outcome == ENT_OUTCOME_POSTPONED &&
+                       (duty.type == ENT_DUTY_ANSWER || duty.type == ENT_DUTY_FOLLOW_UP);
+        if (put_off)
+            ENT_TRY(postpone(fold, message, &duty, more->message, err));
+    }
+    return ENT_DONE;
+}
+
+/* --- when an act is done --- */
+
+static bool receipted(const ent_fold_state *fold, const ent_message *message, uint32_t receiver, int64_t *ret)
+{
+    uint64_t size = 0;
+    if (receiver != ENT_LEDGER_NOBODY)
+        return ent_ledger_receipt_of(fold->room->ledger, message->member, receiver, message->index,
+                                     fold->room->moment.until_unix_s, ret, &size);
+    int64_t first = ent_ledger_first_evidence(fold->room->ledger, message, fold->room->moment.until_unix_s);
+    if (first != INT64_MAX)
+        *ret = first;
+    return first != INT64_MAX;
+}
+
+/* The earliest time that what a message acks allows: its writer cannot have written it before it gave those receipts.
+ */
+static int64_t not_before(const ent_fold_state *fold, const ent_message *message)
+{
+    const ent_ledger *ledger = fold->room->ledger;
+    int64_t latest = message->time_unix_s;
+    for (uint32_t m = 0; m < ledger->member_count; m++) {
+        int64_t time = 0;
+        uint64_t size = 0;
+        if (m != message->member && message->seen[m] > 0 &&
+            ent_ledger_receipt_of(ledger, m, message->member, message->seen[m] - 1, fold->room->moment.until_unix_s,
+                                  &time, &size) &&
+            time > latest)
+            latest = time;
+    }
+    return latest;
+}
+
+/* False when it was not receipted yet. */
+static bool done_at(const ent_fold_state *fold, const ent_message *message, uint32_t creditor, int64_t *ret,
+                    bool *ret_claimed)
+{
+    int64_t receipt = 0;
+    if (!receipted(fold, message, creditor, &receipt))
+        return false;
+    int64_t claimed = not_before(fold, message);
+    *ret_claimed = claimed < receipt;
+    *ret = *ret_claimed ? claimed : receipt;
+    return true;
+}
+
+/* --- clarifications --- */
+
+static ent_rc stop(ent_fold_state *fold, const ent_message *message, ent_err *err)
+{
+    ent_folding *room = fold->room;
+    const ent_message *target = target_of(fold, message);
+    int64_t from = 0;
+    bool claimed = false;
+    if (target == NULL || !done_at(fold, message, target->member, &from, &claimed))
+        return ENT_DONE;
+    if (!ent_ledger_grow(&room->stops, room->stop_count, &room->stop_capacity, sizeof *room->stops))
+        return no_memory(err);
+    room->stops[room->stop_count++] = (ent_stop){message->member, {from, INT64_MAX}};
+    return ENT_DONE;
+}
+
+static void go_on(ent_fold_state *fold, const ent_message *message)
+{
+    for (size_t i = 0; i < fold->room->stop_count; i++) {
+        ent_stop *stopped = &fold->room->stops[i];
+        int64_t until = 0;
+        bool claimed = false;
+        if (stopped->interval.until != INT64_MAX || stopped->debtor == message->member ||
+            !done_at(fold, message, stopped->debtor, &until, &claimed))
+            continue;
+        stopped->interval.until = until > stopped->interval.from ? until : stopped->interval.from;
+    }
+}
+
+ent_rc ent_duties_follow(ent_fold_state *fold, const ent_message *message, ent_err *err)
+{
+    ENT_TRY(act(fold, message, err));
+    if (ent_message_is(message, "answer.response") && message->outcome == ENT_OUTCOME_NEEDS_CLARIFICATION)
+        ENT_TRY(stop(fold, message, err));
+    if (message->extra != NULL && message->extra->clarifies)
+        go_on(fold, message);
+    return bring_about(fold, message, err);
+}
+
+/* --- due times --- */
+
+static ent_rc put_interval(ent_folding *room, size_t *count, ent_interval interval, ent_err *err)
+{
+    if (interval.until <= interval.from)
+        return ENT_DONE;
+    if (*count > 0 && interval.from <= room->merged[*count - 1].until) {
+        if (interval.until > room->merged[*count - 1].until)
+            room->merged[*count - 1].until = interval.until;
+        return ENT_DONE;
+    }
+    if (!ent_ledger_grow(&room->merged, *count, &room->merged_capacity, sizeof *room->merged))
+        return no_memory(err);
+    room->merged[(*count)++] = interval;
+    return ENT_DONE;
+}
+
+/* The suspensions and the debtor's own stops, in one sorted row. Stops of one debtor follow each other in time. */
+static ent_rc merge(ent_folding *room, uint32_t debtor, const ent_interval *frozen, size_t frozen_count,
+                    size_t *ret_count, ent_err *err)
+{
+    size_t at = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < room->stop_count; i++) {
+        if (room->stops[i].debtor != debtor)
+            continue;
+        while (at < frozen_count && frozen[at].from <= room->stops[i].interval.from)
+            ENT_TRY(put_interval(room, &count, frozen[at++], err));
+        ENT_TRY(put_interval(room, &count, room->stops[i].interval, err));
+    }
+    while (at < frozen_count)
+        ENT_TRY(put_interval(room, &count, frozen[at++], err));
+    *ret_count = count;
+    return ENT_DONE;
+}
+
+static bool is_stopped(const ent_folding *room, uint32_t debtor)
+{
+    for (size_t i = 0; i < room->stop_count; i++) {
+        if (room->stops[i].debtor == debtor && room->stops[i].interval.until == INT64_MAX)
+            return true;
+    }
+    return false;
+}
+
+/* The first suspension that ends after a moment: those before it cannot matter. */
+static size_t first_after(const ent_folding *room, int64_t moment)
+{
+    size_t low = 0;
+    size_t high = room->frozen_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (room->frozen[middle].until > moment)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+static ent_rc set_due(ent_fold_state *fold, ent_duty *duty, const ent_duty_more *more, ent_err *err)
+{
+    ent_folding *room = fold->room;
+    if (more->fixed_due != 0) {
+        duty->has_due = true;
+        duty->due_unix_s = more->fixed_due;
+        return ENT_DONE;
+    }
+    if (more->seconds == 0 || !duty->has_start)
+        return ENT_DONE;
+    size_t skipped =
+        ent_agreement_freezes_deadlines(fold->terms) ? first_after(room, duty->start_unix_s) : room->frozen_count;
+    const ent_interval *frozen = room->frozen_count == 0 ? NULL : room->frozen + skipped;
+    size_t count = room->frozen_count - skipped;
+    if (room->stop_count > 0 && duty->type == ENT_DUTY_ANSWER) {
+        ENT_TRY(merge(room, duty->debtor, frozen, count, &count, err));
+        frozen = room->merged;
+    }
+    ent_text debtor = room->ledger->genesis->members[duty->debtor].name;
+    const ent_service_hours *hours = more->in_hours ? ent_agreement_service_hours(fold->terms, debtor) : NULL;
+    duty->has_due = true;
+    duty->due_unix_s = ent_calendar_advance(duty->start_unix_s, more->seconds, hours, frozen, count);
+    return ENT_DONE;
+}
+
+static void set_start(ent_fold_state *fold, ent_duty *duty, const ent_message *message)
+{
+    const ent_ledger *ledger = fold->room->ledger;
+    for (uint32_t r = 0; r < ledger->member_count; r++) {
+        int64_t time = 0;
+        uint64_t size = 0;
+        bool counts = duty->creditor == ENT_LEDGER_NOBODY ? r != duty->debtor : r == duty->debtor;
+        if (!counts || !ent_ledger_receipt_of(ledger, message->member, r, message->index,
+                                              fold->room->moment.until_unix_s, &time, &size))
+            continue;
+        if (duty->has_start && time >= duty->start_unix_s)
+            continue;
+        duty->has_start = true;
+        duty->start_unix_s = time;
+        duty->start_by = r;
+        duty->start_size = size;
+    }
+}
+
+/* What is closed otherwise than by the act asks for the act no more. The account of an incident goes on being one. */
+static bool is_over(ent_fold_state *fold, const ent_duty *duty, const ent_message *message)
+{
+    if (ent_message_is(message, "correction.recall"))
+        return false;
+    const ent_track *track =
+        ent_fold_track(fold, duty->debtor == fold->thread->first->member ? duty->creditor : duty->debtor);
+    if (track == NULL)
+        track = fold->track_count == 0 ? NULL : &fold->tracks[0];
+    if (track == NULL)
+        return false;
+    bool recalled = track->state == ENT_STATE_RECALLED || track->state == ENT_STATE_RECALL_CONFIRMED ||
+                    track->state == ENT_STATE_RECALL_REFUSED;
+    return recalled || (ent_state_closed(track->state) && strcmp(fold->machine->name, "incident") != 0);
+}
+
+static ent_duty_state state_of(ent_fold_state *fold, ent_duty *duty, const ent_duty_more *more)
+{
+    const ent_folding *room = fold->room;
+    if (duty->has_act) {
+        if (!done_at(fold, more->act, duty->creditor, &duty->done_unix_s, &duty->claimed))
+            return ENT_DUTY_ANSWERED_NOT_RECEIPTED;
+        return duty->has_due && duty->done_unix_s > duty->due_unix_s ? ENT_DUTY_DONE_LATE : ENT_DUTY_DONE;
+    }
+    if (is_over(fold, duty, more->message))
+        return ENT_DUTY_ENDED;
+    if (!duty->has_start)
+        return ENT_DUTY_SENT_NOT_RECEIPTED;
+    if (duty->type == ENT_DUTY_ANSWER && is_stopped(room, duty->debtor))
+        return ENT_DUTY_STOPPED;
+    if (duty->has_due && duty->due_unix_s < room->moment.now_unix_s)
+        return ENT_DUTY_OVERDUE;
+    if (room->frozen_now && more->seconds > 0 && ent_agreement_freezes_deadlines(fold->terms))
+        return ENT_DUTY_FROZEN;
+    return ENT_DUTY_OPEN;
+}
+
+ent_rc ent_duties_settle(ent_fold_state *fold, ent_err *err)
+{
+    ent_folding *room = fold->room;
+    for (size_t i = 0; i < room->duty_count; i++) {
+        ent_duty *duty = &room->duties[i];
+        set_start(fold, duty, room->more[i].message);
+        ENT_TRY(set_due(fold, duty, &room->more[i], err));
+        duty->state = state_of(fold, duty, &room->more[i]);
+    }
+    return ENT_DONE;
+}

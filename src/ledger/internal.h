@@ -1,0 +1,265 @@
+/* What the ledger keeps of each message and thread. Private to the stage. */
+#ifndef ENT_LEDGER_INTERNAL_H
+#define ENT_LEDGER_INTERNAL_H
+
+#include "ledger/ledger.h"
+#include "log/tree.h"
+
+enum { ENT_CHUNK_MESSAGES = 1024, ENT_NO_THREAD = UINT32_MAX };
+
+typedef struct ent_thread ent_thread;
+typedef struct ent_amended ent_amended;
+
+/** One message: what of its entry and body can matter later. */
+typedef struct ent_message {
+    struct ent_message *next; /* in its thread, in the order of arrival: of one writer, ascending */
+    struct ent_extra *extra;  /* NULL for most */
+    const ent_kind *kind;     /* NULL = unknown to this version */
+    uint64_t index;
+    uint64_t reply_index; /* when reply_member is a member */
+    int64_t time_unix_s;  /* its writer's claim */
+    uint64_t leaf_prefix; /* first 8 bytes of the leaf hash: breaks ties */
+    uint32_t thread;      /* ENT_NO_THREAD: none */
+    uint32_t to;          /* bit per addressee; 0 = all */
+    uint8_t member;
+    uint8_t reply_member; /* UINT8_MAX = none */
+    uint8_t urgency;
+    uint8_t outcome;
+    uint8_t severity;
+    uint8_t reason; /* ent_reason that no order can change: what its writer knew forbids it */
+    bool exercise;
+    bool readable;
+    uint64_t seen[]; /* per member: entries of its log that the writer had acked by then; own: index */
+} ent_message;
+
+/** A chain of messages that refer to one. */
+typedef struct ent_link {
+    struct ent_link *next;
+    const ent_message *message;
+} ent_link;
+
+/** What few messages have. In the ledger's arena. */
+typedef struct ent_extra {
+    ent_hash body_digest; /* of the sealed body */
+    ent_hash digest;      /* proposal.accept: what is accepted */
+    bool has_digest;
+    bool clarifies;
+    bool declines_extension;
+    bool has_nonce;
+    bool has_echo;
+    uint8_t nonce[ENT_FACTS_NONCE_SIZE];
+    uint8_t echo[ENT_FACTS_NONCE_SIZE];
+    int64_t until_unix_s;
+    ent_text *systems;
+    size_t system_count;
+    ent_amended *amendment;    /* of a channel.amendment */
+    const ent_message *recall; /* the first recall of this message by its writer */
+    ent_link *evidence;        /* of a claim: items that refer to it, or that it refers to */
+} ent_extra;
+
+/** Terms that were proposed as an amendment. */
+struct ent_amended {
+    const ent_message *message;
+    ent_hash replaces;
+    ent_hash commitment;
+    ent_agreement *agreement; /* owned; NULL = not readable */
+    char problem[ENT_REASON_SIZE];
+    bool withdrawn;
+    uint64_t withdrawn_at;                     /* index in its writer's log */
+    bool accepted[ENT_ENTRY_MAX_MEMBERS];      /* its writer's own proposal counts */
+    uint64_t accept_at[ENT_ENTRY_MAX_MEMBERS]; /* index in that member's log */
+    struct ent_amended *next;                  /* in the order of arrival */
+    struct ent_amended *next_live;
+};
+
+/** A thread as the ledger follows it: begun by one message. */
+struct ent_thread {
+    ent_message *first;
+    ent_message *last;
+    const ent_machine *machine;
+    const ent_message *root; /* of the conversation that the entries' `thread` names */
+    uint32_t number;
+    uint32_t count;
+    bool is_open; /* in the list of threads that may have open duties */
+    uint32_t open_next, open_before;
+    uint32_t *by_writer; /* messages of each member */
+};
+
+/** The earliest receipts of one log by one receiver: sizes and times both ascend strictly. */
+typedef struct {
+    struct ent_covered {
+        uint64_t size;
+        int64_t time_unix_s;
+    } * rows;
+    size_t count;
+    size_t capacity;
+} ent_frontier;
+
+/** A member's suspend and resume messages that changed something, by index. */
+typedef struct {
+    const ent_message **rows; /* even places suspend, odd ones resume */
+    size_t count;
+    size_t capacity;
+} ent_toggles;
+
+struct ent_ledger {
+    ent_hash channel;
+    const ent_genesis *genesis;
+    uint32_t member_count;
+    size_t stride; /* bytes of one message */
+    ent_arena arena;
+    struct {
+        uint8_t **chunks;
+        size_t chunk_count;
+        size_t chunk_capacity;
+        uint64_t size;
+        uint64_t acked[ENT_ENTRY_MAX_MEMBERS];
+        ent_tree tree;
+        ent_frontier receipts[ENT_ENTRY_MAX_MEMBERS];
+        ent_toggles toggles;
+        const ent_message *decline; /* the first that declines an extension */
+    } logs[ENT_ENTRY_MAX_MEMBERS];
+    ent_thread **threads; /* chunks */
+    size_t thread_chunks;
+    size_t thread_chunk_capacity;
+    uint32_t thread_count;
+    uint32_t open_first;
+
+    ent_hash base; /* commitment of the genesis */
+    ent_agreement *base_agreement;
+    bool base_known;
+    char base_problem[ENT_REASON_SIZE];
+    ent_amended *amendments;
+    ent_amended *amendments_last;
+    ent_amended *live;         /* those whose fate some member may not know yet */
+    const ent_amended **chain; /* completed, each replacing the one before */
+    size_t chain_count;
+    size_t chain_capacity;
+    size_t chain_settled; /* so many of them every member knows to be complete */
+};
+
+/* ledger.c */
+/** Make room for one more in an array that doubles; false without memory. */
+bool ent_ledger_grow(void *array, size_t count, size_t *capacity, size_t size);
+void ent_thread_open(ent_ledger *ledger, ent_thread *thread);
+ent_message *ent_ledger_message(const ent_ledger *ledger, uint32_t member, uint64_t index);
+ent_thread *ent_ledger_thread_at(const ent_ledger *ledger, uint32_t number);
+/** The earliest receipt by `receiver` that covers an entry, dated no later than `until`; false when there is none. */
+bool ent_ledger_receipt_of(const ent_ledger *ledger, uint32_t member, uint32_t receiver, uint64_t index, int64_t until,
+                           int64_t *ret_time, uint64_t *ret_size);
+/** The earliest receipt of an entry by any other member; INT64_MAX when there is none. */
+int64_t ent_ledger_first_evidence(const ent_ledger *ledger, const ent_message *message, int64_t until);
+/** How many entries of a log count at a moment. */
+uint64_t ent_ledger_cut(const ent_ledger *ledger, uint32_t member, int64_t until);
+
+/* admit.c: what the writer knew decides, whatever the order */
+/** Fill a message from an entry and its facts, and say what no order can change.
+ *  @in   ret   ledger->stride bytes, zeroed */
+void ent_message_fill(const ent_ledger *ledger, uint32_t member, const ent_entry *entry, const ent_facts *facts,
+                      ent_message *ret);
+/** The thread that a message joins; NULL when it begins one of its own, or belongs to none. */
+ent_thread *ent_message_joins(const ent_ledger *ledger, const ent_message *message);
+bool ent_message_begins(const ent_ledger *ledger, const ent_message *message);
+void ent_reason_text(const ent_ledger *ledger, const ent_message *message, ent_reason reason, ent_state state,
+                     char ret[ENT_REASON_SIZE]);
+/** Whether a message's writer knew an entry when he wrote it. */
+bool ent_message_knows(const ent_message *message, uint32_t member, uint64_t index);
+
+/* terms.c */
+/** The terms in force for what a message's writer knew. */
+const ent_agreement *ent_terms_for(const ent_ledger *ledger, const ent_message *message, ent_hash *ret_commitment);
+/** The terms in force for somebody who knows so many entries of each log. */
+const ent_agreement *ent_terms_at(const ent_ledger *ledger, const uint64_t *cut, ent_hash *ret_commitment,
+                                  const ent_amended **ret_amended);
+/** An amendment's own entry, an accept, a withdrawal: what they change. */
+ENT_RC ent_terms_follow(ent_ledger *ledger, ent_message *message, const ent_facts *facts, ent_err *err);
+/** REASON_TERMS or REASON_SECOND_AMENDMENT, or ALLOWED. */
+ent_reason ent_terms_admit(const ent_ledger *ledger, const ent_message *message, const ent_facts *facts);
+ENT_RC ent_terms_base(ent_ledger *ledger, const ent_facts *facts, ent_err *err);
+void ent_terms_release(ent_ledger *ledger);
+
+/* A duty while its thread is folded: beside what is told of it. */
+typedef struct {
+    const ent_message *message;
+    const ent_message *act;
+    uint64_t seconds;  /* allowed; 0 = no deadline */
+    bool in_hours;     /* only the debtor's service hours count */
+    int64_t fixed_due; /* a date that was named; 0 = none */
+} ent_duty_more;
+
+/** A clarification that was awaited of somebody: the clock of who asked for it stood still. */
+typedef struct {
+    uint32_t debtor;
+    ent_interval interval;
+} ent_stop;
+
+/** Room that folds of many threads share, and what is the same for all of them. */
+typedef struct {
+    const ent_ledger *ledger;
+    ent_moment moment;
+    uint64_t cut[ENT_ENTRY_MAX_MEMBERS];
+    ent_interval *frozen; /* when the channel was suspended; sorted, disjoint */
+    size_t frozen_count;
+    size_t frozen_capacity;
+    bool frozen_now;
+    int64_t first_decline;
+    const ent_message **order; /* the thread's messages in the ledger's order */
+    size_t order_capacity;
+    ent_thread_message *messages;
+    size_t message_capacity;
+    ent_duty *duties;
+    ent_duty_more *more;
+    size_t duty_count;
+    size_t duty_capacity;
+    size_t more_capacity;
+    ent_ledger_ref *evidence;
+    size_t evidence_capacity;
+    ent_stop *stops;
+    size_t stop_count;
+    size_t stop_capacity;
+    ent_interval *merged;
+    size_t merged_capacity;
+} ent_folding;
+
+/** The thread that is folded. */
+typedef struct {
+    ent_folding *room;
+    const ent_thread *thread;
+    const ent_machine *machine;
+    const ent_agreement *terms; /* NULL outside their validity too */
+    uint32_t addressees;        /* bits */
+    ent_track *tracks;
+    size_t track_count;
+    const ent_message *standing[ENT_ENTRY_MAX_MEMBERS]; /* per member's track: what an accept would accept */
+    const ent_message *closing[ENT_ENTRY_MAX_MEMBERS];  /* the accept or withdrawal that closed it */
+    const ent_message *bound;                           /* what was accepted by … */
+    uint32_t bound_by;                                  /* … these */
+    bool refused;                                       /* the first message does not count */
+    ent_severity severity;
+} ent_fold_state;
+
+/* order.c */
+ENT_RC ent_folding_begin(const ent_ledger *ledger, ent_moment moment, ent_folding *ret, ent_err *err);
+void ent_folding_release(ent_folding *folding);
+/** The visible messages of a thread in the ledger's order, into room->order; room for one more behind them. */
+ENT_RC ent_fold_order(ent_folding *room, const ent_thread *thread, size_t *ret_count, ent_err *err);
+
+/* fold.c */
+/** Fold one thread.
+ *  @in   candidate   nullable: a message that is not in the ledger, taken as the last
+ *  @out  ret_tracks  room for every member */
+ENT_RC ent_fold(ent_folding *room, const ent_thread *thread, const ent_message *candidate,
+                ent_track ret_tracks[ENT_ENTRY_MAX_MEMBERS], ent_thread_view *ret, ent_err *err);
+bool ent_message_is(const ent_message *message, const char *kind);
+/** Bits of the members that a message addresses. */
+uint32_t ent_message_addressees(const ent_ledger *ledger, const ent_message *message);
+ent_track *ent_fold_track(ent_fold_state *fold, uint32_t member);
+
+/* duty.c */
+/** What an allowed message brings about and what it does. */
+ENT_RC ent_duties_follow(ent_fold_state *fold, const ent_message *message, ent_err *err);
+/** After the last message: states and due times. */
+ENT_RC ent_duties_settle(ent_fold_state *fold, ent_err *err);
+ent_urgency ent_message_urgency(const ent_message *message, const ent_agreement *terms);
+
+#endif

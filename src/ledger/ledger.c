@@ -1,0 +1,446 @@
+/* The ledger's memory: messages, threads, receipts. What follows from them is in fold.c and sums.c. */
+#include "ledger/internal.h"
+
+static ent_rc no_memory(ent_err *err)
+{
+    return ent_fail(err, ENT_NOMEM, NULL, "out of memory for the ledger");
+}
+
+bool ent_ledger_grow(void *array, size_t count, size_t *capacity, size_t size)
+{
+    void **place = array;
+    if (count < *capacity)
+        return true;
+    size_t wanted = *capacity == 0 ? 8 : *capacity * 2;
+    void *grown = ent_realloc(*place, wanted * size);
+    if (grown == NULL)
+        return false;
+    *place = grown;
+    *capacity = wanted;
+    return true;
+}
+
+ent_rc ent_ledger_new(const ent_hash *channel, const ent_genesis *genesis, ent_ledger **ret, ent_err *err)
+{
+    ent_ledger *ledger = ent_alloc(sizeof *ledger);
+    if (ledger == NULL)
+        return no_memory(err);
+    ledger->channel = *channel;
+    ledger->genesis = genesis;
+    ledger->member_count = (uint32_t)genesis->member_count;
+    ledger->stride = sizeof(ent_message) + ledger->member_count * sizeof(uint64_t);
+    ledger->open_first = ENT_NO_THREAD;
+    ledger->base = genesis->terms;
+    *ret = ledger;
+    return ENT_DONE;
+}
+
+void ent_ledger_free(ent_ledger *ledger)
+{
+    if (ledger == NULL)
+        return;
+    ent_terms_release(ledger);
+    for (uint32_t m = 0; m < ledger->member_count; m++) {
+        for (size_t i = 0; i < ledger->logs[m].chunk_count; i++)
+            ent_free(ledger->logs[m].chunks[i]);
+        ent_free(ledger->logs[m].chunks);
+        for (uint32_t r = 0; r < ledger->member_count; r++)
+            ent_free(ledger->logs[m].receipts[r].rows);
+        ent_free(ledger->logs[m].toggles.rows);
+    }
+    for (size_t i = 0; i < ledger->thread_chunks; i++)
+        ent_free(ledger->threads[i]);
+    ent_free(ledger->threads);
+    ent_arena_release(&ledger->arena);
+    ent_free(ledger);
+}
+
+void ent_ledger_release(ent_ledger **ledger)
+{
+    ent_ledger_free(*ledger);
+    *ledger = NULL;
+}
+
+uint64_t ent_ledger_size(const ent_ledger *ledger, uint32_t member)
+{
+    return ledger->logs[member].size;
+}
+
+ent_message *ent_ledger_message(const ent_ledger *ledger, uint32_t member, uint64_t index)
+{
+    if (member >= ledger->member_count || index >= ledger->logs[member].size)
+        return NULL;
+    uint8_t *chunk = ledger->logs[member].chunks[index / ENT_CHUNK_MESSAGES];
+    void *at = chunk + (index % ENT_CHUNK_MESSAGES) * ledger->stride;
+    return at;
+}
+
+ent_thread *ent_ledger_thread_at(const ent_ledger *ledger, uint32_t number)
+{
+    if (number >= ledger->thread_count)
+        return NULL;
+    return &ledger->threads[number / ENT_CHUNK_MESSAGES][number % ENT_CHUNK_MESSAGES];
+}
+
+/* --- receipts --- */
+
+/* The first row that covers more than `index` entries; count when there is none. */
+static size_t covering(const ent_frontier *frontier, uint64_t index)
+{
+    size_t low = 0;
+    size_t high = frontier->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (frontier->rows[middle].size > index)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+ent_rc ent_ledger_receipt(ent_ledger *ledger, uint32_t member, uint32_t receiver, uint64_t size, int64_t time_unix_s,
+                          ent_err *err)
+{
+    if (member >= ledger->member_count || receiver >= ledger->member_count || member == receiver || size == 0)
+        return ent_fail(err, ENT_USAGE, "design 5", "a receipt of no entries, or by nobody of this channel");
+    ent_frontier *frontier = &ledger->logs[member].receipts[receiver];
+    size_t at = covering(frontier, size - 1); /* rows from here on cover at least as much */
+    if (at < frontier->count && frontier->rows[at].time_unix_s <= time_unix_s)
+        return ENT_DONE; /* something earlier covers it all */
+    if (!ent_ledger_grow(&frontier->rows, frontier->count, &frontier->capacity, sizeof *frontier->rows))
+        return no_memory(err);
+    if (at < frontier->count && frontier->rows[at].size == size) {
+        frontier->rows[at].time_unix_s = time_unix_s;
+    } else {
+        memmove(&frontier->rows[at + 1], &frontier->rows[at], (frontier->count - at) * sizeof *frontier->rows);
+        frontier->rows[at] = (struct ent_covered){size, time_unix_s};
+        frontier->count++;
+    }
+    size_t first = at; /* rows before that are no earlier cover nothing more */
+    while (first > 0 && frontier->rows[first - 1].time_unix_s >= time_unix_s)
+        first--;
+    memmove(&frontier->rows[first], &frontier->rows[at], (frontier->count - at) * sizeof *frontier->rows);
+    frontier->count -= at - first;
+    return ENT_DONE;
+}
+
+bool ent_ledger_receipt_of(const ent_ledger *ledger, uint32_t member, uint32_t receiver, uint64_t index, int64_t until,
+                           int64_t *ret_time, uint64_t *ret_size)
+{
+    const ent_frontier *frontier = &ledger->logs[member].receipts[receiver];
+    size_t at = covering(frontier, index);
+    if (at == frontier->count || frontier->rows[at].time_unix_s > until)
+        return false;
+    *ret_time = frontier->rows[at].time_unix_s;
+    *ret_size = frontier->rows[at].size;
+    return true;
+}
+
+int64_t ent_ledger_first_evidence(const ent_ledger *ledger, const ent_message *message, int64_t until)
+{
+    int64_t first = INT64_MAX;
+    for (uint32_t r = 0; r < ledger->member_count; r++) {
+        int64_t time = 0;
+        uint64_t size = 0;
+        if (r != message->member &&
+            ent_ledger_receipt_of(ledger, message->member, r, message->index, until, &time, &size) && time < first)
+            first = time;
+    }
+    return first;
+}
+
+/* "Default --at = latest evidence" (design 5). What was not receipted is dated by its writer. */
+int64_t ent_ledger_latest(const ent_ledger *ledger)
+{
+    int64_t latest = 0;
+    for (uint32_t m = 0; m < ledger->member_count; m++) {
+        uint64_t covered = 0;
+        for (uint32_t r = 0; r < ledger->member_count; r++) {
+            const ent_frontier *frontier = &ledger->logs[m].receipts[r];
+            if (frontier->count == 0)
+                continue;
+            const struct ent_covered *last = &frontier->rows[frontier->count - 1];
+            latest = last->time_unix_s > latest ? last->time_unix_s : latest;
+            covered = last->size > covered ? last->size : covered;
+        }
+        for (uint64_t i = covered; i < ledger->logs[m].size; i++) {
+            int64_t time = ent_ledger_message(ledger, m, i)->time_unix_s;
+            latest = time > latest ? time : latest;
+        }
+    }
+    return latest;
+}
+
+/* Entries with evidence by then, and what follows them without any evidence that its writer dates no later. */
+uint64_t ent_ledger_cut(const ent_ledger *ledger, uint32_t member, int64_t until)
+{
+    uint64_t size = ledger->logs[member].size;
+    uint64_t evidenced = 0;
+    uint64_t covered = 0; /* by receipts of any time */
+    if (until == INT64_MAX)
+        return size;
+    for (uint32_t r = 0; r < ledger->member_count; r++) {
+        const ent_frontier *frontier = &ledger->logs[member].receipts[r];
+        for (size_t i = frontier->count; i > 0; i--) {
+            uint64_t rows = frontier->rows[i - 1].size;
+            covered = rows > covered ? rows : covered;
+            if (frontier->rows[i - 1].time_unix_s > until)
+                continue;
+            evidenced = rows > evidenced ? rows : evidenced;
+            break;
+        }
+    }
+    uint64_t cut = evidenced < size ? evidenced : size;
+    while (cut >= covered && cut < size && ent_ledger_message(ledger, member, cut)->time_unix_s <= until)
+        cut++;
+    return cut;
+}
+
+/* --- entries --- */
+
+static ent_rc add_thread(ent_ledger *ledger, ent_message *message, const ent_machine *machine, const ent_message *root,
+                         ent_err *err)
+{
+    if (ledger->thread_count % ENT_CHUNK_MESSAGES == 0 &&
+        ledger->thread_count / ENT_CHUNK_MESSAGES == ledger->thread_chunks) {
+        if (!ent_ledger_grow(&ledger->threads, ledger->thread_chunks, &ledger->thread_chunk_capacity,
+                             sizeof *ledger->threads))
+            return no_memory(err);
+        ent_thread *chunk = ent_alloc_array(ENT_CHUNK_MESSAGES, sizeof *chunk);
+        if (chunk == NULL)
+            return no_memory(err);
+        ledger->threads[ledger->thread_chunks++] = chunk;
+    }
+    uint32_t number = ledger->thread_count;
+    ent_thread *thread = &ledger->threads[number / ENT_CHUNK_MESSAGES][number % ENT_CHUNK_MESSAGES];
+    thread->by_writer = ent_arena_alloc(&ledger->arena, ledger->member_count * sizeof *thread->by_writer);
+    if (thread->by_writer == NULL)
+        return no_memory(err);
+    thread->first = message;
+    thread->last = message;
+    thread->machine = machine;
+    thread->root = root;
+    thread->number = number;
+    thread->count = 1;
+    thread->by_writer[message->member] = 1;
+    message->thread = number;
+    ledger->thread_count++;
+    return ENT_DONE;
+}
+
+void ent_thread_open(ent_ledger *ledger, ent_thread *thread)
+{
+    if (thread->is_open)
+        return;
+    thread->is_open = true;
+    thread->open_before = ENT_NO_THREAD;
+    thread->open_next = ledger->open_first;
+    if (ledger->open_first != ENT_NO_THREAD)
+        ent_ledger_thread_at(ledger, ledger->open_first)->open_before = thread->number;
+    ledger->open_first = thread->number;
+}
+
+static void join(ent_thread *thread, ent_message *message)
+{
+    thread->last->next = message;
+    thread->last = message;
+    thread->count++;
+    thread->by_writer[message->member]++;
+    message->thread = thread->number;
+}
+
+static ent_rc reserve(ent_ledger *ledger, uint32_t member, ent_message **ret, ent_err *err)
+{
+    uint64_t at = ledger->logs[member].size;
+    if (at / ENT_CHUNK_MESSAGES == ledger->logs[member].chunk_count) {
+        if (!ent_ledger_grow(&ledger->logs[member].chunks, ledger->logs[member].chunk_count,
+                             &ledger->logs[member].chunk_capacity, sizeof *ledger->logs[member].chunks))
+            return no_memory(err);
+        uint8_t *chunk = ent_alloc_array(ENT_CHUNK_MESSAGES, ledger->stride);
+        if (chunk == NULL)
+            return no_memory(err);
+        ledger->logs[member].chunks[ledger->logs[member].chunk_count++] = chunk;
+    }
+    void *place = ledger->logs[member].chunks[at / ENT_CHUNK_MESSAGES] + (at % ENT_CHUNK_MESSAGES) * ledger->stride;
+    memset(place, 0, ledger->stride); /* an earlier try may have failed half-way */
+    *ret = place;
+    return ENT_DONE;
+}
+
+static bool needs_extra(const ent_message *message, const ent_facts *facts)
+{
+    static const char *const families[] = {"proposal.", "consultation.record", "channel.amendment", "contact.check",
+                                           "attribution.claim"};
+    if (facts->system_count > 0 || facts->clarifies || facts->declines_extension || facts->until_unix_s != 0)
+        return true;
+    for (size_t i = 0; message->kind != NULL && i < sizeof families / sizeof families[0]; i++) {
+        if (strncmp(message->kind->name, families[i], strlen(families[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+static ent_rc extra_of(ent_ledger *ledger, ent_message *message, ent_err *err)
+{
+    if (message->extra == NULL)
+        message->extra = ent_arena_alloc(&ledger->arena, sizeof *message->extra);
+    return message->extra == NULL ? no_memory(err) : ENT_DONE;
+}
+
+static ent_rc add_extra(ent_ledger *ledger, ent_message *message, const ent_entry *entry, const ent_facts *facts,
+                        ent_err *err)
+{
+    if (!needs_extra(message, facts))
+        return ENT_DONE;
+    ENT_TRY(extra_of(ledger, message, err));
+    ent_extra *extra = message->extra;
+    extra->body_digest = entry->body.digest;
+    extra->has_digest = facts->has_digest;
+    extra->digest = facts->digest;
+    extra->clarifies = facts->clarifies;
+    extra->declines_extension = facts->declines_extension;
+    extra->has_nonce = facts->has_nonce;
+    extra->has_echo = facts->has_echo;
+    memcpy(extra->nonce, facts->nonce, sizeof extra->nonce);
+    memcpy(extra->echo, facts->echo, sizeof extra->echo);
+    extra->until_unix_s = facts->until_unix_s;
+    if (facts->system_count > 0) {
+        extra->systems = ent_arena_alloc(&ledger->arena, facts->system_count * sizeof *extra->systems);
+        if (extra->systems == NULL)
+            return no_memory(err);
+    }
+    for (size_t i = 0; i < facts->system_count; i++) {
+        extra->systems[i] = ent_arena_text(&ledger->arena, facts->systems[i]);
+        if (extra->systems[i].data == NULL)
+            return no_memory(err);
+        extra->system_count++;
+    }
+    return ENT_DONE;
+}
+
+static ent_rc link_evidence(ent_ledger *ledger, ent_message *claim, const ent_message *item, ent_err *err)
+{
+    ENT_TRY(extra_of(ledger, claim, err));
+    ent_link *link = ent_arena_alloc(&ledger->arena, sizeof *link);
+    if (link == NULL)
+        return no_memory(err);
+    link->message = item;
+    link->next = claim->extra->evidence;
+    claim->extra->evidence = link;
+    return ENT_DONE;
+}
+
+static bool is_kind(const ent_message *message, const char *name)
+{
+    return message != NULL && message->kind != NULL && strcmp(message->kind->name, name) == 0;
+}
+
+/* Evidence refers to a claim, by standing in its thread or by naming it; or the claim names what was handed over
+ * before. Each only as far as its writer knew the other. */
+static ent_rc follow_evidence(ent_ledger *ledger, ent_message *message, const ent_facts *facts, ent_err *err)
+{
+    bool is_item = is_kind(message, "evidence.item");
+    if (!is_item && !is_kind(message, "attribution.claim"))
+        return ENT_DONE;
+    ent_thread *thread = ent_ledger_thread_at(ledger, message->thread);
+    if (is_item && thread != NULL && thread->first != message && is_kind(thread->first, "attribution.claim"))
+        ENT_TRY(link_evidence(ledger, thread->first, message, err));
+    for (size_t i = 0; i < facts->ref_count; i++) {
+        int member = ent_genesis_member(ledger->genesis, facts->refs[i].party);
+        ent_message *other = member < 0 ? NULL : ent_ledger_message(ledger, (uint32_t)member, facts->refs[i].index);
+        if (other == NULL || !ent_message_knows(message, (uint32_t)member, other->index))
+            continue;
+        if (is_item && is_kind(other, "attribution.claim"))
+            ENT_TRY(link_evidence(ledger, other, message, err));
+        else if (!is_item && is_kind(other, "evidence.item"))
+            ENT_TRY(link_evidence(ledger, message, other, err));
+    }
+    return ENT_DONE;
+}
+
+static ent_rc follow_recall(ent_ledger *ledger, const ent_message *message, ent_err *err)
+{
+    if (!is_kind(message, "correction.recall") || message->reply_member == UINT8_MAX)
+        return ENT_DONE;
+    ent_message *target = ent_ledger_message(ledger, message->reply_member, message->reply_index);
+    if (target == NULL || target->member != message->member)
+        return ENT_DONE;
+    ENT_TRY(extra_of(ledger, target, err));
+    if (target->extra->recall == NULL)
+        target->extra->recall = message;
+    return ENT_DONE;
+}
+
+/* "Suspension and restoration of a channel by one side": only what changes something counts, and a member's own log
+ * says in which order. */
+static ent_rc follow_suspension(ent_ledger *ledger, const ent_message *message, ent_err *err)
+{
+    ent_toggles *toggles = &ledger->logs[message->member].toggles;
+    bool suspended = toggles->count % 2 == 1;
+    if (!is_kind(message, suspended ? "channel.resume" : "channel.suspend"))
+        return ENT_DONE;
+    if (!ent_ledger_grow(&toggles->rows, toggles->count, &toggles->capacity, sizeof *toggles->rows))
+        return no_memory(err);
+    toggles->rows[toggles->count++] = message;
+    return ENT_DONE;
+}
+
+static ent_rc check_next(const ent_ledger *ledger, uint32_t member, const ent_entry *entry, ent_err *err)
+{
+    if (member >= ledger->member_count || entry->index != ledger->logs[member].size)
+        return ent_fail(err, ENT_USAGE, "design 5", "entry %llu is not the next one of its log",
+                        (unsigned long long)entry->index);
+    for (size_t i = 0; i < entry->ack_count; i++) {
+        ent_text party = {0};
+        ent_hash channel;
+        ENT_TRY(ent_origin_parse(entry->acks[i].origin, &party, &channel, err));
+        int other = ent_genesis_member(ledger->genesis, party);
+        if (other < 0 || ledger->logs[other].size < entry->acks[i].head.size)
+            return ent_fail(err, ENT_RETRY, "design 5, Order",
+                            "entry %llu of %.*s acks %llu entries of %.*s, which are not all in the ledger yet",
+                            (unsigned long long)entry->index, ENT_TEXT_ARG(entry->writer),
+                            (unsigned long long)entry->acks[i].head.size, ENT_TEXT_ARG(party));
+    }
+    return ENT_DONE;
+}
+
+ent_rc ent_ledger_entry(ent_ledger *ledger, uint32_t member, const ent_entry *entry, const ent_hash *leaf,
+                        const ent_facts *facts, ent_err *err)
+{
+    ent_message *message = NULL;
+    ENT_TRY(check_next(ledger, member, entry, err));
+    ENT_TRY(reserve(ledger, member, &message, err));
+    ent_message_fill(ledger, member, entry, facts, message);
+    for (int i = 0; i < 8; i++)
+        message->leaf_prefix = message->leaf_prefix << 8 | leaf->bytes[i];
+    ENT_TRY(add_extra(ledger, message, entry, facts, err));
+    ent_tree tree = ledger->logs[member].tree;
+    ENT_TRY(ent_tree_append(&tree, leaf, err));
+    if (is_kind(message, "channel.genesis") && message->index == 0)
+        ENT_TRY(ent_terms_base(ledger, facts, err));
+    ent_thread *thread = ent_message_joins(ledger, message);
+    if (thread == NULL && ent_message_begins(ledger, message)) {
+        const ent_message *target = ent_ledger_message(ledger, message->reply_member, message->reply_index);
+        const ent_thread *above = target == NULL ? NULL : ent_ledger_thread_at(ledger, target->thread);
+        const ent_machine *machine =
+            message->kind == NULL ? ent_machine_at(0) : ent_machine_of(ent_text_of(message->kind->name));
+        ENT_TRY(add_thread(ledger, message, machine, above == NULL ? message : above->root, err));
+        thread = ent_ledger_thread_at(ledger, message->thread);
+    } else if (thread != NULL) {
+        join(thread, message);
+    }
+    ledger->logs[member].size++;
+    ledger->logs[member].tree = tree;
+    memcpy(ledger->logs[member].acked, message->seen, ledger->member_count * sizeof message->seen[0]);
+    if (thread != NULL)
+        ent_thread_open(ledger, thread);
+    if (message->reason != ENT_ALLOWED || !message->readable)
+        return ENT_DONE;
+    if (facts->declines_extension && ledger->logs[member].decline == NULL)
+        ledger->logs[member].decline = message;
+    ENT_TRY(follow_suspension(ledger, message, err));
+    ENT_TRY(follow_recall(ledger, message, err));
+    ENT_TRY(follow_evidence(ledger, message, facts, err));
+    return ent_terms_follow(ledger, message, facts, err);
+}
