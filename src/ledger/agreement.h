@@ -71,7 +71,8 @@ typedef struct {
     ent_hash digest; /* of its full name and value, so that a change of it shows */
 } ent_unknown_member;
 
-/** Terms as read. Immutable; may be read by several threads. Arrays are sorted by what names their rows. */
+/** Terms as read. Immutable; may be read by several threads. Arrays are sorted by what names their rows; a NUL follows
+ * every text. */
 typedef struct ent_agreement {
     ent_arena arena; /* holds everything below */
     ent_text title;
