@@ -9,6 +9,7 @@ ent_rc ent_paths_make(const char *folder, ent_paths *ret, ent_err *err)
 {
     ent_paths paths = {
         .config = ent_file_join(folder, "node.json"),
+        .alerts = ent_file_join(folder, "alerts.json"),
         .card = ent_file_join(folder, "card"),
         .certificate = ent_file_join(folder, "tls.crt"),
         .keys = ent_file_join(folder, "keys"),
@@ -19,8 +20,8 @@ ent_rc ent_paths_make(const char *folder, ent_paths *ret, ent_err *err)
         .spool = ent_file_join(folder, "spool"),
         .socket = ent_file_join(folder, "socket"),
     };
-    if (paths.config == NULL || paths.card == NULL || paths.certificate == NULL || paths.keys == NULL ||
-        paths.root == NULL || paths.marks == NULL || paths.store == NULL || paths.blobs == NULL ||
+    if (paths.config == NULL || paths.alerts == NULL || paths.card == NULL || paths.certificate == NULL ||
+        paths.keys == NULL || paths.root == NULL || paths.marks == NULL || paths.store == NULL || paths.blobs == NULL ||
         paths.spool == NULL || paths.socket == NULL) {
         ent_paths_release(&paths);
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
@@ -32,6 +33,7 @@ ent_rc ent_paths_make(const char *folder, ent_paths *ret, ent_err *err)
 void ent_paths_release(ent_paths *paths)
 {
     ent_free(paths->config);
+    ent_free(paths->alerts);
     ent_free(paths->card);
     ent_free(paths->certificate);
     ent_free(paths->keys);

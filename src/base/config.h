@@ -16,6 +16,7 @@ typedef struct {
 /** Paths inside a party's folder; owned. */
 typedef struct {
     char *config;      /* node.json */
+    char *alerts;      /* alerts.json */
     char *card;        /* card */
     char *certificate; /* tls.crt */
     char *keys;        /* keys/ */

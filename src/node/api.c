@@ -16,6 +16,8 @@ typedef struct {
 static const route routes[] = {
     {"GET", "status", ent_api_status, 0},
     {"GET", "card", ent_api_card, 0},
+    {"GET", "alerts", ent_api_alert_list, 0},
+    {"POST", "alerts/test", ent_api_alert_test, 4096},
     {"GET", "events", ent_api_events, 0},
     {"GET", "peers", ent_api_peer_list, 0},
     {"POST", "peers", ent_api_peer_add, ENT_CARD_MAX_BYTES},

@@ -36,6 +36,8 @@ ENT_RC ent_api_message(ent_api_call *call, ent_channel **ret_channel, uint32_t *
 /* one file each */
 ENT_RC ent_api_status(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_card(ent_api_call *call, ent_err *err);
+ENT_RC ent_api_alert_list(ent_api_call *call, ent_err *err);
+ENT_RC ent_api_alert_test(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_events(ent_api_call *call, ent_err *err);
 
 ENT_RC ent_api_peer_list(ent_api_call *call, ent_err *err);

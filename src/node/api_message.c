@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/cursor.h"
+#include "node/alerts.h"
 #include "node/channel.h"
 #include "node/message_row.h"
 #include "node/opener.h"
@@ -391,6 +392,7 @@ ent_rc ent_api_message_show(ent_api_call *call, ent_err *err)
         put_header(&seen, &writer, &set.rows[i]);
         ENT_TRY(put_detail(&seen, &writer, &set.rows[i], err));
         ent_json_object_end(&writer);
+        ent_alerts_opened(call->node->alerts, channel, member, index);
         return ent_api_answer(call, &body, err);
     }
     return ent_fail(err, ENT_ABSENT, NULL,
@@ -414,6 +416,7 @@ ent_rc ent_api_body_open(ent_api_call *call, ent_err *err)
     uint64_t index = 0;
     ENT_TRY(ent_api_message(call, &channel, &member, &index, err));
     ENT_TRY(ent_open_body(call->node, channel, member, index, &plain, NULL, err));
+    ent_alerts_opened(call->node->alerts, channel, member, index);
     respond_bytes(call, "application/json", &plain);
     return ENT_DONE;
 }

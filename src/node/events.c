@@ -1,5 +1,6 @@
 #include "node/events.h"
 
+#include "node/alerts.h"
 #include "node/channel.h"
 
 #include <errno.h>
@@ -135,8 +136,9 @@ static ent_json_writer begin(ent_buf *line, const char *event, ent_channel *chan
     return writer;
 }
 
-static void end(ent_node *node, ent_json_writer *writer)
+static void end(ent_node *node, ent_channel *channel, ent_json_writer *writer)
 {
+    ent_alerts_wake(node->alerts, channel);
     ent_json_object_end(writer);
     if (writer->buf->failed == ENT_OK)
         ent_events_tell(node->events, ent_buf_text(writer->buf));
@@ -152,7 +154,7 @@ void ent_tell_message(ent_node *node, ent_channel *channel, const ent_entry *ent
     ent_json_member_text(&writer, "party", entry->writer);
     ent_json_member_text(&writer, "subject", subject);
     ent_json_member_string(&writer, "urgency", ent_urgency_word(entry->urgency));
-    end(node, &writer);
+    end(node, channel, &writer);
 }
 
 void ent_tell_receipt(ent_node *node, ent_channel *channel, uint32_t by, uint64_t size)
@@ -161,7 +163,7 @@ void ent_tell_receipt(ent_node *node, ent_channel *channel, uint32_t by, uint64_
     ent_json_writer writer = begin(&line, "receipt", channel);
     ent_json_member_text(&writer, "by", channel->genesis.members[by].name);
     ent_json_member_unsigned(&writer, "size", size);
-    end(node, &writer);
+    end(node, channel, &writer);
 }
 
 void ent_tell_channel(ent_node *node, ent_channel *channel)
@@ -169,7 +171,7 @@ void ent_tell_channel(ent_node *node, ent_channel *channel)
     ent_buf line = {0};
     ent_json_writer writer = begin(&line, "channel", channel);
     ent_json_member_string(&writer, "state", ent_channel_state_word(ent_channel_state_now(channel)));
-    end(node, &writer);
+    end(node, channel, &writer);
 }
 
 void ent_tell_attachment(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, const ent_hash *digest)
@@ -180,7 +182,7 @@ void ent_tell_attachment(ent_node *node, ent_channel *channel, uint32_t member, 
                                (ent_message_ref){channel->genesis.members[member].name, index});
     ent_json_key(&writer, "digest");
     ent_json_put_hex(&writer, ent_hash_bytes(digest));
-    end(node, &writer);
+    end(node, channel, &writer);
 }
 
 void ent_tell_fork(ent_node *node, ent_channel *channel, uint32_t member)
@@ -188,5 +190,5 @@ void ent_tell_fork(ent_node *node, ent_channel *channel, uint32_t member)
     ent_buf line = {0};
     ent_json_writer writer = begin(&line, "fork", channel);
     ent_json_member_text(&writer, "party", channel->genesis.members[member].name);
-    end(node, &writer);
+    end(node, channel, &writer);
 }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "crypto/crypto.h"
+#include "node/alerts.h"
 #include "node/api.h"
 #include "node/border.h"
 #include "node/channel.h"
@@ -71,6 +72,7 @@ static ent_rc start_threads(ent_node *node, ent_err *err)
     bool has_border = !node->config.air_gapped;
     ENT_TRY(ent_events_new(&node->events, err));
     ENT_TRY(ent_sequencer_new(node, &node->sequencer, err));
+    ENT_TRY(ent_alerts_new(node, &node->alerts, err)); /* before all that wake it */
     if (has_border) {
         ENT_TRY(read_tls(node, &key, &certificate, err));
         ENT_TRY(ent_tls_client_new(ent_buf_text(&key), ent_buf_text(&certificate), &node->tls, err));
@@ -140,7 +142,9 @@ void ent_node_stop(ent_node *node)
     ent_http_server_stop(node->peers, STOP_GRACE_MS);
     ent_opener_free(node->opener); /* before the courier, which it wakes */
     ent_courier_free(node->courier);
+    ent_alerts_stop(node->alerts);
     ent_sequencer_free(node->sequencer);
+    ent_alerts_free(node->alerts); /* after the last that could wake it */
     ent_events_free(node->events);
     ent_channels_free(node);
     ent_peers_free(node);

@@ -55,7 +55,8 @@ typedef struct ent_channel {
     uint32_t self;
     int64_t added_unix_s;
 
-    atomic_bool unsent; /* something may have to leave; set by all, cleared by the courier */
+    atomic_bool unsent;    /* something may have to leave; set by all, cleared by the courier */
+    atomic_bool unwatched; /* something happened that may be worth an alert; set by all, cleared by the alerts */
 
     pthread_mutex_t lock;        /* over what follows */
     ent_store_channel row;       /* state, alias */
@@ -86,6 +87,7 @@ typedef struct ent_events ent_events;
 typedef struct ent_sequencer ent_sequencer;
 typedef struct ent_courier ent_courier;
 typedef struct ent_opener ent_opener;
+typedef struct ent_alerts ent_alerts;
 
 typedef struct ent_node {
     ent_config config;
@@ -113,6 +115,7 @@ typedef struct ent_node {
     ent_sequencer *sequencer;
     ent_courier *courier;
     ent_opener *opener;
+    ent_alerts *alerts;
     ent_http_server *peers;
     ent_http_server *local;
 } ent_node;

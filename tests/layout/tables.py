@@ -60,7 +60,7 @@ LIBRARY_FORBIDDEN_CALLS = {
 SYSTEM_HEADERS = {
     "arpa/inet.h", "assert.h", "ctype.h", "dirent.h", "endian.h", "errno.h", "fcntl.h", "getopt.h", "grp.h",
     "inttypes.h", "limits.h", "netdb.h", "netinet/in.h", "netinet/tcp.h", "poll.h", "pthread.h", "pwd.h", "sched.h",
-    "semaphore.h", "setjmp.h", "signal.h", "stdalign.h", "stdarg.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h",
+    "semaphore.h", "setjmp.h", "signal.h", "spawn.h", "stdalign.h", "stdarg.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h",
     "stdio.h", "stdlib.h", "stdnoreturn.h", "string.h", "strings.h", "sys/epoll.h", "sys/eventfd.h", "sys/file.h",
     "sys/ioctl.h", "sys/mman.h", "sys/param.h", "sys/prctl.h", "sys/random.h", "sys/resource.h", "sys/select.h",
     "sys/signalfd.h", "sys/socket.h", "sys/stat.h", "sys/statvfs.h", "sys/time.h", "sys/timerfd.h", "sys/types.h",
@@ -96,6 +96,7 @@ DECODERS = {
     "ent_entry_decode": "entry",
     "ent_genesis_decode": "genesis",
     "ent_body_parse": "body",
+    "ent_kind_find": "kind",  # a body with the kind that it is held to, one kind a file
     "ent_agreement_parse": "agreement",
     "ent_ustar_reader_push": "ustar",
     "ent_pouch_index_parse": "pouch_json",
