@@ -247,7 +247,7 @@ void ent_ledger_sums_release(ent_ledger_sums *sums);
 /** Whether an incident counts for the threat level at a moment, and how much. */
 uint64_t ent_thread_weight(const ent_thread_view *thread, const ent_agreement *agreement, ent_moment moment);
 
-/* --- digests (docs/formats.md) --- */
+/* --- digests (docs/ledger.md) --- */
 
 /** Gives the root of the first `size` entries of a member's log. */
 typedef ENT_RC (*ent_root_fn)(void *context, uint32_t member, uint64_t size, ent_hash *ret, ent_err *err);

@@ -1,4 +1,4 @@
-/* The lines whose SHA-256 are the evidence digest and the state digest (docs/formats.md): the same bytes wherever the
+/* The lines whose SHA-256 are the evidence digest and the state digest (docs/ledger.md): the same bytes wherever the
  * same evidence is held. */
 #include "ledger/internal.h"
 
