@@ -5,7 +5,8 @@
 #include "ledger/ledger.h"
 #include "log/tree.h"
 
-enum { ENT_CHUNK_MESSAGES = 1024, ENT_NO_THREAD = UINT32_MAX };
+enum { ENT_CHUNK_MESSAGES = 1024 };
+#define ENT_NO_THREAD UINT32_MAX
 
 typedef struct ent_thread ent_thread;
 typedef struct ent_amended ent_amended;

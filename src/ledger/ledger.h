@@ -7,7 +7,9 @@
 
 #include "ledger/machine.h"
 
-enum { ENT_LEDGER_NOBODY = UINT32_MAX, ENT_THREAD_MAX_BY_WRITER = 1024, ENT_REASON_SIZE = 256 };
+/** No member: a duty towards every addressee. */
+#define ENT_LEDGER_NOBODY UINT32_MAX
+enum { ENT_THREAD_MAX_BY_WRITER = 1024, ENT_REASON_SIZE = 256 };
 
 typedef struct ent_ledger ent_ledger;
 
