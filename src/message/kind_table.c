@@ -76,11 +76,11 @@ const ent_kind ent_kind_rows[ENT_KIND_COUNT] = {
      .starts_thread = true, .while_suspended = true},
     {TEXTS(correction_correction), .name = "correction.correction", .title = "Correction",
      .summary = "Corrects something that an earlier message says; the earlier one stays in the log.",
-     .needs_reply_to = true, .answers_own = true, .needs_text = true},
+     .needs_reply_to = true, .answers_own = true, .needs_text = true, .while_suspended = true},
     {TEXTS(correction_recall), .name = "correction.recall", .title = "Recall",
      .summary =
          "Asks that an earlier message or piece of evidence be destroyed, returned, no longer used or disregarded.",
-     .wants_answer = true, .needs_reply_to = true, .answers_own = true, .needs_text = true},
+     .wants_answer = true, .needs_reply_to = true, .answers_own = true, .needs_text = true, .while_suspended = true},
     {TEXTS(evidence_held), .name = "evidence.held", .title = "Evidence held",
      .summary = "Says that the writer durably holds the sealed attachments that it names.", .starts_thread = true,
      .by_node = true, .while_suspended = true},

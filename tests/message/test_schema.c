@@ -218,12 +218,50 @@ static void test_schema__errors_say_where_what_and_what_is_allowed(void **state)
                  "fields[1].a: an integer given, expected a string");
     assert_error("{\"format\":\"date-time\"}", "\"to\\u0001day\"",
                  "fields: \"to?day\" given, expected a time in UTC like 2021-05-30T06:00:00Z");
-    assert_error("{\"minLength\":1}", "\"\"", "fields: is empty");
+    assert_error("{\"enum\":[\"a\"]}", "true", "fields: true is not allowed; allowed: a");
+    assert_error("{\"type\":\"string\",\"enum\":[\"a\",\"b\"]}", "[]", "fields: an array given; allowed: a, b");
+    assert_error("{\"type\":[\"string\",\"null\"]}", "7", "fields: an integer given, expected a string or null");
+    assert_error("{\"type\":\"integer\"}", "1.5", "fields: a number given, expected an integer");
+    assert_error("{\"type\":\"boolean\"}", "\"x\"", "fields: a string given, expected true or false");
+    assert_error("{\"minLength\":1}", "\"\"", "fields: is empty, at least 1 character");
+    assert_error("{\"minLength\":64}", "\"x\"", "fields: 1 character, at least 64");
     assert_error("{\"maxLength\":1}", "\"ab\"", "fields: 2 characters, at most 1");
     assert_error("{\"minItems\":2}", "[]", "fields: 0 elements, at least 2");
+    assert_error("{\"minimum\":60}", "59", "fields: 59 is less than the least, 60");
     assert_error("{\"maximum\":3}", "4", "fields: 4 is more than the most, 3");
     assert_error("{\"additionalProperties\":false}", "{\"x\":1}", "fields.x: is not a field here");
-    assert_error("{\"const\":\"a\"}", "\"b\"", "fields: expected \"a\"");
+    assert_error("{\"properties\":{\"a\":{},\"b\":{}},\"additionalProperties\":false}", "{\"x\":1}",
+                 "fields.x: is not a field here; allowed: a, b");
+    assert_error("{\"const\":\"a\"}", "\"b\"", "fields: \"b\" is not allowed; expected \"a\"");
+    assert_error("{\"const\":true}", "false", "fields: false is not allowed; expected true");
+    assert_error("{\"uniqueItems\":true,\"maxItems\":4,\"items\":{\"type\":\"string\"}}", "[\"US\",\"CA\",\"US\"]",
+                 "fields: \"US\" stands twice; each may stand once");
+    assert_error("{\"required\":[\"a\"],\"properties\":{\"a\":{\"enum\":[\"x\",\"y\"]}}}", "{}",
+                 "fields.a: is required and missing; allowed: x, y");
+    assert_error("{\"required\":[\"a\"],\"properties\":{\"a\":{\"type\":\"string\",\"format\":\"date\"}}}", "{}",
+                 "fields.a: is required and missing; expected a date like 2021-05-30");
+    assert_error("{\"required\":[\"a\"],\"properties\":{\"a\":{\"const\":true}}}", "{}",
+                 "fields.a: is required and missing; expected true");
+    assert_error("{\"required\":[\"a\"],\"properties\":{\"a\":{\"type\":\"object\"}}}", "{}",
+                 "fields.a: is required and missing; expected an object");
+}
+
+/* A list too long for an error is cut between two words, and says so. */
+static void test_schema__long_list_of_words_is_cut(void **state)
+{
+    (void)state;
+    ent_buf text = {0};
+    ent_err err = {0};
+    ent_buf_put_string(&text, "{\"enum\":[\"w0\"");
+    for (int i = 1; i < 249; i++)
+        ent_buf_put_format(&text, ",\"w%d\"", i);
+    ent_buf_put_string(&text, "]}");
+    ent_schema *schema = compiled(ent_buf_string(&text));
+    assert_int_equal(check_code(schema, "\"XX\"", &err), ENT_PEER_INVALID);
+    assert_non_null(strstr(err.text, "\"XX\" is not allowed; allowed: w0, w1, w2"));
+    assert_non_null(strstr(err.text, ", ... (249 in all)"));
+    ent_schema_free(schema);
+    ent_buf_release(&text);
 }
 
 static void test_schema__hostile_names_do_not_overflow_the_error(void **state)
@@ -277,6 +315,7 @@ int main(void)
         cmocka_unit_test(test_schema__outside_the_subset_refused),
         cmocka_unit_test(test_schema__malformed_refused),
         cmocka_unit_test(test_schema__errors_say_where_what_and_what_is_allowed),
+        cmocka_unit_test(test_schema__long_list_of_words_is_cut),
         cmocka_unit_test(test_schema__hostile_names_do_not_overflow_the_error),
         cmocka_unit_test(test_schema__allocation_failure_leaks_nothing),
     };
