@@ -83,9 +83,16 @@ bool key_less(std::string_view a, std::string_view b) noexcept
 
 ent_rc duplicate(std::string_view key, ent_err *err) noexcept
 {
-    int shown = key.size() > 64 ? 64 : static_cast<int>(key.size());
-    return ent_fail(err, ENT_PEER_MALFORMED, "RFC 8259, section 4", "an object has the key \"%.*s\" twice", shown,
-                    key.data());
+    /* Peers' text: cut on a character's border, without control characters. */
+    constexpr size_t most = 64;
+    char shown[most + 1];
+    size_t size = key.size() > most ? most : key.size();
+    while (size < key.size() && size > 0 && (static_cast<unsigned char>(key[size]) & 0xc0) == 0x80)
+        size--;
+    for (size_t i = 0; i < size; i++)
+        shown[i] = static_cast<unsigned char>(key[i]) < 0x20 || key[i] == 0x7f ? '?' : key[i];
+    shown[size] = 0;
+    return ent_fail(err, ENT_PEER_MALFORMED, "RFC 8259, section 4", "an object has the key \"%s\" twice", shown);
 }
 
 /* Small objects are compared pair by pair in place; larger ones are sorted, so that a hostile object of 10^5 keys costs

@@ -226,6 +226,28 @@ static void test_json__duplicate_keys_refused_at_any_level(void **state)
     assert_int_equal(parse_code(ENT_TEXT("{\"a\":{\"a\":1},\"b\":{\"a\":1}}")), ENT_OK);
 }
 
+static void test_json__duplicate_key_shown_without_control_characters(void **state)
+{
+    (void)state;
+    ent_json *json = NULL;
+    ent_err err = {0};
+    ent_buf buf = {0};
+    assert_int_equal(
+        ent_json_parse(ent_text_bytes(ENT_TEXT("{\"a\\u001b[2J\x7f\":1,\"a\\u001b[2J\x7f\":2}")), &json, &err).code,
+        ENT_PEER_MALFORMED);
+    assert_string_equal(err.text, "an object has the key \"a?[2J?\" twice");
+    for (int key = 0; key < 2; key++) {
+        ent_buf_put_string(&buf, key == 0 ? "{\"x" : ",\"x");
+        for (int i = 0; i < 40; i++)
+            ent_buf_put_string(&buf, "\xd1\x8f");
+        ent_buf_put_string(&buf, "\":1");
+    }
+    ent_buf_put_string(&buf, "}");
+    assert_int_equal(ent_json_parse(ent_buf_bytes(&buf), &json, &err).code, ENT_PEER_MALFORMED);
+    assert_true(ent_utf8_valid(ent_text_of(err.text)));
+    ent_buf_release(&buf);
+}
+
 /* An object of count keys; the last one is a copy of another when `twice`. */
 static void put_many_keys(ent_buf *buf, unsigned count, bool twice)
 {
@@ -466,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_json__escapes_and_nul_decoded),
         cmocka_unit_test(test_json__malformed_refused),
         cmocka_unit_test(test_json__duplicate_keys_refused_at_any_level),
+        cmocka_unit_test(test_json__duplicate_key_shown_without_control_characters),
         cmocka_unit_test(test_json__many_keys_checked_without_quadratic_cost),
         cmocka_unit_test(test_json__depth_limited),
         cmocka_unit_test(test_json__size_limited),
