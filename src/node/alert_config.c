@@ -121,22 +121,23 @@ ent_rc ent_alert_secret_read(const char *path, ent_buf *ret, ent_err *err)
     struct stat status;
     char reason[128];
     if (stat(path, &status) != 0)
-        return ent_fail(err, ENT_USAGE, NULL, "cannot read %.200s: %s", path, strerror_r(errno, reason, sizeof reason));
+        return ent_fail(err, ENT_PEER_MALFORMED, NULL, "cannot read %.200s: %s", path,
+                        strerror_r(errno, reason, sizeof reason));
     if ((status.st_mode & (S_IROTH | S_IWOTH)) != 0)
-        return ent_fail(err, ENT_USAGE, NULL, "others can read the secret in %.200s: type `chmod o-rwx` and its name",
-                        path);
+        return ent_fail(err, ENT_PEER_MALFORMED, NULL,
+                        "others can read the secret in %.200s: type `chmod o-rwx` and its name", path);
     ent_rc rc = ent_file_read(path, SECRET_MAX_BYTES, &content, err);
     if (rc.code == ENT_NOMEM)
         return rc;
     if (rc.code != ENT_OK)
-        return ent_fail(err, ENT_USAGE, NULL, "cannot read a secret of at most %d bytes from %.200s", SECRET_MAX_BYTES,
-                        path);
+        return ent_fail(err, ENT_PEER_MALFORMED, NULL, "cannot read a secret of at most %d bytes from %.200s",
+                        SECRET_MAX_BYTES, path);
     const uint8_t *end = content.size == 0 ? NULL : memchr(content.data, '\n', content.size);
     size_t size = end == NULL ? content.size : (size_t)(end - content.data);
     if (size > 0 && content.data[size - 1] == '\r')
         size--;
     if (size == 0 || memchr(content.data, 0, size) != NULL)
-        return ent_fail(err, ENT_USAGE, NULL, "the first line of %.200s must be the secret", path);
+        return ent_fail(err, ENT_PEER_MALFORMED, NULL, "the first line of %.200s must be the secret", path);
     ent_buf_put(ret, ent_bytes_of(content.data, size));
     return ent_buf_check(ret, err);
 }
@@ -150,8 +151,7 @@ static ent_rc read_secret_path(ent_alert_config *config, ent_json_value object, 
     if (*ret == NULL)
         return ENT_DONE;
     ENT_TRY(look_at(*ret, key, &status, err));
-    ent_rc rc = ent_alert_secret_read(*ret, &secret, err);
-    return rc.code == ENT_USAGE ? ent_fail_in(err, ent_rc_of(ENT_PEER_MALFORMED), "\"%s\"", key) : rc;
+    return ent_fail_in(err, ent_alert_secret_read(*ret, &secret, err), "\"%s\"", key);
 }
 
 static ent_rc read_ca_path(ent_alert_config *config, ent_json_value object, const char **ret, ent_err *err)

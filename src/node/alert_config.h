@@ -49,7 +49,7 @@ bool ent_alert_config_has(const ent_alert_config *config, ent_sink sink);
 
 /** The first line of a secret's file, which others must not be able to read.
  *  @out  ret   appended; wiped by the caller
- *  Errors: USAGE naming what is wrong with it, NOMEM. */
+ *  Errors: PEER_MALFORMED naming what is wrong with it, NOMEM. */
 ENT_RC ent_alert_secret_read(const char *path, ent_buf *ret, ent_err *err);
 
 /** How to make DIR/alerts.json, in one sentence, for those who ask for alerts without it. */
