@@ -1,6 +1,7 @@
 /* Opened bodies: the envelope around every kind, and what a schema cannot say. */
 #include "message/kind_internal.h"
 
+#include "message/schema_node.h"
 #include "message/stix.h"
 
 static const char rule[] = "design.md, section 4 \"What parties say\"";
@@ -49,13 +50,16 @@ static ent_rc check_files(const ent_body *body, size_t attachments, ent_err *err
                         attachments);
     for (ent_json_iter i = ent_json_iterate(body->files); ent_json_next(&i);) {
         ent_text name = ent_json_string(ent_json_get(i.value, "name"));
+        schema_words shown = {.used = 0};
+        schema_put_shown(&shown, name);
         if (!file_name_valid(name))
             return ent_fail(err, ENT_PEER_INVALID, rule,
-                            "files[%zu].name: a file name has at most 255 bytes, no slash and no control character",
-                            count);
+                            "files[%zu].name: \"%s\" given; a file name has at most 255 bytes, no slash and no control "
+                            "character",
+                            count, shown.text);
         for (size_t k = 0; k < count; k++) {
             if (ent_text_equal(names[k], name))
-                return ent_fail(err, ENT_PEER_INVALID, rule, "files[%zu].name: this name stands twice", count);
+                return ent_fail(err, ENT_PEER_INVALID, rule, "files[%zu].name: \"%s\" stands twice", count, shown.text);
         }
         names[count++] = name;
     }

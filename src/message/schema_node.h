@@ -1,5 +1,5 @@
 /* A compiled schema: one node per subschema. Private to schema.c (checks values), schema_compile.c (makes nodes) and
- * schema_words.c (says what is wrong). */
+ * schema_words.c (says what is wrong; body.c says it in the same words). */
 #ifndef ENT_MESSAGE_SCHEMA_NODE_H
 #define ENT_MESSAGE_SCHEMA_NODE_H
 

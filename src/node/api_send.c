@@ -40,6 +40,29 @@ static void release(drafting *draft)
     ent_buf_release(&draft->sealed);
 }
 
+/* All sixty names do not fit an error: those of the family that was meant, or the families. */
+static void put_known_kinds(ent_buf *buf, ent_text name)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf families = {0};
+    const char *dot = name.size == 0 ? NULL : memchr(name.data, '.', name.size);
+    ent_text meant = {name.data, dot == NULL ? name.size : (size_t)(dot - name.data)};
+    ent_text last = {0};
+    for (size_t i = 0; i < ent_kind_count(); i++) {
+        const ent_kind *kind = ent_kind_at(i);
+        ent_text own = {kind->name, strcspn(kind->name, ".")};
+        if (kind->by_node || kind->by_neutral)
+            continue;
+        if (ent_text_equal(own, meant))
+            ent_buf_put_format(buf, "%s%s", buf->size == 0 ? "there are " : ", ", kind->name);
+        if (!ent_text_equal(own, last))
+            ent_buf_put_format(&families, "%s%.*s", families.size == 0 ? "" : ", ", ENT_TEXT_ARG(own));
+        last = own;
+    }
+    if (buf->size == 0)
+        ent_buf_put_format(buf, "a kind is FAMILY.KIND with the family one of %.*s: see `entente kinds`",
+                           ENT_TEXT_ARG(ent_buf_text(&families)));
+}
+
 static ent_rc read_kind(ent_json_value root, drafting *draft, const ent_kind **ret, ent_err *err)
 {
     ent_text name = {0};
@@ -47,11 +70,8 @@ static ent_rc read_kind(ent_json_value root, drafting *draft, const ent_kind **r
     const ent_kind *kind = ent_kind_find(name);
     if (kind == NULL) {
         ENT_CLEANUP(ent_buf_release) ent_buf known = {0};
-        for (size_t i = 0; i < ent_kind_count(); i++) {
-            if (!ent_kind_at(i)->by_node && !ent_kind_at(i)->by_neutral)
-                ent_buf_put_format(&known, "%s%s", known.size == 0 ? "" : ", ", ent_kind_at(i)->name);
-        }
-        return ent_fail(err, ENT_USAGE, "design 4", "there is no kind \"%.*s\"; there are %.*s",
+        put_known_kinds(&known, name);
+        return ent_fail(err, ENT_USAGE, "design 4", "there is no kind \"%.*s\"; %.*s",
                         (int)(name.size > 64 ? 64 : name.size), name.data, ENT_TEXT_ARG(ent_buf_text(&known)));
     }
     if (kind->by_node)
@@ -60,9 +80,11 @@ static ent_rc read_kind(ent_json_value root, drafting *draft, const ent_kind **r
         return ent_fail(err, ENT_USAGE, "design 4",
                         "%s is said by the channel's neutral in its own log, not by a member", kind->name);
     if (kind->needs_neutral && !draft->saying.channel->genesis.has_neutral)
-        return ent_fail(err, ENT_REFUSED, "design 7",
-                        "%s needs a neutral, and the genesis of channel %.8s names none; open a channel with --neutral",
-                        kind->name, draft->saying.channel->id_text);
+        return ent_fail(
+            err, ENT_REFUSED, "design 7",
+            "%s needs a neutral, and the genesis of channel %.8s names none: a channel keeps the neutral that it was "
+            "opened with",
+            kind->name, draft->saying.channel->id_text);
     memcpy(draft->kind, kind->name, strlen(kind->name));
     draft->saying.kind = draft->kind;
     *ret = kind;

@@ -104,6 +104,23 @@ class TwoOfficers(OutsideTest):
         self.assertEqual(done.returncode, 2, done)
         self.assertEqual(self.aurora.held("hotline"), before)
 
+    def test_send__kinds_that_are_not_for_people_are_refused_with_the_reason(self):
+        before = self.aurora.held("hotline")
+        for kind, reasons in {
+            "neutral.release": ("neutral", "its own log"),
+            "channel.notice": ("the node itself",),
+            "exchange.offer": ("needs a neutral", "names none"),
+            "incident.notifcation": ("there is no kind", "incident.early-warning", "incident.notification"),
+            "accident.report": ("there is no kind", "FAMILY.KIND", "incident", "request"),
+        }.items():
+            path = example(kind + ".json")
+            body = path if os.path.exists(path) else example("incident.notification.json")
+            done = self.aurora.run("send", kind, "--channel", "hotline", "--body", body, check=False)
+            self.assertIn(done.returncode, (1, 2), done)
+            for reason in reasons:
+                self.assertIn(reason.encode(), done.stderr)
+        self.assertEqual(self.aurora.held("hotline"), before)
+
     def test_send__an_answer_to_our_own_message_is_refused(self):
         message = self.notify("--wait", "receipt")
         before = self.aurora.held("hotline")
