@@ -170,3 +170,41 @@ ent_rc ent_cli_body_make(const ent_buf *content, const char *language, const cha
     *ret_text = content != NULL;
     return put_plain(content, language, names, name_count, ret, err);
 }
+
+static void put_member(ent_json_writer *writer, ent_text key, ent_json_value value)
+{
+    ENT_CLEANUP(ent_buf_wipe) ent_buf json = {0};
+    ent_json_put_value(&json, value);
+    if (json.failed != ENT_OK)
+        writer->buf->failed = json.failed;
+    ent_json_key_text(writer, key);
+    ent_json_put_raw(writer, ent_buf_text(&json));
+}
+
+ent_rc ent_cli_body_field(ent_buf *body, const char *name, const char *value, ent_err *err)
+{
+    ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
+    ENT_CLEANUP(ent_buf_wipe) ent_buf made = {0};
+    ent_json_writer writer = ent_json_writer_of(&made);
+    ENT_TRY(ent_json_parse(ent_buf_bytes(body), &json, err));
+    ent_json_value root = ent_json_root(json);
+    ent_json_object_begin(&writer);
+    ent_json_key(&writer, "fields");
+    ent_json_object_begin(&writer);
+    for (ent_json_iter i = ent_json_iterate(ent_json_get(root, "fields")); ent_json_next(&i);) {
+        if (!ent_text_is(i.key, name))
+            put_member(&writer, i.key, i.value);
+    }
+    ent_json_member_string(&writer, name, value);
+    ent_json_object_end(&writer);
+    for (ent_json_iter i = ent_json_iterate(root); ent_json_next(&i);) {
+        if (!ent_text_is(i.key, "fields"))
+            put_member(&writer, i.key, i.value);
+    }
+    ent_json_object_end(&writer);
+    ENT_TRY(ent_buf_check(&made, err));
+    ent_buf_wipe(body);
+    *body = made;
+    made = (ent_buf){0};
+    return ENT_DONE;
+}

@@ -17,5 +17,7 @@ const char *ent_cli_media_type(const char *path);
  * names more than is attached; NOMEM. */
 ENT_RC ent_cli_body_make(const ent_buf *content, const char *language, const char *const *names, size_t name_count,
                          ent_buf *ret, bool *ret_text, ent_err *err);
+/** Set a field of a body to a text.  Errors: PEER_MALFORMED, NOMEM; the body is unchanged on failure. */
+ENT_RC ent_cli_body_field(ent_buf *body, const char *name, const char *value, ent_err *err);
 
 #endif

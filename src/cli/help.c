@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-enum { VERB_COLUMNS = 18, OPTION_COLUMNS = 26 };
+enum { VERB_COLUMNS = 20, OPTION_COLUMNS = 26 };
 
 void ent_cli_put_version(ent_buf *buf)
 {
@@ -33,15 +33,17 @@ void ent_cli_put_overview(ent_buf *buf, const ent_cli_command *const *commands)
     for (const ent_cli_command *const *at = commands; *at != NULL; at++)
         put_row(buf, *at);
     ent_buf_put_string(
-        buf, "\n"
-             "--dir DIR (or ENTENTE_DIR) names the party's folder. All verbs but init, card and verify ask the\n"
-             "node that runs there: start it with `entented --dir DIR`.\n"
-             "\n"
-             "CHANNEL is a channel's alias, or the first 8 or more digits of its id.\n"
-             "MSG is CHANNEL/PARTY/INDEX, as `entente list` shows it.\n"
-             "\n"
-             "exit status: 0 done, 1 refused or not valid, 2 wrong usage, 3 not reachable, 4 local fault,\n"
-             "5 done here, still waiting for the other side\n");
+        buf,
+        "\n"
+        "--dir DIR (or ENTENTE_DIR) names the party's folder. Most verbs ask the node that runs there:\n"
+        "start it with `entented --dir DIR`. init, card, kinds, agreement new, check, diff and fields, and verify\n"
+        "need none.\n"
+        "\n"
+        "CHANNEL is a channel's alias, or the first 8 or more digits of its id.\n"
+        "MSG is CHANNEL/PARTY/INDEX, as `entente list` shows it.\n"
+        "\n"
+        "exit status: 0 done, 1 refused or not valid, 2 wrong usage, 3 not reachable, 4 local fault,\n"
+        "5 done here, still waiting for the other side\n");
 }
 
 bool ent_cli_put_group(ent_buf *buf, const ent_cli_command *const *commands, const char *word)

@@ -1,9 +1,8 @@
 #include "cli/api.h"
+#include "cli/moment.h"
 #include "cli/people.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
-
-#include "base/clock.h"
 
 static const ent_cli_option options[] = {
     {"--channel", NULL, "CHANNEL", false, "only this channel"},
@@ -16,29 +15,6 @@ static const ent_cli_option options[] = {
 };
 
 enum { LIMIT_MAX = 100000 };
-
-/* A day stands for its beginning. */
-static ent_rc read_since(const ent_cli *cli, char ret_time[ENT_TIME_TEXT_SIZE + 1], const char **ret, ent_err *err)
-{
-    const char *value = ent_cli_value(cli, "--since");
-    int64_t unix_s = 0;
-    *ret = NULL;
-    if (value == NULL)
-        return ENT_DONE;
-    ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
-    ent_buf_put_string(&text, value);
-    if (text.size == 10)
-        ent_buf_put_string(&text, "T00:00:00Z");
-    ENT_TRY(ent_buf_check(&text, err));
-    if (!ent_time_parse(ent_buf_text(&text), &unix_s))
-        return ent_fail(err, ENT_USAGE, "RFC 3339",
-                        "--since takes a time in UTC like 2026-01-31T08:00:00Z, or a day like 2026-01-31, "
-                        "not \"%s\"",
-                        value);
-    ent_time_format(unix_s, ret_time);
-    *ret = ret_time;
-    return ENT_DONE;
-}
 
 static ent_text state_words(ent_json_value message)
 {
@@ -138,7 +114,7 @@ static ent_rc run(ent_cli *cli, ent_err *err)
         ENT_TRY(ent_cli_check_channel(channel, err));
     if (thread != NULL)
         ENT_TRY(ent_cli_check_message(thread, err));
-    ENT_TRY(read_since(cli, time, &since, err));
+    ENT_TRY(ent_cli_time(cli, "--since", time, &since, err));
     ENT_TRY(ent_cli_number(cli, "--limit", LIMIT_MAX, 1000, &limit, err));
     ent_cli_request_query(&request, "channel", channel);
     ent_cli_request_query(&request, "thread", thread);

@@ -1,11 +1,13 @@
-#include "cli/api.h"
 #include "cli/draft.h"
+#include "cli/edit.h"
+#include "cli/fields.h"
 #include "cli/files.h"
+#include "cli/say.h"
+#include "cli/template.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 
 #include "base/file.h"
-#include "message/entry.h"
 
 static const ent_cli_option options[] = {
     {"--channel", NULL, "CHANNEL", false, "where; may be left out with --reply-to MSG"},
@@ -14,6 +16,8 @@ static const ent_cli_option options[] = {
     {"--body", NULL, "FILE", false,
      "what is said, or - for standard input: a JSON object with\nfields, text, stix or files, "
      "else plain text"},
+    {"--edit", NULL, NULL, false,
+     "write the body in an editor (VISUAL, EDITOR), in a form made\nfrom its kind; --body FILE fills it in beforehand"},
     {"--lang", NULL, "L", false, "language of a plain text (default en)"},
     {"--attach", NULL, "FILE", true, "attach a file, of at most 64 MiB"},
     {"--reply-to", NULL, "MSG", false, "the message it answers"},
@@ -26,90 +30,42 @@ static const ent_cli_option options[] = {
     {NULL, NULL, NULL, false, NULL},
 };
 
-enum { TIMEOUT_MAX_S = 7 * 24 * 3600, TIMEOUT_DEFAULT_S = 30, GRACE_S = 60 };
+/* ---- checking, before anything is sent to the node ------------------------------- */
 
-/* What was asked for, checked before anything is sent to the node. */
-typedef struct {
-    const char *channel;
-    char *channel_memory; /* when it was taken from --reply-to */
-    char *reply_to;
-    ent_marking marking;
-    ent_urgency urgency;
-    uint64_t timeout_s;
-    const char *wait;
-    const char *names[ENT_ENTRY_MAX_ATTACHMENTS];
-    size_t attachment_count;
-    ent_buf body;
-    ent_buf attachments; /* rows as the node gave them, with commas between */
-} draft;
-
-static void release_draft(draft *draft_made)
+static ent_rc check_kind(const ent_cli *cli, const ent_cli_saying *saying, ent_err *err)
 {
-    ent_free(draft_made->channel_memory);
-    ent_free(draft_made->reply_to);
-    ent_buf_wipe(&draft_made->body);
-    ent_buf_release(&draft_made->attachments);
-}
-
-/* ---- checking ---------------------------------------------------------------- */
-
-/* MSG may also be written PARTY/INDEX when the channel is named apart. */
-static ent_rc read_reply_to(const ent_cli *cli, draft *ret, ent_err *err)
-{
-    const char *value = ent_cli_value(cli, "--reply-to");
-    ENT_CLEANUP(ent_buf_release) ent_buf whole = {0};
-    if (value == NULL)
-        return ENT_DONE;
-    if (ret->channel != NULL && strchr(value, '/') != NULL && strchr(value, '/') == strrchr(value, '/'))
-        ent_buf_put_format(&whole, "%s/", ret->channel);
-    ent_buf_put_string(&whole, value);
-    ENT_TRY(ent_buf_check(&whole, err));
-    ret->reply_to = ent_text_copy(ent_buf_text(&whole));
-    if (ret->reply_to == NULL)
-        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-    ENT_TRY(ent_cli_check_message(ret->reply_to, err));
-    if (ret->channel == NULL) {
-        ret->channel_memory = ent_text_copy((ent_text){ret->reply_to, strcspn(ret->reply_to, "/")});
-        ret->channel = ret->channel_memory;
-        if (ret->channel == NULL)
-            return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-    }
+    const ent_kind *kind = ent_kind_find(ent_text_of(saying->kind));
+    if (kind != NULL && kind->by_neutral)
+        return ent_fail(err, ENT_USAGE, "design 6", "%s is said by the channel's neutral alone, in its own log",
+                        kind->name);
+    if (kind != NULL && kind->by_node)
+        return ent_fail(err, ENT_USAGE, "design 4", "%s is said by the node itself, when there is occasion",
+                        kind->name);
+    if (kind != NULL && kind->needs_reply_to && saying->reply_to == NULL)
+        return ent_fail(err, ENT_USAGE, "design 4",
+                        "%s answers a message: name it with --reply-to MSG; `entente list` shows them", kind->name);
+    if (ent_cli_has(cli, "--edit") && ent_cli_value(cli, "--body") != NULL &&
+        strcmp(ent_cli_value(cli, "--body"), "-") == 0)
+        return ent_fail(err, ENT_USAGE, NULL, "--edit needs standard input for the editor: give --body a file");
     return ENT_DONE;
 }
 
-static ent_rc read_words(const ent_cli *cli, draft *ret, ent_err *err)
+static ent_rc check(const ent_cli *cli, ent_cli_saying *ret, ent_err *err)
 {
-    const char *marking = ent_cli_value(cli, "--marking");
-    const char *urgency = ent_cli_value(cli, "--urgency");
-    if (marking != NULL && !ent_marking_from_person(ent_text_of(marking), &ret->marking))
-        return ent_fail(err, ENT_USAGE, "TLP 2.0", "\"%s\" is no marking: clear, green, amber, amber+strict or red",
-                        marking);
-    if (urgency != NULL && !ent_urgency_from_text(ent_text_of(urgency), &ret->urgency))
-        return ent_fail(err, ENT_USAGE, "design 2, Entry",
-                        "\"%s\" is no urgency: routine, priority, immediate or flash", urgency);
-    ret->wait = ent_cli_value(cli, "--wait");
-    if (ret->wait != NULL && strcmp(ret->wait, "receipt") != 0 && strcmp(ret->wait, "answer") != 0)
-        return ent_fail(err, ENT_USAGE, NULL, "--wait takes receipt or answer, not \"%s\"", ret->wait);
-    if (ret->wait == NULL && ent_cli_has(cli, "--timeout"))
-        return ent_fail(err, ENT_USAGE, NULL, "--timeout says how long to --wait: add --wait receipt or --wait answer");
-    return ent_cli_number(cli, "--timeout", TIMEOUT_MAX_S, TIMEOUT_DEFAULT_S, &ret->timeout_s, err);
-}
-
-static ent_rc check(const ent_cli *cli, draft *ret, ent_err *err)
-{
-    if (!ent_kind_name_valid(ent_text_of(cli->positional[0])))
+    ret->kind = cli->positional[0];
+    if (!ent_kind_name_valid(ent_text_of(ret->kind)))
         return ent_fail(err, ENT_USAGE, "design 4",
-                        "\"%s\" is no kind of message: it looks like incident.notification, in lower case",
-                        cli->positional[0]);
+                        "\"%s\" is no kind of message: it looks like incident.notification, in lower case; "
+                        "`entente kinds` lists them",
+                        ret->kind);
     ret->channel = ent_cli_value(cli, "--channel");
-    ENT_TRY(read_reply_to(cli, ret, err));
+    ENT_TRY(ent_cli_saying_reply(ret, ent_cli_value(cli, "--reply-to"), err));
+    ENT_TRY(check_kind(cli, ret, err));
     if (ret->channel == NULL)
         return ent_fail(err, ENT_USAGE, NULL,
                         "in which channel? Name it with --channel; `entente channel list` shows them");
     ENT_TRY(ent_cli_check_channel(ret->channel, err));
-    for (size_t i = 0; ent_cli_value_at(cli, "--to", i) != NULL; i++)
-        ENT_TRY(ent_cli_check_party(ent_cli_value_at(cli, "--to", i), err));
-    ENT_TRY(read_words(cli, ret, err));
+    ENT_TRY(ent_cli_saying_words(cli, ret, err));
     for (const char *path = NULL; (path = ent_cli_value_at(cli, "--attach", ret->attachment_count)) != NULL;
          ret->attachment_count++) {
         if (ret->attachment_count == ENT_ENTRY_MAX_ATTACHMENTS)
@@ -120,7 +76,23 @@ static ent_rc check(const ent_cli *cli, draft *ret, ent_err *err)
     return ENT_DONE;
 }
 
-static ent_rc read_body(const ent_cli *cli, draft *ret, ent_err *err)
+/* ---- the body ------------------------------------------------------------------ */
+
+/* An acceptance names the bytes it accepts: those of the message it replies to, unless the body says so itself. */
+static ent_rc add_digest(const ent_cli *cli, ent_cli_saying *saying, ent_err *err)
+{
+    ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
+    char digest[65] = "";
+    if (strcmp(saying->kind, "proposal.accept") != 0)
+        return ENT_DONE;
+    ENT_TRY(ent_json_parse(ent_buf_bytes(&saying->body), &json, err));
+    if (ent_json_present(ent_json_get(ent_json_get(ent_json_root(json), "fields"), "digest")))
+        return ENT_DONE;
+    ENT_TRY(ent_cli_body_digest(cli, saying->reply_to, digest, err));
+    return ent_cli_body_field(&saying->body, "digest", digest, err);
+}
+
+static ent_rc read_body(const ent_cli *cli, ent_cli_saying *ret, ent_err *err)
 {
     const char *path = ent_cli_value(cli, "--body");
     const char *language = ent_cli_value(cli, "--lang");
@@ -130,15 +102,107 @@ static ent_rc read_body(const ent_cli *cli, draft *ret, ent_err *err)
         ENT_TRY(ent_cli_read(path, ENT_BODY_MAX_BYTES, &content, err));
     ENT_TRY(ent_cli_body_make(path == NULL ? NULL : &content, language == NULL ? "en" : language, ret->names,
                               ret->attachment_count, &ret->body, &plain, err));
-    if (language != NULL && !plain)
+    if (language != NULL && !plain && !(path == NULL && ent_cli_has(cli, "--edit")))
         return ent_fail(err, ENT_USAGE, NULL, "--lang names the language of a plain text, and the body is %s",
                         path == NULL ? "empty" : "JSON, which names its languages itself");
+    return add_digest(cli, ret, err);
+}
+
+/* ---- the editor ---------------------------------------------------------------- */
+
+typedef struct {
+    const ent_cli_saying *saying;
+    ent_buf untouched; /* the form with every note in it */
+} form;
+
+static void release_form(form *at)
+{
+    ent_buf_release(&at->untouched);
+}
+
+static ent_rc check_form(void *context, ent_text written, ent_buf *ret, ent_err *err)
+{
+    const form *at = context;
+    size_t start = ret->size;
+    ENT_TRY(ent_cli_template_fill(ent_buf_text(&at->untouched), written, ret, err));
+    ent_text body = {(const char *)ret->data + start, ret->size - start};
+    return ent_cli_body_check(at->saying->kind, body, at->saying->attachment_count, err);
+}
+
+/* What is being written, and for whom, before the editor covers the screen. */
+static void note_heading(const ent_cli *cli, const ent_cli_saying *saying)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
+    const ent_kind *kind = ent_kind_find(ent_text_of(saying->kind));
+    ent_buf_put_format(&text, "%s%s (%s) in channel %s", ent_cli_has(cli, "--exercise") ? "EXERCISE: " : "",
+                       kind == NULL ? "a kind unknown to this version" : kind->title, saying->kind, saying->channel);
+    if (saying->reply_to != NULL)
+        ent_buf_put_format(&text, ", in answer to %s", saying->reply_to);
+    ent_buf_put_string(&text, ent_cli_value(cli, "--to") == NULL ? ", to every member" : ", to");
+    for (size_t i = 0; ent_cli_value_at(cli, "--to", i) != NULL; i++)
+        ent_buf_put_format(&text, "%s %s", i == 0 ? "" : ",", ent_cli_value_at(cli, "--to", i));
+    ent_buf_put_format(&text, "; urgency %s; marking %s.\n", ent_urgency_word(saying->urgency),
+                       saying->marking == ENT_MARKING_NONE ? "none (TLP:AMBER)" : ent_marking_word(saying->marking));
+    ent_buf_put_string(&text,
+                       "Write over the <notes>; optional ones that you leave are left out. Empty the file to give up.");
+    if (ent_buf_string(&text) != NULL)
+        ent_cli_note("%s", (const char *)text.data);
+}
+
+static ent_rc make_form(const ent_cli *cli, const ent_cli_saying *saying, form *ret, ent_buf *ret_text, ent_err *err)
+{
+    const ent_kind *kind = ent_kind_find(ent_text_of(saying->kind));
+    const char *language = ent_cli_value(cli, "--lang");
+    ENT_CLEANUP(ent_json_release) ent_json *given = NULL;
+    ENT_CLEANUP(ent_buf_wipe) ent_buf text = {0};
+    static const ent_json_value nothing = {{NULL, NULL}};
+    language = language == NULL ? "en" : language;
+    ENT_TRY(ent_json_parse(ent_buf_bytes(&saying->body), &given, err));
+    ENT_TRY(ent_cli_template_make(kind, nothing, language, &ret->untouched, err));
+    ENT_TRY(ent_cli_template_make(kind, ent_json_root(given), language, &text, err));
+    /* What others wrote may stand in it: nothing in it acts on the editor's screen. */
+    ent_cli_put_json(ret_text, ent_buf_text(&text));
+    return ent_buf_check(ret_text, err);
+}
+
+/* Let a person write the body. */
+static ent_rc edit(const ent_cli *cli, ent_cli_saying *saying, ent_cli_edited *edited, ent_err *err)
+{
+    ENT_CLEANUP(release_form) form at = {.saying = saying};
+    ENT_CLEANUP(ent_buf_wipe) ent_buf text = {0};
+    ENT_CLEANUP(ent_buf_wipe) ent_buf body = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf name = {0};
+    ENT_TRY(make_form(cli, saying, &at, &text, err));
+    ent_buf_put_format(&name, "%s.%s.json", saying->channel, saying->kind);
+    const char *file = ent_buf_string(&name);
+    ENT_TRY(ent_buf_check(&name, err));
+    note_heading(cli, saying);
+    ENT_TRY(ent_cli_edit(file, ent_buf_text(&text), check_form, &at, edited, &body, err));
+    ent_buf_wipe(&saying->body);
+    saying->body = body;
+    body = (ent_buf){0};
     return ENT_DONE;
+}
+
+/* What was written is not lost when it could not be sent: the file gets the body as it would have been sent. */
+static void keep(const ent_cli_saying *saying, const ent_cli_edited *edited, bool is_whole)
+{
+    ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
+    ENT_CLEANUP(ent_buf_wipe) ent_buf pretty = {0};
+    if (edited->path == NULL)
+        return;
+    if (is_whole && ent_json_parse(ent_buf_bytes(&saying->body), &json, NULL).code == ENT_OK) {
+        ent_cli_put_pretty(&pretty, ent_json_root(json), 0);
+        ent_buf_put_u8(&pretty, '\n');
+        is_whole = pretty.failed == ENT_OK && ent_cli_edit_rewrite(edited, ent_buf_text(&pretty), NULL).code == ENT_OK;
+    }
+    ent_cli_note("what you wrote is kept in %s; go on with --edit --body %s%s", edited->path, edited->path,
+                 is_whole ? ", or send it as it is with --body" : "");
 }
 
 /* ---- sending ------------------------------------------------------------------- */
 
-static ent_rc attach(const ent_cli *cli, draft *ret, const char *path, ent_err *err)
+static ent_rc attach(const ent_cli *cli, ent_cli_saying *ret, const char *path, ent_err *err)
 {
     ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("POST", "/attachments");
     ENT_CLEANUP(ent_file_close) int fd = -1;
@@ -152,92 +216,47 @@ static ent_rc attach(const ent_cli *cli, draft *ret, const char *path, ent_err *
     return ent_fail_in(err, ent_cli_ask(cli, &request, &ret->attachments, err), "attaching %s", path);
 }
 
-static ent_rc put_draft(const ent_cli *cli, const draft *made, ent_buf *ret, ent_err *err)
+/* Before anybody writes a body in vain. */
+static ent_rc check_files(const ent_cli *cli, ent_err *err)
 {
-    ent_json_writer writer = ent_json_writer_of(ret);
-    ent_json_object_begin(&writer);
-    ent_json_member_string(&writer, "channel", made->channel);
-    ent_json_member_string(&writer, "kind", cli->positional[0]);
-    ent_json_key(&writer, "to");
-    ent_json_array_begin(&writer);
-    for (size_t i = 0; ent_cli_value_at(cli, "--to", i) != NULL; i++)
-        ent_json_put_string(&writer, ent_cli_value_at(cli, "--to", i));
-    ent_json_array_end(&writer);
-    ent_json_key(&writer, "body");
-    ent_json_put_raw(&writer, ent_buf_text(&made->body));
-    ent_json_key(&writer, "attachments");
-    ent_json_array_begin(&writer);
-    if (made->attachments.size > 0)
-        ent_json_put_raw(&writer, ent_buf_text(&made->attachments));
-    ent_json_array_end(&writer);
-    ent_json_member_string(&writer, "reply_to", made->reply_to);
-    ent_json_member_string(&writer, "marking", ent_marking_word(made->marking));
-    ent_json_member_string(&writer, "urgency", ent_cli_has(cli, "--urgency") ? ent_urgency_word(made->urgency) : NULL);
-    ent_json_member_bool(&writer, "exercise", ent_cli_has(cli, "--exercise"));
-    ent_json_object_end(&writer);
-    return ent_buf_check(ret, err);
-}
-
-static ent_rc post(ent_cli *cli, const draft *made, ent_cli_answer *ret, ent_err *err)
-{
-    ENT_CLEANUP(ent_buf_wipe) ent_buf json = {0};
-    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("POST", "/messages");
-    char seconds[24] = "";
-    ENT_TRY(put_draft(cli, made, &json, err));
-    if (made->wait != NULL) {
-        ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
-        ent_buf_put_decimal(&text, made->timeout_s);
-        ENT_TRY(ent_buf_check(&text, err));
-        memcpy(seconds, text.data, text.size);
-        ent_cli_request_query(&request, "wait", made->wait);
-        ent_cli_request_query(&request, "timeout", seconds);
-        request.timeout_ms = (uint32_t)((made->timeout_s + GRACE_S) * 1000);
+    const char *folder = NULL;
+    const char *path = NULL;
+    ENT_TRY(ent_cli_folder(cli, &folder, err));
+    for (size_t i = 0; (path = ent_cli_value_at(cli, "--attach", i)) != NULL; i++) {
+        ENT_CLEANUP(ent_file_close) int fd = -1;
+        uint64_t size = 0;
+        ENT_TRY(ent_cli_open_file(path, &fd, &size, err));
     }
-    request.body = ent_buf_bytes(&json);
-    request.content_type = "application/json";
-    ENT_TRY(ent_cli_ask(cli, &request, &ret->bytes, err));
-    ENT_TRY(ent_fail_in(err, ent_json_parse(ent_buf_bytes(&ret->bytes), &ret->json, err), "the node's answer"));
-    ret->root = ent_json_root(ret->json);
     return ENT_DONE;
 }
 
-static ent_rc tell(ent_cli *cli, const draft *made, const ent_cli_answer *answer, ent_err *err)
+static ent_rc say(const ent_cli *cli, ent_cli_saying *saying, ent_cli_answer *ret, ent_err *err)
 {
-    ent_text message = ent_cli_text(answer->root, "message");
-    ent_text other = ent_cli_text(answer->root, "answer");
-    bool done = made->wait == NULL || ent_json_true(ent_json_get(answer->root, "done"));
-    if (cli->json) {
-        ent_cli_put_answer(cli, ent_buf_text(&answer->bytes));
-    } else {
-        ent_cli_put_line(&cli->out, message);
-        ent_buf_put_u8(&cli->out, '\n');
-    }
-    ENT_TRY(ent_cli_flush(cli, err));
-    ent_text held = ent_cli_text(answer->root, "held");
-    if (held.size > 0)
-        return ent_fail(err, ENT_WAITING, "design 3, Rollback guard", "%.*s", ENT_TEXT_ARG(held));
-    if (!done)
-        return ent_fail(err, ENT_WAITING, NULL,
-                        "%.*s is logged here and durable, but was not %s within %llu s; the node goes on trying: "
-                        "`entente show %.*s`",
-                        ENT_TEXT_ARG(message),
-                        strcmp(made->wait, "receipt") == 0 ? "receipted by every member" : "answered",
-                        (unsigned long long)made->timeout_s, ENT_TEXT_ARG(message));
-    if (!cli->json && other.size > 0)
-        ent_cli_note("answered by %.*s; read it with `entente open %.*s`", ENT_TEXT_ARG(other), ENT_TEXT_ARG(other));
-    return ENT_DONE;
+    for (size_t i = 0; i < saying->attachment_count; i++)
+        ENT_TRY(attach(cli, saying, ent_cli_value_at(cli, "--attach", i), err));
+    return ent_cli_say(cli, saying, ret, err);
 }
 
 static ent_rc run(ent_cli *cli, ent_err *err)
 {
-    ENT_CLEANUP(release_draft) draft made = {0};
+    ENT_CLEANUP(ent_cli_saying_release) ent_cli_saying saying = {0};
     ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
-    ENT_TRY(check(cli, &made, err));
-    ENT_TRY(read_body(cli, &made, err));
-    for (size_t i = 0; i < made.attachment_count; i++)
-        ENT_TRY(attach(cli, &made, ent_cli_value_at(cli, "--attach", i), err));
-    ENT_TRY(post(cli, &made, &answer, err));
-    return tell(cli, &made, &answer, err);
+    ENT_CLEANUP(ent_cli_edit_release) ent_cli_edited edited = {0};
+    ENT_TRY(check(cli, &saying, err));
+    ENT_TRY(check_files(cli, err));
+    ENT_TRY(read_body(cli, &saying, err));
+    ent_rc rc = ent_cli_has(cli, "--edit")
+                    ? edit(cli, &saying, &edited, err)
+                    : ent_cli_body_check(saying.kind, ent_buf_text(&saying.body), saying.attachment_count, err);
+    bool is_whole = rc.code == ENT_OK;
+    if (is_whole)
+        rc = say(cli, &saying, &answer, err);
+    if (rc.code != ENT_OK) {
+        keep(&saying, &edited, is_whole);
+        return rc;
+    }
+    ent_cli_edit_discard(&edited);
+    return ent_cli_say_told(cli, &saying, &answer, err);
 }
 
 const ent_cli_command ent_cli_send = {
@@ -253,9 +272,14 @@ const ent_cli_command ent_cli_send = {
         "are\n"
         "named after their files unless the body's \"files\" names them.\n"
         "\n"
+        "--edit opens a form of the kind in your editor, with a note in each place; what does not pass is told, and\n"
+        "you may edit again. `entente kinds KIND` explains every field. An acceptance (proposal.accept) without\n"
+        "\"digest\" accepts exactly what the message named by --reply-to says.\n"
+        "\n"
         "Prints MSG, the message's name. With --wait: exit status 0 when it came, 5 when it is logged but has not\n"
         "come in time (the node goes on trying).",
-    .examples = "  entente send incident.notification --channel north --body incident.json --attach image.dd \\\n"
+    .examples = "  entente send request.preservation --channel north --urgency immediate --edit --dir aurora\n"
+                "  entente send incident.notification --channel north --body incident.json --attach image.dd \\\n"
                 "      --marking amber --urgency flash --wait receipt --dir aurora\n"
                 "  echo \"We have it, an officer is on it.\" | entente send answer.acknowledgement \\\n"
                 "      --reply-to north/aurora.example/3 --body - --dir boreal",

@@ -19,17 +19,37 @@ size_t ent_cli_point(ent_text text, uint32_t *ret_point)
     return size;
 }
 
-/* Characters that act on the terminal or on the order and visibility of what stands around them. Joiners are left:
- * several scripts cannot be written without them. */
+/* Characters that act on the terminal, or on the order and visibility of what stands around them. */
 static bool is_unsafe(uint32_t point)
 {
-    return point < 0x20 || (point >= 0x7f && point <= 0x9f) || point == 0xad || point == 0x61c || point == 0x180e ||
-           point == 0x200b || point == 0x200e || point == 0x200f || (point >= 0x2028 && point <= 0x202e) ||
-           (point >= 0x2060 && point <= 0x206f) || point == 0xfeff || (point >= 0xfff0 && point <= 0xfffb) ||
+    return point < 0x20 || (point >= 0x7f && point <= 0x9f) || point == 0xad || point == 0x34f || point == 0x61c ||
+           point == 0x115f || point == 0x1160 || point == 0x17b4 || point == 0x17b5 ||
+           (point >= 0x180b && point <= 0x180f) || point == 0x200b || point == 0x200e || point == 0x200f ||
+           (point >= 0x2028 && point <= 0x202e) || (point >= 0x2060 && point <= 0x206f) || point == 0x3164 ||
+           point == 0xfeff || point == 0xffa0 || (point >= 0xfff0 && point <= 0xfffb) ||
            (point >= 0xe0000 && point <= 0xe0fff) || (point & 0xfffe) == 0xfffe;
 }
 
-static void put_point(ent_buf *buf, uint32_t point, ent_text as_written)
+/* Whether a joiner (U+200C, U+200D) may follow: Persian, the scripts of India and others cannot be written without
+ * them, and emoji are put together by U+200D. Anywhere else it only makes two words that look alike differ. */
+static bool takes_joiner(uint32_t before, uint32_t joiner)
+{
+    if ((before >= 0x600 && before <= 0xfff) || (before >= 0x1000 && before <= 0x109f) ||
+        (before >= 0x1780 && before <= 0x18af) || (before >= 0xa840 && before <= 0xabff) ||
+        (before >= 0xfb50 && before <= 0xfefc))
+        return true;
+    return joiner == 0x200d &&
+           ((before >= 0x2600 && before <= 0x27bf) || before == 0xfe0f || (before >= 0x1f000 && before <= 0x1faff));
+}
+
+static bool is_hidden(uint32_t before, uint32_t point)
+{
+    if (point == 0x200c || point == 0x200d)
+        return !takes_joiner(before, point);
+    return is_unsafe(point);
+}
+
+static void put_point(ent_buf *buf, uint32_t before, uint32_t point, ent_text as_written)
 {
     if (point == '\n')
         ent_buf_put_string(buf, "\\n");
@@ -37,7 +57,7 @@ static void put_point(ent_buf *buf, uint32_t point, ent_text as_written)
         ent_buf_put_string(buf, "\\t");
     else if (point == '\r')
         ent_buf_put_string(buf, "\\r");
-    else if (is_unsafe(point))
+    else if (is_hidden(before, point))
         ent_buf_put_format(buf, "\\u{%04x}", point);
     else
         ent_buf_put_text(buf, as_written);
@@ -45,6 +65,7 @@ static void put_point(ent_buf *buf, uint32_t point, ent_text as_written)
 
 static void put_safe(ent_buf *buf, ent_text text, bool is_block, unsigned indent)
 {
+    uint32_t before = 0;
     while (text.size > 0) {
         uint32_t point = 0;
         size_t size = ent_cli_point(text, &point);
@@ -59,8 +80,9 @@ static void put_safe(ent_buf *buf, ent_text text, bool is_block, unsigned indent
         } else if (is_block && point == '\t') {
             ent_buf_put_u8(buf, '\t');
         } else {
-            put_point(buf, point, (ent_text){text.data, size});
+            put_point(buf, before, point, (ent_text){text.data, size});
         }
+        before = point;
         text.data += size;
         text.size -= size;
     }
@@ -78,6 +100,7 @@ void ent_cli_put_block(ent_buf *buf, ent_text text, unsigned indent)
 
 void ent_cli_put_json(ent_buf *buf, ent_text json)
 {
+    uint32_t before = 0;
     while (json.size > 0) {
         uint32_t point = 0;
         size_t size = ent_cli_point(json, &point);
@@ -86,7 +109,7 @@ void ent_cli_put_json(ent_buf *buf, ent_text json)
             size = 1;
         } else if (point < 0x80 && point != 0x7f) {
             ent_buf_put_u8(buf, (uint8_t)point); /* controls cannot stand in JSON but as white space */
-        } else if (!is_unsafe(point)) {
+        } else if (!is_hidden(before, point)) {
             ent_buf_put_text(buf, (ent_text){json.data, size});
         } else if (point < 0x10000) {
             ent_buf_put_format(buf, "\\u%04x", point);
@@ -94,6 +117,7 @@ void ent_cli_put_json(ent_buf *buf, ent_text json)
             ent_buf_put_format(buf, "\\u%04x\\u%04x", 0xd800 + ((point - 0x10000) >> 10),
                                0xdc00 + ((point - 0x10000) & 0x3ff));
         }
+        before = point;
         json.data += size;
         json.size -= size;
     }

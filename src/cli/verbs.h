@@ -15,6 +15,14 @@ extern const ent_cli_command ent_cli_channel_accept;
 extern const ent_cli_command ent_cli_channel_refuse;
 extern const ent_cli_command ent_cli_channel_list;
 extern const ent_cli_command ent_cli_channel_show;
+extern const ent_cli_command ent_cli_kinds;
+extern const ent_cli_command ent_cli_agreement_new;
+extern const ent_cli_command ent_cli_agreement_check;
+extern const ent_cli_command ent_cli_agreement_diff;
+extern const ent_cli_command ent_cli_agreement_fields;
+extern const ent_cli_command ent_cli_agreement_show;
+extern const ent_cli_command ent_cli_agreement_propose;
+extern const ent_cli_command ent_cli_agreement_accept;
 extern const ent_cli_command ent_cli_send;
 extern const ent_cli_command ent_cli_list;
 extern const ent_cli_command ent_cli_show;
@@ -25,6 +33,7 @@ extern const ent_cli_command ent_cli_verify;
 extern const ent_cli_command ent_cli_pouch_export;
 extern const ent_cli_command ent_cli_pouch_import;
 extern const ent_cli_command ent_cli_status;
+extern const ent_cli_command ent_cli_alerts;
 
 /** For verbs without options of their own. */
 extern const ent_cli_option ent_cli_no_options[];

@@ -35,7 +35,13 @@ static void test_terminal__what_acts_on_a_terminal_is_escaped(void **state)
     CHECK_LINE("\xe2\x80\xa8", "\\u{2028}");
     CHECK_LINE("\xe2\x80\x8b", "\\u{200b}");
     CHECK_LINE("\xef\xbb\xbf", "\\u{feff}");
-    CHECK_LINE("\xf3\xa0\x81\x81", "\\u{e0041}");                               /* tag character */
+    CHECK_LINE("\xf3\xa0\x81\x81", "\\u{e0041}");            /* tag character */
+    CHECK_LINE("pass\xe2\x80\x8cword", "pass\\u{200c}word"); /* a joiner between Latin letters only hides */
+    CHECK_LINE("\xe2\x80\x8d", "\\u{200d}");
+    CHECK_LINE("\xe3\x85\xa4\xcd\x8f", "\\u{3164}\\u{034f}"); /* fillers that show nothing */
+    CHECK_LINE("\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x92\xbb", "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x92\xbb");
+    CHECK_LINE("\xd9\x85\xd8\xb1\xd8\xad\xd8\xa8\xd8\xa7 \xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82",
+               "\xd9\x85\xd8\xb1\xd8\xad\xd8\xa8\xd8\xa7 \xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82");
     CHECK_LINE("\xd9\x85\xe2\x80\x8c\xd8\xa7", "\xd9\x85\xe2\x80\x8c\xd8\xa7"); /* Persian needs the non-joiner */
 }
 
@@ -58,6 +64,35 @@ static void test_terminal__block_keeps_lines_and_tabs(void **state)
     ent_cli_put_block(&buf, ENT_TEXT("one\r\ntwo\tx\n\033three\rfour"), 2);
     assert_text(ent_buf_text(&buf), "one\n  two\tx\n  \\u{001b}three\\rfour");
     ent_buf_release(&buf);
+}
+
+/* Every character that could change what is read, also as JSON. */
+static void test_terminal__each_hidden_character_is_escaped(void **state)
+{
+    static const uint32_t hidden[] = {0x00ad, 0x034f, 0x061c, 0x115f, 0x1160, 0x17b4, 0x180e, 0x200b, 0x200c,
+                                      0x200d, 0x200e, 0x200f, 0x2028, 0x2029, 0x202a, 0x202b, 0x202c, 0x202d,
+                                      0x202e, 0x2060, 0x2066, 0x2067, 0x2068, 0x2069, 0x3164, 0xfeff, 0xffa0};
+    (void)state;
+    for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++) {
+        uint32_t point = hidden[i];
+        char given[4] = "";
+        char wanted[16];
+        char wanted_json[16];
+        size_t size = point < 0x800 ? 2 : 3;
+        given[0] = (char)(size == 2 ? 0xc0 | point >> 6 : 0xe0 | point >> 12);
+        given[size - 2] = (char)(size == 2 ? given[0] : (char)(0x80 | (point >> 6 & 0x3f)));
+        given[size - 1] = (char)(0x80 | (point & 0x3f));
+        (void)snprintf(wanted, sizeof wanted, "\\u{%04x}", point);
+        (void)snprintf(wanted_json, sizeof wanted_json, "\\u%04x", point);
+        check_line(given, size, wanted);
+        ent_buf buf = {0};
+        ent_cli_put_json(&buf, (ent_text){given, size});
+        assert_text(ent_buf_text(&buf), wanted_json);
+        ent_buf_clear(&buf);
+        ent_cli_put_block(&buf, (ent_text){given, size}, 2);
+        assert_text(ent_buf_text(&buf), wanted);
+        ent_buf_release(&buf);
+    }
 }
 
 /* Whatever the bytes, what comes out is text that cannot act. */
@@ -183,6 +218,7 @@ int main(void)
         cmocka_unit_test(test_terminal__what_acts_on_a_terminal_is_escaped),
         cmocka_unit_test(test_terminal__bytes_that_are_no_text_are_escaped),
         cmocka_unit_test(test_terminal__block_keeps_lines_and_tabs),
+        cmocka_unit_test(test_terminal__each_hidden_character_is_escaped),
         cmocka_unit_test(test_terminal__any_bytes_come_out_safe),
         cmocka_unit_test(test_terminal__json_stays_the_same_value),
         cmocka_unit_test(test_terminal__width_counts_columns),

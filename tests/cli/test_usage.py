@@ -27,7 +27,10 @@ EVIDENCE = os.path.abspath(sys.argv[2])
 
 VERBS = ["init", "card", "peer add", "peer list", "peer show", "peer remove", "channel open", "channel list",
          "channel show", "channel accept", "channel refuse", "send", "list", "show", "open", "watch", "prove", "verify",
-         "pouch export", "pouch import", "status"]
+         "pouch export", "pouch import", "status", "agreement new", "agreement check", "agreement diff", "agreement fields",
+         "agreement show", "agreement propose", "agreement accept", "kinds", "alerts"]
+# Verbs that need no node.
+ALONE = ["init", "card", "verify", "kinds", "agreement new", "agreement check", "agreement diff", "agreement fields"]
 MSG = "north/aurora.example/3"
 CHANNEL_ID = "5d1f09ab" * 8
 
@@ -54,7 +57,9 @@ MISTAKES = {
              (["a.b", "--channel", "c", "--wait", "long"], "--wait"), (["a.b", "--channel", "c", "--timeout", "3"], "--wait"),
              (["a.b", "--channel", "c", "--wait", "receipt", "--timeout", "x"], "number"),
              (["a.b", "--channel", "c", "--to", "X"], "party's name"), (["a.b", "--channel", "c", "--reply-to", "3"], "CHANNEL/PARTY/INDEX"),
-             (["a.b", "--channel", "c", "--lang", "fr"], "--lang"), (["a.b", "--channel", "c"] + ["--attach", "f"] * 17, "16")],
+             (["a.b", "--channel", "c", "--lang", "fr"], "--lang"), (["a.b", "--channel", "c"] + ["--attach", "f"] * 17, "16"),
+             (["answer.response", "--channel", "c"], "--reply-to"), (["neutral.open", "--channel", "c"], "neutral alone"),
+             (["channel.notice", "--reply-to", MSG], "node itself"), (["a.b", "--channel", "c", "--edit", "--body", "-"], "--edit")],
     "list": [(["x"], "too many"), (["--since", "yesterday"], "--since"), (["--thread", "x"], "CHANNEL/PARTY/INDEX"),
              (["--limit", "many"], "--limit"), (["--channel", "a/b"], "not a channel")],
     "show": [([], "missing"), (["north/aurora.example"], "CHANNEL/PARTY/INDEX"), (["north/aurora.example/03"], "CHANNEL/PARTY/INDEX"),
@@ -67,6 +72,18 @@ MISTAKES = {
                      (["--channel", "c", "--to", "B", "-o", "f"], "party's name")],
     "pouch import": [([], "missing"), (["a", "b"], "too many")],
     "status": [(["x"], "too many")],
+    "alerts": [(["x"], "alerts"), (["list", "x"], "too many")],
+    "kinds": [(["request.nothing"], "no kind"), (["request", "x"], "too many"), (["contact.check", "--markdown"], "--markdown"),
+              (["request", "--markdown"], "--markdown")],
+    "agreement new": [(["x"], "too many"), (["--parties", "a.b"], "two parties"), (["--parties", "a.b,B"], "party's name"),
+                      (["--parties", "a.b,c.d,a.b"], "twice"), (["--parties", ",".join(f"p{i}.example" for i in range(33))], "32")],
+    "agreement check": [([], "missing"), (["a", "b"], "too many")],
+    "agreement diff": [(["a"], "missing"), (["a", "b", "c"], "too many")],
+    "agreement fields": [(["x"], "too many")],
+    "agreement show": [([], "--channel"), (["--channel", "a/b"], "not a channel")],
+    "agreement propose": [([], "missing"), (["f"], "--channel"), (["f", "--channel", "c", "--urgency", "now"], "urgency"),
+                          (["f", "--channel", "c", "--lang", "fr"], "--lang"), (["f", "--channel", "c", "--timeout", "3"], "--wait")],
+    "agreement accept": [([], "missing"), (["x"], "CHANNEL/PARTY/INDEX"), ([MSG, "--wait", "long"], "--wait")],
 }
 
 # What each verb that asks the node is tried with when there is none.
@@ -75,7 +92,8 @@ ASKING = {
     "channel open": ["--with", "b.c", "--terms", "CARD"], "channel list": [], "channel show": ["north"],
     "channel accept": ["north"], "channel refuse": ["north"], "send": ["a.b", "--channel", "north", "--body", "CARD"],
     "list": [], "show": [MSG], "open": [MSG], "watch": [], "prove": [MSG, "-o", "p"],
-    "pouch export": ["--channel", "north", "--to", "b.c", "-o", "p"], "pouch import": ["CARD"], "status": [],
+    "pouch export": ["--channel", "north", "--to", "b.c", "-o", "p"], "pouch import": ["CARD"], "status": [], "alerts": [],
+    "agreement show": ["--channel", "north"], "agreement propose": ["CARD", "--channel", "north"], "agreement accept": [MSG],
 }
 
 
@@ -121,7 +139,7 @@ class Help(Case):
             self.assertEqual(self.run_cli("-h", *verb.split())[0], out)
 
     def test_help__of_groups(self):
-        for group in ("peer", "channel", "pouch"):
+        for group in ("peer", "channel", "pouch", "agreement"):
             self.assertIn(f"{group} ", self.run_cli(group, "--help")[0])
 
     def test_version(self):
@@ -149,7 +167,7 @@ class Mistakes(Case):
 
     def test_mistakes__unknown_verbs(self):
         self.refused("sned", word="entente send")
-        self.refused("ledger", word="entente --help")
+        self.refused("fly", word="entente --help")
         self.refused(word="a verb is missing")
         self.refused("peer", word="add, list, show, remove")
         self.refused("peer", "frob", word="add, list, show, remove")
@@ -169,7 +187,7 @@ class Mistakes(Case):
 
 class NoNode(Case):
     def test_no_node__status_3_names_socket_and_command(self):
-        self.assertEqual(sorted([*ASKING, "init", "card", "verify"]), sorted(VERBS))
+        self.assertEqual(sorted([*ASKING, *ALONE]), sorted(VERBS))
         (self.folder / "CARD").write_text("x")
         (self.folder / "d").mkdir()
         for verb, arguments in ASKING.items():
@@ -524,7 +542,7 @@ class Asking(WithNode):
         (self.folder / "image.dd").write_bytes(b"x" * 300000)
         (self.folder / "notes.txt").write_text("notes")
         (self.folder / "empty").write_text("")
-        out, err = self.ask("send", "incident.notification", "--channel", "north", "--body", "-", "--attach", "image.dd", "--attach",
+        out, err = self.ask("send", "feed.unknown", "--channel", "north", "--body", "-", "--attach", "image.dd", "--attach",
                             "notes.txt", "--attach", "empty", "--to", "boreal.example", "--marking", "amber+strict", "--urgency", "flash",
                             "--exercise", "--reply-to", "boreal.example/2", "--lang", "fr", stdin="Voilà.".encode())
         self.assertEqual((out, err), (MSG + "\n", ""))
@@ -534,16 +552,16 @@ class Asking(WithNode):
         self.assertEqual([(a["size"], a["type"]) for a in sent["attachments"]],
                          [(300000, "application/octet-stream"), (5, "text/plain"), (0, "application/octet-stream")])
         del sent["body"], sent["attachments"]
-        self.assertEqual(sent, {"channel": "north", "kind": "incident.notification", "to": ["boreal.example"], "reply_to":
+        self.assertEqual(sent, {"channel": "north", "kind": "feed.unknown", "to": ["boreal.example"], "reply_to":
                                 "north/boreal.example/2", "marking": "TLP:AMBER+STRICT", "urgency": "flash", "exercise": True})
         self.assertEqual(self.server.requests[0][2], b"x" * 300000)
         self.assertIn("channel=north", self.server.requests[0][1])
 
     def test_send__plain_defaults(self):
         self.route("POST", "/messages", {"message": MSG, "index": 3, "waited": None, "done": False, "answer": None})
-        self.ask("send", "contact.check", "--reply-to", MSG)
+        self.ask("send", "answer.acknowledgement", "--reply-to", MSG)
         sent = json.loads(self.asked()[3])
-        self.assertEqual(sent, {"channel": "north", "kind": "contact.check", "to": [], "body": {"fields": {}}, "attachments": [],
+        self.assertEqual(sent, {"channel": "north", "kind": "answer.acknowledgement", "to": [], "body": {"fields": {}}, "attachments": [],
                                 "reply_to": MSG, "marking": None, "urgency": None, "exercise": False})
         self.assertEqual(self.asked()[2], {})
         self.assertEqual(self.ask("send", "a.b", "--channel", "c", "--body", "-", stdin=b'{"fields":', status=1)[0], "")
