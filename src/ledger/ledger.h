@@ -246,6 +246,11 @@ typedef struct {
 /** Sum everything up at a moment: one pass over the threads.  Owns: caller releases with ent_ledger_sums_release. */
 ENT_RC ent_ledger_sum(const ent_ledger *ledger, ent_moment moment, ent_ledger_sums *ret, ent_err *err);
 void ent_ledger_sums_release(ent_ledger_sums *sums);
+/** The agreement in force for all at a moment, and its end as it stands then, without looking at any thread.
+ *  @out  ret                 NULL when the terms are not readable or not known; borrows from the ledger
+ *  @out  ret_end_unix_s      as in ent_ledger_sums */
+ENT_RC ent_ledger_end(const ent_ledger *ledger, ent_moment moment, const ent_agreement **ret, int64_t *ret_end_unix_s,
+                      ent_err *err);
 /** Whether an incident counts for the threat level at a moment, and how much. */
 uint64_t ent_thread_weight(const ent_thread_view *thread, const ent_agreement *agreement, ent_moment moment);
 

@@ -347,3 +347,16 @@ void ent_ledger_sums_release(ent_ledger_sums *sums)
     ent_free(sums->amendments);
     *sums = (ent_ledger_sums){0};
 }
+
+ent_rc ent_ledger_end(const ent_ledger *ledger, ent_moment moment, const ent_agreement **ret, int64_t *ret_end_unix_s,
+                      ent_err *err)
+{
+    ENT_CLEANUP(ent_folding_release) ent_folding room = {0};
+    ent_ledger_sums sums = {0};
+    const summing s = {.ledger = ledger, .moment = moment, .sums = &sums};
+    ENT_TRY(ent_folding_begin(ledger, moment, &room, err));
+    ENT_TRY(set_agreement(&s, room.cut, room.first_decline));
+    *ret = sums.agreement;
+    *ret_end_unix_s = sums.end_unix_s;
+    return ENT_DONE;
+}
