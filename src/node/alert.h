@@ -53,7 +53,10 @@ void ent_alert_put_subject(ent_buf *buf, ent_node *node, const ent_alert_config 
 
 /* --- one round of the sources --- */
 
-enum { ENT_ALERT_FLASH_PENDING = 1024 };
+enum {
+    ENT_ALERT_FLASH_PENDING = 1024,
+    ENT_ALERT_LOOK_BACK_S = 7 * 24 * 60 * 60 /* what happened longer ago when it is first looked at is no news */
+};
 
 /** A flash message that an officer still has time to open. */
 typedef struct {
@@ -68,6 +71,7 @@ typedef struct {
     int64_t next_unix_s; /* when something falls due by time alone */
     int64_t day;         /* of the counters */
     uint32_t raised[ENT_ALERT_WHAT_COUNT];
+    int64_t duties_after_ms;                 /* monotonic: many open duties are not gone through all the time */
     bool scanning;                           /* scanned is set */
     uint64_t scanned[ENT_ENTRY_MAX_MEMBERS]; /* entries looked at */
     ent_alert_flash *flash;                  /* room for ENT_ALERT_FLASH_PENDING; NULL until needed */
@@ -87,8 +91,15 @@ void ent_alert_look_again(ent_alert_round *round, int64_t unix_s);
 /** Say what was found; found again it costs a look into memory. Stored when the round ends. */
 ENT_RC ent_alert_raise(ent_alert_round *round, const ent_alert *alert, ent_err *err);
 
+/** Whether that was stored or found in this round already: saves writing its text again. */
+bool ent_alert_is_told(ent_alert_round *round, const ent_alert *alert);
+
 /* the sources, one file each */
 ENT_RC ent_alert_watch_flash(ent_alert_round *round, ent_err *err);
+/** Duties that are due soon or overdue, and comm checks of ours that failed. */
+ENT_RC ent_alert_watch_duties(ent_alert_round *round, ent_err *err);
+/** The agreement's end. */
+ENT_RC ent_alert_watch_agreement(ent_alert_round *round, ent_err *err);
 ENT_RC ent_alert_watch_forks(ent_alert_round *round, ent_err *err);
 
 /** Look at every channel in which something happened, or something fell due by time, and store what was found.

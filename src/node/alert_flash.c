@@ -4,15 +4,15 @@
 #include "message/kind.h"
 #include "node/channel.h"
 
-enum { PAGE_ENTRIES = 4096, PAGE_BYTES = 1 << 20, LOOK_BACK_S = 7 * 24 * 60 * 60 };
+enum { PAGE_ENTRIES = 4096, PAGE_BYTES = 1 << 20 };
 
 /* As the canonical entry writes it; nothing else in it can read so, for its texts hold no quotation marks. */
 static const char flash_member[] = "\"urgency\":\"flash\"";
 
 /* ---- where to begin ---- */
 
-/* After a start, or when alerts are first configured, what is older than LOOK_BACK_S is no news. Times of arrival
- * ascend, but for clocks that were set back. */
+/* After a start, or when alerts are first configured, what is older than ENT_ALERT_LOOK_BACK_S is no news. Times of
+ * arrival ascend, but for clocks that were set back. */
 static ent_rc first_of_late(ent_node *node, const ent_store_log *log, int64_t since, uint64_t *ret, ent_err *err)
 {
     uint64_t low = 0;
@@ -43,7 +43,7 @@ static ent_rc begin(ent_alert_round *round, ent_err *err)
     for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
         ent_store_log log;
         ent_channel_log(channel, m, &log);
-        ENT_TRY(first_of_late(round->node, &log, round->now_unix_s - LOOK_BACK_S, &watched->scanned[m], err));
+        ENT_TRY(first_of_late(round->node, &log, round->now_unix_s - ENT_ALERT_LOOK_BACK_S, &watched->scanned[m], err));
     }
     watched->scanning = true;
     return ENT_DONE;

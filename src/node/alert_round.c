@@ -119,6 +119,17 @@ void ent_alert_look_again(ent_alert_round *round, int64_t unix_s)
         round->channel->next_unix_s = unix_s;
 }
 
+bool ent_alert_is_told(ent_alert_round *round, const ent_alert *alert)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf key = {0};
+    ent_hash digest;
+    ent_alert_put_key(&key, alert);
+    if (key.failed != ENT_OK || !remember_room(round->alerts, round->now_unix_s))
+        return false;
+    ent_sha256(ent_buf_bytes(&key), &digest);
+    return is_known(round->alerts, &digest);
+}
+
 /* Instead of the hundred-and-first: a peer, or an outage, must not bury the officer under messages. */
 static ent_rc raise_flood(ent_alert_round *round, ent_alert_what what, ent_err *err)
 {
