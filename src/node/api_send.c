@@ -26,7 +26,10 @@ typedef struct {
     ent_blob_ref attachments[ENT_ENTRY_MAX_ATTACHMENTS];
     ent_arena arena;
     ent_buf body;
+    ent_body parsed;
+    ent_facts facts;
     ent_buf sealed;
+    ent_urgency urgency; /* as logged */
     wait_for wait;
     uint64_t timeout_s;
     ent_answer_search search;
@@ -36,6 +39,8 @@ static void release(drafting *draft)
 {
     ent_json_free(draft->json);
     ent_arena_release(&draft->arena);
+    ent_facts_release(&draft->facts);
+    ent_body_release(&draft->parsed);
     ent_buf_wipe(&draft->body);
     ent_buf_release(&draft->sealed);
 }
@@ -210,17 +215,20 @@ static ent_rc check_red(const drafting *draft, ent_marking content, ent_err *err
 
 static ent_rc read_body(ent_node *node, ent_json_value root, drafting *draft, ent_err *err)
 {
-    ENT_CLEANUP(ent_body_release) ent_body body = {0};
+    ent_text kind = ent_text_of(draft->kind);
     ent_json_value value = ent_json_get(root, "body");
     if (ent_json_type_of(value) != ENT_JSON_OBJECT)
         return ent_fail(err, ENT_USAGE, "design 4", "a message needs a body: {\"fields\":{…},\"text\":{…}}");
     ent_json_put_value(&draft->body, value);
     ENT_TRY(ent_buf_check(&draft->body, err));
-    ENT_TRY(ent_body_parse(node->kinds, ent_text_of(draft->kind), ent_buf_bytes(&draft->body),
-                           draft->saying.attachment_count, &body, err));
-    ENT_TRY(check_red(draft, body.content_marking, err));
+    ENT_TRY(ent_body_parse(node->kinds, kind, ent_buf_bytes(&draft->body), draft->saying.attachment_count,
+                           &draft->parsed, err));
+    ENT_TRY(check_red(draft, draft->parsed.content_marking, err));
+    ENT_TRY(ent_facts_read(&draft->parsed, kind, &draft->facts, err));
     ENT_TRY(ent_seal_for_channel(draft->saying.channel, ent_buf_bytes(&draft->body), &draft->sealed, err));
     draft->saying.sealed = ent_buf_bytes(&draft->sealed);
+    draft->saying.facts = &draft->facts;
+    draft->saying.ret_urgency = &draft->urgency;
     return ENT_DONE;
 }
 
@@ -308,6 +316,7 @@ ent_rc ent_api_message_send(ent_api_call *call, ent_err *err)
     ent_channel_member_message(channel, &writer, "message",
                                (ent_message_ref){channel->genesis.members[channel->self].name, index});
     ent_json_member_unsigned(&writer, "index", index);
+    ent_json_member_string(&writer, "urgency", ent_urgency_word(draft.urgency));
     ent_json_member_string(&writer, "waited",
                            draft.wait == WAIT_NOT       ? NULL
                            : draft.wait == WAIT_RECEIPT ? "receipt"

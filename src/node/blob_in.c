@@ -124,7 +124,6 @@ static ent_rc mark_held(void *context, ent_node *node, ent_err *err)
 static ent_rc say_held(ent_node *node, incoming *work, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
-    ENT_CLEANUP(ent_buf_release) ent_buf sealed = {0};
     ENT_CLEANUP(ent_arena_release) ent_arena arena = {0};
     ent_entry entry;
     uint64_t index = 0;
@@ -140,7 +139,6 @@ static ent_rc say_held(ent_node *node, incoming *work, ent_err *err)
     ent_json_object_end(&writer);
     ent_json_object_end(&writer);
     ENT_TRY(ent_buf_check(&body, err));
-    ENT_TRY(ent_seal_for_channel(work->channel, ent_buf_bytes(&body), &sealed, err));
     ent_message_ref message = {entry.writer, entry.index};
     ent_saying saying = {
         .channel = work->channel,
@@ -150,11 +148,10 @@ static ent_rc say_held(ent_node *node, incoming *work, ent_err *err)
         .has_thread = true,
         .thread = entry.has_thread ? entry.thread : message,
         .exercise = entry.exercise,
-        .sealed = ent_buf_bytes(&sealed),
         .also = mark_held,
         .also_context = work,
     };
-    return ent_say(node, &saying, &index, err);
+    return ent_say_body(node, &saying, ent_buf_bytes(&body), &index, err);
 }
 
 static ent_rc say_and_tell(ent_node *node, incoming *work, ent_err *err)

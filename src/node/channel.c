@@ -2,6 +2,8 @@
 
 #include "base/cursor.h"
 #include "log/tile.h"
+#include "node/ledgers.h"
+#include "node/opener.h"
 #include "node/receipt.h"
 #include "node/report.h"
 
@@ -45,7 +47,9 @@ ent_rc ent_channel_new(const ent_node *node, ent_bytes genesis, ent_channel **re
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     (void)pthread_mutex_init(&channel->lock, NULL);
     atomic_init(&channel->unsent, true);
-    ent_rc rc = fill(node, channel, genesis, err);
+    ent_rc rc = ent_ledgers_new(&channel->ledger, err);
+    if (rc.code == ENT_OK)
+        rc = fill(node, channel, genesis, err);
     if (rc.code != ENT_OK) {
         ent_channel_free(channel);
         return rc;
@@ -58,6 +62,9 @@ void ent_channel_free(ent_channel *channel)
 {
     if (channel == NULL)
         return;
+    ent_ledgers_free(channel->ledger);
+    for (size_t i = 0; channel->members != NULL && i < channel->genesis.member_count; i++)
+        ent_reading_free(channel->members[i].reading);
     ent_buf_release(&channel->genesis_bytes);
     ent_arena_release(&channel->arena);
     ent_buf_release(&channel->head_note);
@@ -265,6 +272,39 @@ void ent_channel_log(ent_channel *channel, uint32_t member, ent_store_log *ret)
     (void)pthread_mutex_lock(&channel->lock);
     *ret = channel->members[member].log;
     (void)pthread_mutex_unlock(&channel->lock);
+}
+
+void ent_channel_receipted(ent_channel *channel, uint32_t member, uint64_t most, ent_tree_head *ret)
+{
+    const ent_channel_member *from = &channel->members[member];
+    (void)pthread_mutex_lock(&channel->lock);
+    *ret = (ent_tree_head){0};
+    if (from->receipted.size <= most)
+        *ret = from->receipted;
+    for (size_t i = from->earlier_count; i > 0 && ret->size == 0; i--) {
+        if (from->earlier[i - 1].size <= most)
+            *ret = from->earlier[i - 1];
+    }
+    (void)pthread_mutex_unlock(&channel->lock);
+}
+
+/* When the opener lags behind by many receipts, those in the middle are passed over: the oldest is the next that can be
+ * acked, the newest the last. */
+void ent_channel_receipt_signed(ent_channel *channel, uint32_t member, const ent_tree_head *head)
+{
+    ent_channel_member *of = &channel->members[member];
+    uint64_t acked = channel->members[channel->self].log.acked[member];
+    size_t kept = 0;
+    if (head->size <= of->receipted.size)
+        return;
+    for (size_t i = 0; i < of->earlier_count; i++) {
+        if (of->earlier[i].size > acked)
+            of->earlier[kept++] = of->earlier[i];
+    }
+    if (of->receipted.size > acked && kept < ENT_RECEIPTED_KEPT)
+        of->earlier[kept++] = of->receipted;
+    of->earlier_count = kept;
+    of->receipted = *head;
 }
 
 uint64_t ent_channel_signed_size(ent_channel *channel)

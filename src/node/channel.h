@@ -32,6 +32,11 @@ ent_channel_state ent_channel_state_now(ent_channel *channel);
 void ent_channel_alias(ent_channel *channel, char ret[ENT_NAME_MAX_BYTES + 1]);
 /** A copy of a member's committed log row. */
 void ent_channel_log(ent_channel *channel, uint32_t member, ent_store_log *ret);
+/** The largest head of a member's log that we have receipted and that has at most this many entries; size 0 when there
+ * is none, or it was acked long ago. */
+void ent_channel_receipted(ent_channel *channel, uint32_t member, uint64_t most, ent_tree_head *ret);
+/** A receipt for a larger head was signed. With the channel's lock held. */
+void ent_channel_receipt_signed(ent_channel *channel, uint32_t member, const ent_tree_head *head);
 /** How many entries of our log a signed head covers. */
 uint64_t ent_channel_signed_size(ent_channel *channel);
 /** Let nothing leave any more: the keeper or a peer knows of more than this store does. Shown in `status`. */

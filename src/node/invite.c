@@ -358,17 +358,9 @@ static ent_rc set_alias(ent_node *node, ent_text alias, char ret[ENT_NAME_MAX_BY
 
 static ent_rc say_genesis(ent_node *node, ent_channel *channel, ent_bytes body, founding *work, ent_err *err)
 {
-    ENT_CLEANUP(ent_buf_release) ent_buf sealed = {0};
     uint64_t index = 0;
-    ENT_TRY(ent_seal_for_channel(channel, body, &sealed, err));
-    ent_saying saying = {
-        .channel = channel,
-        .kind = "channel.genesis",
-        .sealed = ent_buf_bytes(&sealed),
-        .also = found,
-        .also_context = work,
-    };
-    return ent_say(node, &saying, &index, err);
+    ent_saying saying = {.channel = channel, .kind = "channel.genesis", .also = found, .also_context = work};
+    return ent_say_body(node, &saying, body, &index, err);
 }
 
 ent_rc ent_channel_open(ent_node *node, const ent_opening *opening, ent_channel **ret, ent_err *err)

@@ -7,6 +7,7 @@
 #include "node/api.h"
 #include "node/border.h"
 #include "node/channel.h"
+#include "node/checks.h"
 #include "node/courier.h"
 #include "node/events.h"
 #include "node/opener.h"
@@ -64,7 +65,7 @@ static ent_rc read_tls(ent_node *node, ent_buf *ret_key, ent_buf *ret_certificat
     return ENT_DONE;
 }
 
-/* Each thread starts after what it wakes: the opener after the courier, the listeners last. */
+/* Each thread starts after what it wakes: the opener after the courier and the checks, the listeners last. */
 static ent_rc start_threads(ent_node *node, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_wipe) ent_buf key = {0};
@@ -78,6 +79,7 @@ static ent_rc start_threads(ent_node *node, ent_err *err)
         ENT_TRY(ent_tls_client_new(ent_buf_text(&key), ent_buf_text(&certificate), &node->tls, err));
         ENT_TRY(ent_courier_new(node, &node->courier, err));
     }
+    ENT_TRY(ent_checks_new(node, &node->checks, err));
     ENT_TRY(ent_opener_new(node, &node->opener, err));
     if (has_border) {
         ent_http_peers_options options = {
@@ -140,7 +142,8 @@ void ent_node_stop(ent_node *node)
         ent_events_close(node->events);
     ent_http_server_stop(node->local, STOP_GRACE_MS);
     ent_http_server_stop(node->peers, STOP_GRACE_MS);
-    ent_opener_free(node->opener); /* before the courier, which it wakes */
+    ent_opener_free(node->opener); /* before the checks and the courier, which it wakes */
+    ent_checks_free(node->checks);
     ent_courier_free(node->courier);
     ent_alerts_stop(node->alerts);
     ent_sequencer_free(node->sequencer);

@@ -3,7 +3,8 @@
  *  peers listener ──► receive ──► sequencer ──► store, keeper ──► receipt
  *  Unix socket ──► api_* ──► say ──────┘            │
  *  courier ◄── pack ◄───────────────────────────────┤
- *  opener  ◄── bodies that came in ─────────────────┘ */
+ *  opener  ◄── bodies that came in ─────────────────┘
+ *  say, opener ──► ledger of each channel ──► api_*, checks */
 #ifndef ENT_NODE_NODE_H
 #define ENT_NODE_NODE_H
 
@@ -19,16 +20,25 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+enum { ENT_RECEIPTED_KEPT = 16 };
+
+/** What the opener remembers of a log between two looks: opener.h. */
+typedef struct ent_reading ent_reading;
+
 /** A member of a channel as the node works with it. */
 typedef struct {
     char origin[ENT_ORIGIN_TEXT_MAX + 1];
-    ent_store_log log;       /* as committed: tree, acked, bytes */
-    ent_store_log next;      /* with what the running transaction adds; the sequencer's alone */
-    ent_tree_head receipted; /* largest head of this log that we have receipted, signed */
-    bool receipt_in_batch;   /* the sequencer's */
-    unsigned refusals;       /* the courier's: answers in a row that were no receipt */
-    int64_t not_before_ms;   /* the courier's: when to try this delivery again */
-    atomic_bool heard;       /* the peer has reached us: it can be reached too */
+    ent_store_log log;                         /* as committed: tree, acked, bytes */
+    ent_store_log next;                        /* with what the running transaction adds; the sequencer's alone */
+    ent_tree_head receipted;                   /* largest head of this log that we have receipted, signed */
+    ent_tree_head earlier[ENT_RECEIPTED_KEPT]; /* smaller ones that nothing of ours acks yet, ascending */
+    size_t earlier_count;
+    ent_reading *reading;  /* the opener's; NULL until it has something to remember */
+    atomic_bool blocked;   /* set by the opener: the next entry acks what has not come, and waits for it */
+    bool receipt_in_batch; /* the sequencer's */
+    unsigned refusals;     /* the courier's: answers in a row that were no receipt */
+    int64_t not_before_ms; /* the courier's: when to try this delivery again */
+    atomic_bool heard;     /* the peer has reached us: it can be reached too */
 } ent_channel_member;
 
 /** Entries of our own log that wait for the running transaction's flush; the sequencer's alone. */
@@ -68,6 +78,8 @@ typedef struct ent_channel {
     bool held;       /* the keeper refused our head: nothing leaves */
     char held_reason[512];
 
+    ent_channel_ledger *ledger; /* has a lock of its own: ledgers.h */
+
     bool dirty; /* the sequencer's: touched by the running transaction */
     ent_store_channel next_row;
     ent_channel_appends appends;
@@ -88,6 +100,7 @@ typedef struct ent_sequencer ent_sequencer;
 typedef struct ent_courier ent_courier;
 typedef struct ent_opener ent_opener;
 typedef struct ent_alerts ent_alerts;
+typedef struct ent_checks ent_checks;
 
 typedef struct ent_node {
     ent_config config;
@@ -116,6 +129,7 @@ typedef struct ent_node {
     ent_courier *courier;
     ent_opener *opener;
     ent_alerts *alerts;
+    ent_checks *checks;
     ent_http_server *peers;
     ent_http_server *local;
 } ent_node;

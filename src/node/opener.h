@@ -1,6 +1,8 @@
-/* The opener: decrypts and validates what has been receipted, and only then (design.md section 3, step 10). What does
- * not open or validate is answered by one `channel.notice`; a log's `opened` mark moves in the same transaction, so
- * that a crash neither loses nor repeats it. */
+/* The opener: decrypts and validates what has been receipted, and only then (design.md section 3, step 10), and gives
+ * it to the ledger. What does not open or validate, or is not allowed where it stands, is answered by one
+ * `channel.notice`; a log's `opened` mark moves in the same transaction, so that a crash neither loses nor repeats it.
+ *
+ * What acks messages that are not here waits for them, with all that follows it in its log; it is told of at once. */
 #ifndef ENT_NODE_OPENER_H
 #define ENT_NODE_OPENER_H
 
@@ -9,6 +11,7 @@
 ENT_RC ent_opener_new(ent_node *node, ent_opener **ret, ent_err *err);
 void ent_opener_free(ent_opener *opener);
 void ent_opener_wake(ent_opener *opener);
+void ent_reading_free(ent_reading *reading);
 
 /** Open a stored body: the plain bytes, wiped by the caller.
  *  @out  ret_seal   nullable; whether it is sealed as agreed to every member

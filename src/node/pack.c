@@ -184,7 +184,24 @@ static ent_rc pack_first_contact(packing *work, ent_err *err)
     return ENT_DONE;
 }
 
-/* The newest heads seen of the other logs. */
+/* The newest head seen of another log; or the one that our entries ack, when the receiver may not hold that log so far:
+ * "an ack is accepted only if that head … is in heads/ or held" (design 3, step 6). */
+static ent_rc head_of(packing *work, uint32_t member, ent_tree_head *ret, ent_buf *ret_note, ent_err *err)
+{
+    const ent_store_engine *engine = work->node->store->engine;
+    int64_t log = work->channel->members[member].log.number;
+    ent_store_log own;
+    ent_channel_log(work->channel, work->channel->self, &own);
+    if (member != work->member && work->pouch.entries.size > 0 && own.acked[member] > 0) {
+        ENT_TRY(engine->head_get(work->node->store, log, own.acked[member], ret, ret_note, err));
+        if (ret->size == own.acked[member])
+            return ENT_DONE;
+        ent_buf_clear(ret_note);
+    }
+    return engine->head_get(work->node->store, log, UINT64_MAX, ret, ret_note, err);
+}
+
+/* Heads of the other logs. */
 static ent_rc pack_heads(packing *work, ent_err *err)
 {
     ent_channel *channel = work->channel;
@@ -196,8 +213,7 @@ static ent_rc pack_heads(packing *work, ent_err *err)
         ent_tree_head head;
         if (i == channel->self)
             continue;
-        ent_rc rc = work->node->store->engine->head_get(work->node->store, channel->members[i].log.number, UINT64_MAX,
-                                                        &head, &note, err);
+        ent_rc rc = head_of(work, i, &head, &note, err);
         if (rc.code == ENT_ABSENT)
             continue;
         ENT_TRY(rc);

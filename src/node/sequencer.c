@@ -4,6 +4,7 @@
 #include "log/tree.h"
 #include "node/channel.h"
 #include "node/events.h"
+#include "node/ledgers.h"
 #include "node/report.h"
 
 #include <errno.h>
@@ -333,8 +334,8 @@ static void publish_signed(const signed_thing *item)
         channel->head_note = note;
         channel->head = item->head;
         channel->signed_size = item->head.size;
-    } else if (item->head.size > channel->members[item->member].receipted.size) {
-        channel->members[item->member].receipted = item->head;
+    } else {
+        ent_channel_receipt_signed(channel, item->member, &item->head);
     }
     (void)pthread_mutex_unlock(&channel->lock);
 }
@@ -422,6 +423,8 @@ static void run_batch(ent_sequencer *sequencer, ent_job *jobs)
             job->rc = rc;
             job->err = err;
         }
+        for (size_t i = 0; i < sequencer->dirty_count; i++)
+            ent_ledgers_forget(sequencer->dirty[i]);
         ent_report report = ent_report_begin("store.batch-failed");
         ent_report_error(&report, &err);
         ent_report_end(&report);

@@ -208,10 +208,8 @@ fixture_mark fixture_mark_of(uint32_t writer, uint32_t thread, uint64_t number)
 
 static ent_rc say(ent_node *node, ent_channel *channel, ent_bytes body, uint64_t *ret_index, ent_err *err)
 {
-    ENT_CLEANUP(ent_buf_release) ent_buf sealed = {0};
-    ENT_TRY(ent_seal_for_channel(channel, body, &sealed, err));
-    ent_saying saying = {.channel = channel, .kind = "contact.check", .sealed = ent_buf_bytes(&sealed)};
-    ENT_TRY(ent_say(node, &saying, ret_index, err));
+    ent_saying saying = {.channel = channel, .kind = "contact.check"};
+    ENT_TRY(ent_say_body(node, &saying, body, ret_index, err));
     ent_courier_wake(node->courier);
     return ENT_DONE;
 }
@@ -228,7 +226,13 @@ ent_rc fixture_say(ent_node *node, ent_channel *channel, fixture_mark mark, uint
 
 ent_rc fixture_say_nonsense(ent_node *node, ent_channel *channel, uint64_t *ret_index, ent_err *err)
 {
-    return say(node, channel, ent_text_bytes(ENT_TEXT("{\"fields\":{\"nonce\":7}}")), ret_index, err);
+    ENT_CLEANUP(ent_buf_release) ent_buf sealed = {0};
+    ent_bytes body = ent_text_bytes(ENT_TEXT("{\"fields\":{\"nonce\":7}}"));
+    ENT_TRY(ent_seal_for_channel(channel, body, &sealed, err));
+    ent_saying saying = {.channel = channel, .kind = "contact.check", .sealed = ent_buf_bytes(&sealed)};
+    ENT_TRY(ent_say(node, &saying, ret_index, err));
+    ent_courier_wake(node->courier);
+    return ENT_DONE;
 }
 
 bool fixture_mark_read(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, fixture_mark *ret)
