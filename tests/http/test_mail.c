@@ -100,14 +100,15 @@ static void assert_lines(const char *text, size_t limit)
 static void test_mail__any_subject_comes_back(void **state)
 {
     (void)state;
+    static const char many_words[] = "a subject of many plain words that is longer than one line may be and is folded "
+                                     "between them, more than once, without losing any";
     static const char *const subjects[] = {
         "",
         "short",
         "Просрочен ответ на запрос о сохранении данных, канал hotline, сообщение north.example/12",
         "تنبيه: رسالة عاجلة لم تُفتح بعد في قناة الخط الساخن بين الطرفين منذ خمس دقائق",
         "=?utf-8?B?QUJD?= is not decoded",
-        "a subject of many plain words that is longer than one line may be and is folded between them, more than once, "
-        "without losing any",
+        many_words,
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         "emoji 🚨🚨🚨🚨🚨🚨🚨🚨🚨🚨🚨🚨🚨🚨🚨🚨🚨🚨🚨🚨🚨🚨",
     };
