@@ -45,11 +45,11 @@ bool ent_webhook_url_valid(ent_text url)
 static size_t on_body(char *data, size_t size, size_t count, void *context)
 {
     posting *way = context;
-    size_t piece = size * count;
-    for (size_t i = 0; i < piece && way->answer_size < QUOTED_BYTES; i++)
-        way->answer[way->answer_size++] = data[i] >= ' ' && data[i] <= '~' ? data[i] : ' ';
-    way->received += piece;
-    return way->received > ANSWER_LIMIT ? 0 : piece;
+    ent_text piece = ent_bytes_text(ent_bytes_of(data, size * count));
+    for (size_t i = 0; i < piece.size && way->answer_size < QUOTED_BYTES; i++)
+        way->answer[way->answer_size++] = piece.data[i] >= ' ' && piece.data[i] <= '~' ? piece.data[i] : ' ';
+    way->received += piece.size;
+    return way->received > ANSWER_LIMIT ? 0 : piece.size;
 }
 
 static int on_progress(void *context, curl_off_t down, curl_off_t downed, curl_off_t up, curl_off_t upped)

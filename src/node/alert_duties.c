@@ -198,7 +198,9 @@ static int64_t check_due(const ent_alert_round *round, const ent_duty *duty)
             .code != ENT_OK)
         return 0;
     json = ent_message_document(round->node, channel, duty->message.member, &entry);
-    ent_json_value fields = json == NULL ? (ent_json_value){{0}} : ent_json_get(ent_json_root(json), "fields");
+    if (json == NULL)
+        return 0;
+    ent_json_value fields = ent_json_get(ent_json_root(json), "fields");
     return ent_time_parse(ent_json_string(ent_json_get(fields, "reply_by")), &due) ? due : 0;
 }
 

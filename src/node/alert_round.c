@@ -212,7 +212,9 @@ static ent_rc watch_channel(ent_alert_round *round, ent_err *err)
     if (state != ENT_CHANNEL_OPEN && state != ENT_CHANNEL_OPENING)
         return ENT_DONE;
     ENT_TRY(ent_alert_watch_forks(round, err));
-    return ent_alert_watch_flash(round, err);
+    ENT_TRY(ent_alert_watch_flash(round, err));
+    ENT_TRY(ent_alert_watch_duties(round, err));
+    return ent_alert_watch_agreement(round, err);
 }
 
 /* What was found and is not stored must be found again. */

@@ -25,7 +25,7 @@ void ent_alert_put_key(ent_buf *buf, const ent_alert *alert)
     ent_buf_put_string(buf, ent_alert_what_word(alert->what));
     if (alert->channel != NULL)
         ent_buf_put_format(buf, "/%s", alert->channel->id_text);
-    if (alert->has_message) {
+    if (alert->channel != NULL && alert->has_message) {
         ent_buf_put_u8(buf, '/');
         ent_buf_put_text(buf, alert->channel->genesis.members[alert->member].name);
         ent_buf_put_format(buf, "/%llu", (unsigned long long)alert->index);
@@ -54,7 +54,7 @@ void ent_alert_put_json(ent_buf *buf, const ent_alert *alert, ent_text key, int6
     ent_json_member_string(&writer, "what", ent_alert_what_word(alert->what));
     ent_json_member_string(&writer, "channel", alert->channel == NULL ? NULL : alert->channel->id_text);
     ent_json_member_string(&writer, "alias", alias[0] == 0 ? NULL : alias);
-    if (alert->has_message) {
+    if (alert->channel != NULL && alert->has_message) {
         ent_message_ref message = {alert->channel->genesis.members[alert->member].name, alert->index};
         ent_channel_member_message(alert->channel, &writer, "message", message);
     } else {

@@ -80,6 +80,8 @@ static void add_remark(ent_reading *reading, uint64_t index, const char *code, c
 
 static void drop_remarks(ent_reading *reading, size_t from, size_t count)
 {
+    if (count == 0)
+        return;
     for (size_t i = from; i < from + count; i++)
         ent_free(reading->remarks[i].text);
     memmove(&reading->remarks[from], &reading->remarks[from + count],
