@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "log/tree.h"
+#include "node/alerts.h"
 #include "node/channel.h"
 #include "node/events.h"
 #include "node/ledgers.h"
@@ -362,6 +363,7 @@ static void publish_channel(ent_node *node, ent_channel *channel)
     (void)pthread_mutex_unlock(&channel->lock);
     if (state_changed)
         ent_tell_channel(node, channel);
+    ent_alerts_wake(node->alerts, channel);
 }
 
 /* Last of all: a courier that looked in between would have seen the old head, and not look again. */
