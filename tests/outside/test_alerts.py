@@ -8,7 +8,7 @@ import subprocess
 import time
 import unittest
 
-from node import BUILD, PATIENCE_S, free_port, wait_for
+from node import BUILD, EXAMPLES, PATIENCE_S, free_port, wait_for
 from outside import CHECK, INCIDENT, OutsideTest
 from peer import tls_identity
 from sinks import MailServer, Program, WebServer, server_context
@@ -306,6 +306,109 @@ class Told(AlertsTest):
         (mail,) = wait_for(lambda: self.mail.about("forked"))
         self.assertIn(f"FORK: the log of {self.party.name} in channel forked", mail["Subject"])
         self.assertIn(f"entente peer show {self.party.name}", mail.get_content())
+
+
+def after(seconds):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+
+
+class Deadlines(AlertsTest):
+    """Two nodes under terms with deadlines of seconds, each with its own officers."""
+
+    @classmethod
+    def setUpClass(cls):
+        OutsideTest.setUpClass.__func__(cls)
+        cls.aurora, cls.boreal = cls.new_node("aurora.example"), cls.new_node("boreal.example")
+        cls.aurora.add_peer(cls.boreal.card_path)
+        cls.boreal.add_peer(cls.aurora.card_path)
+        terms = os.path.join(cls.folder, "terms.json")
+        with open(terms, "w", encoding="utf-8") as file:
+            json.dump(
+                {
+                    "title": "Deadlines of seconds",
+                    "parties": [cls.aurora.name, cls.boreal.name],
+                    "validity": {
+                        "from": "2021-01-01T00:00:00Z",
+                        "until": after(20 * 86400),
+                        "extension": {"by_days": 365, "unless_declined_days_before": 5},
+                    },
+                    "deadlines": [{"kind": "request.information", "urgency": "routine", "answer_s": 7}],
+                },
+                file,
+            )
+        cls.id = cls.aurora.text("channel", "open", "--with", cls.boreal.name, "--terms", terms, "--alias", "hotline")
+        wait_for(lambda: cls.boreal.json("channel", "list")["channels"])
+        cls.boreal.run("channel", "accept", cls.id, "--alias", "redline")
+        for node, alias in ((cls.aurora, "hotline"), (cls.boreal, "redline")):
+            wait_for(lambda: node.channel(alias)["state"] == "open")
+        cls.mails = {}
+        for node in (cls.aurora, cls.boreal):
+            cls.mails[node.name] = MailServer().start()
+            cls.addClassCleanup(cls.mails[node.name].stop)
+
+    def watch(self, node, **more):
+        self.mail = self.mails[node.name]
+        self.configure(node=node, email=self.email(), **more)
+
+    def rows(self, node, what, message):
+        return [row for row in self.alerts("--all", node=node) if (row["what"], row["message"]) == (what, message)]
+
+    def ask(self, *more):
+        body = os.path.join(EXAMPLES, "request.information.json")
+        message = self.aurora.text("send", "request.information", "--channel", "hotline", "--body", body, *more,
+                                   "--wait", "receipt")  # fmt: skip
+        return message, "redline/" + message.split("/", 1)[1]
+
+    def test_duty__due_soon_and_overdue_are_told_to_those_whom_they_concern(self):
+        self.watch(self.aurora, due_soon_s=4)
+        self.watch(self.boreal, due_soon_s=4)
+        here, there = self.ask()
+        (soon,) = wait_for(lambda: self.rows(self.boreal, "due-soon", there))
+        self.assertIn("our answer to " + there, soon["text"])
+        self.assertIn(f"entente send answer.response --edit --reply-to {there}", soon["text"])
+        self.assertEqual(self.rows(self.boreal, "overdue", there), [])
+        (late,) = wait_for(lambda: self.rows(self.boreal, "overdue", there))
+        self.assertEqual(late["due"], soon["due"])
+        self.assertGreater(late["time"], late["due"])
+        self.assertTrue(late["text"].startswith(f"OVERDUE: our answer to {there}\n"), late)
+        self.assertIn(f"the receipt of {self.boreal.name}", late["text"])
+        (theirs,) = wait_for(lambda: self.rows(self.aurora, "overdue", here))
+        self.assertTrue(theirs["text"].startswith(f"OVERDUE: answer of {self.boreal.name} to {here}\n"), theirs)
+        self.assertIn(f"entente peer show {self.boreal.name}", theirs["text"])
+        self.assertEqual(self.rows(self.aurora, "due-soon", here), [])  # what they owe is not yet our business
+        wait_for(lambda: self.mails[self.boreal.name].about("OVERDUE: our answer to " + there))
+        time.sleep(2.5)
+        self.assertEqual(len(self.mails[self.boreal.name].about("OVERDUE: our answer to " + there)), 1)
+        self.assertEqual(len(self.rows(self.boreal, "overdue", there)), 1)
+
+    def test_duty__done_in_time_is_not_told_and_exercises_say_so(self):
+        self.watch(self.boreal, due_soon_s=0)
+        _, answered = self.ask()
+        _, unanswered = self.ask("--exercise")
+        body = os.path.join(EXAMPLES, "answer.response.json")
+        self.boreal.run("send", "answer.response", "--reply-to", answered, "--body", body, "--wait", "receipt")
+        (late,) = wait_for(lambda: self.rows(self.boreal, "overdue", unanswered))
+        self.assertTrue(late["text"].startswith("EXERCISE: OVERDUE: our answer"), late)
+        self.assertEqual(self.rows(self.boreal, "overdue", answered), [])
+        self.assertEqual(self.rows(self.boreal, "due-soon", unanswered), [])
+
+    def test_agreement__that_ends_is_told(self):
+        self.watch(self.aurora)
+        (row,) = wait_for(lambda: self.rows(self.aurora, "expiring", None))
+        self.assertRegex(row["text"], "^The agreement of channel hotline ends in (19|20) days\n")
+        self.assertIn("extended by itself unless a party declines before", row["text"])
+
+    def test_check__that_is_not_answered_is_told(self):
+        self.watch(self.aurora)
+        self.boreal.stop()
+        self.addCleanup(self.boreal.start)
+        check = {"fields": {"nonce": "00" * 16, "reply_by": after(3)}}
+        body = self.file("check.json", json.dumps(check))
+        message = self.aurora.text("send", "contact.check", "--channel", "hotline", "--body", body)
+        (row,) = wait_for(lambda: self.rows(self.aurora, "check-failed", message))
+        self.assertIn(f"Comm check failed: no answer of {self.boreal.name} to {message}", row["text"])
+        self.assertIn("never receipted", row["text"])
+        self.assertEqual(row["due"], check["fields"]["reply_by"])
 
 
 class Secured(AlertsTest):
