@@ -7,7 +7,8 @@
 enum {
     HEADER_LINE = 76,        /* RFC 2047, section 2: lines with an encoded-word */
     ENCODED_WORD_BYTES = 39, /* 52 characters of base64; with its frame and "Subject: " a line has 73 */
-    BODY_LINE = 76           /* RFC 2045, section 6.7 (5) */
+    BODY_LINE = 76,          /* RFC 2045, section 6.7 (5) */
+    PLAIN_LINE = 998         /* RFC 5322, section 2.1.1: "MUST be no more than 998 characters" */
 };
 
 static ent_rc not_allowed(ent_err *err, const char *what, ent_text given)
@@ -207,14 +208,15 @@ static ent_rc put_subject(ent_buf *buf, ent_text subject, ent_err *err)
 
 /* ---- body ---- */
 
-/* RFC 2045, section 2.7: "7bit": short lines of US-ASCII. */
+/* RFC 2045, section 2.7: "7bit": lines of US-ASCII. Left as they are wherever they may be: what passes alerts on to a
+ * pager seldom decodes anything. */
 static bool is_seven_bit(ent_text text)
 {
     size_t line = 0;
     for (size_t i = 0; i < text.size; i++) {
         char c = text.data[i];
         line = c == '\n' ? 0 : line + 1;
-        if (line > BODY_LINE || (c != '\n' && c != '\t' && (c < ' ' || c > '~')))
+        if (line > PLAIN_LINE || (c != '\n' && c != '\t' && (c < ' ' || c > '~')))
             return false;
     }
     return true;

@@ -33,7 +33,7 @@ static ent_rc write_letter(const ent_node *node, ent_json_value alert, int64_t n
     ent_buf_put_text(&made->text, text);
     ent_buf_put_format(&made->text, "\n\n-- \nThe node of %s raised this at ", node->config.name);
     ent_buf_put_text(&made->text, ent_json_string(ent_json_get(alert, "time")));
-    ent_buf_put_string(&made->text, " and sent it at ");
+    ent_buf_put_string(&made->text, "\nand sent it at ");
     char time[ENT_TIME_TEXT_SIZE + 1];
     ent_time_format(now, time);
     ent_buf_put_format(&made->text, "%s.\nAll alerts: entente alerts list --all\n", time);

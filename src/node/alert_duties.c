@@ -149,19 +149,19 @@ static void put_when(ent_buf *text, const ent_alert_round *round, const ent_duty
     ent_buf_put_text(text, channel->genesis.members[duty->message.member].name);
     ent_buf_put_string(text, " in channel ");
     ent_alert_put_channel(text, channel);
-    ent_buf_put_string(text, left >= 0 ? "; due at " : "; was due at ");
+    ent_buf_put_string(text, left >= 0 ? ".\nDue at " : ".\nIt was due at ");
     ent_alert_put_time(text, due);
     ent_buf_put_string(text, left >= 0 ? ", in " : ", ");
     ent_alert_put_span(text, left >= 0 ? left : -left);
     ent_buf_put_string(text, left >= 0 ? "." : " ago.");
     if (duty->has_start) {
-        ent_buf_put_string(text, " The time ran from the receipt of ");
+        ent_buf_put_string(text, "\nThe time ran from the receipt of ");
         ent_buf_put_text(text, channel->genesis.members[duty->start_by].name);
         ent_buf_put_string(text, " at ");
         ent_alert_put_time(text, duty->start_unix_s);
         ent_buf_put_u8(text, '.');
     } else {
-        ent_buf_put_string(text, " It was never receipted: the other side cannot be reached, or will not be.");
+        ent_buf_put_string(text, "\nIt was never receipted: the other side cannot be reached, or will not be.");
     }
 }
 
@@ -312,9 +312,9 @@ static void put_ending(ent_buf *text, const ent_alert_round *round, const ending
         ent_alert_put_span(text, left);
     ent_buf_put_string(text, left > 0 ? "\nIt ends at " : "\nIt ended at ");
     ent_alert_put_time(text, at->end_unix_s);
-    ent_buf_put_format(text, "; what is begun %s has no deadlines.", left > 0 ? "after that" : "since");
+    ent_buf_put_format(text, ".\nWhat is begun %s has no deadlines.", left > 0 ? "after that" : "since");
     if (at->extends_at_unix_s > 0) {
-        ent_buf_put_string(text, " It is extended by itself unless a party declines before ");
+        ent_buf_put_string(text, "\nIt is extended by itself unless a party declines before ");
         ent_alert_put_time(text, at->extends_at_unix_s);
         ent_buf_put_string(text, ".\nNext: nothing, or to decline: entente send channel.review --edit --channel ");
     } else {

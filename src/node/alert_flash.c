@@ -112,11 +112,11 @@ static ent_rc tell(ent_alert_round *round, const ent_alert_flash *flash, ent_err
     ent_buf_put_text(&text, entry.writer);
     ent_buf_put_string(&text, " in channel ");
     ent_alert_put_channel(&text, channel);
-    ent_buf_put_string(&text, " arrived at ");
+    ent_buf_put_string(&text, ".\nIt arrived at ");
     ent_alert_put_time(&text, arrived);
     ent_buf_put_string(&text, ", ");
     ent_alert_put_span(&text, round->now_unix_s - arrived);
-    ent_buf_put_string(&text, " ago, and no officer has opened it.");
+    ent_buf_put_string(&text, " ago;\nno officer has opened it.");
     ent_alert_put_subject(&text, round->node, round->config, channel, flash->member, flash->index);
     ent_buf_put_string(&text, "\nNext: entente open ");
     ent_alert_put_message(&text, channel, flash->member, flash->index);

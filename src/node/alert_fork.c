@@ -31,14 +31,14 @@ ent_rc ent_alert_watch_forks(ent_alert_round *round, ent_err *err)
         ent_buf_put_text(&text, name);
         ent_buf_put_string(&text, " in channel ");
         ent_alert_put_channel(&text, channel);
-        ent_buf_put_string(&text,
-                           "\nTwo different histories were signed with its key; the proof is kept, and that log is "
-                           "frozen. Seen ");
+        ent_buf_put_string(&text, "\nTwo different histories were signed with its key.\n"
+                                  "The proof is kept, and that log is frozen.\n"
+                                  "Seen ");
         ent_alert_put_time(&text, seen);
         ent_buf_put_string(&text, ", ");
         ent_alert_put_span(&text, round->now_unix_s - seen);
-        ent_buf_put_string(&text, log.own ? " ago. It is our own log: a restored copy of this node, or a stolen key."
-                                          : " ago. Call its contact over another line.");
+        ent_buf_put_string(&text, log.own ? " ago.\nIt is our own log: a restored copy of this node, or a stolen key."
+                                          : " ago.\nCall its contact over another line.");
         if (!log.own) {
             ent_buf_put_string(&text, "\nNext: entente peer show ");
             ent_buf_put_text(&text, name);
