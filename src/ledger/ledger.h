@@ -180,6 +180,16 @@ ENT_RC ent_ledger_thread(const ent_ledger *ledger, ent_ledger_ref message, ent_m
  * said.  Errors: those of fn, NOMEM. */
 ENT_RC ent_ledger_walk_open(ent_ledger *ledger, ent_moment moment, ent_thread_fn fn, void *context, ent_err *err);
 
+/** Walk the messages that bring nothing about, by member and index: whose bodies gave no facts (contested), whose kind
+ * is unknown to this version, or that are not allowed and belong to no thread: those alone come with their reason,
+ * for the others' are in the views of their threads.
+ *  Errors: those of fn, NOMEM. */
+typedef ENT_RC (*ent_message_fn)(void *context, const ent_thread_message *message, bool readable, ent_err *err);
+ENT_RC ent_ledger_walk_apart(const ent_ledger *ledger, ent_moment moment, ent_message_fn fn, void *context,
+                             ent_err *err);
+/** The conversation that an answer to a message must name as its thread: the message itself when it stands alone. */
+ent_ledger_ref ent_ledger_conversation(const ent_ledger *ledger, ent_ledger_ref message);
+
 /** Kinds that a member may say next in a thread, in the table's order; at most `room`. */
 size_t ent_ledger_takes(const ent_thread_view *thread, uint32_t member, const char **ret, size_t room);
 

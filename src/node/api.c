@@ -37,6 +37,10 @@ static const route routes[] = {
     {"GET", "bodies/*/*/*", ent_api_body_open, 0},
     {"GET", "sealed/*/*/*", ent_api_body_sealed, 0},
     {"GET", "proofs/*/*/*", ent_api_proofs, 0},
+    {"GET", "ledger", ent_api_ledger, 0},
+    {"GET", "ledger/lines", ent_api_ledger_lines, 0},
+    {"GET", "threads/*/*/*", ent_api_thread, 0},
+    {"GET", "report", ent_api_report, 0},
     {"GET", "pouches", ent_api_pouch_export, 0},
     {"POST", "pouches", ent_api_pouch_import, ENT_POUCH_MAX_BYTES},
 };

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/cursor.h"
 #include "node/alerts.h"
+#include "ledger/ledger.h"
 #include "node/channel.h"
 #include "node/message_row.h"
 #include "node/opener.h"
@@ -57,22 +58,36 @@ static void put_ref(ent_json_writer *writer, ent_channel *channel, const char *k
     }
 }
 
-/* "contested": who found what wrong with it. */
-static void put_contested(const view *seen, ent_json_writer *writer, const ent_row *row)
+static bool is_reason(ent_text word)
+{
+    for (int i = ENT_ALLOWED + 1; i < ENT_REASON_COUNT; i++) {
+        if (ent_text_is(word, ent_reason_word((ent_reason)i)))
+            return true;
+    }
+    return false;
+}
+
+/* "contested": who found what wrong with its body; "not_allowed": who found that it may not stand where it does. */
+static void put_notice(const view *seen, ent_json_writer *writer, const ent_row *row)
 {
     ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
     const ent_row *notice = row->notice;
-    if (notice == NULL) {
-        ent_json_member_string(writer, "contested", NULL);
-        return;
+    bool not_allowed = false;
+    if (notice != NULL) {
+        ent_buf_put_format(&text, "%.*s says: ", ENT_TEXT_ARG(notice->entry.writer));
+        ENT_CLEANUP(ent_json_release)
+        ent_json *json = ent_message_document(seen->node, seen->set->channel, notice->member, &notice->entry);
+        ent_json_value fields = {{NULL, NULL}};
+        if (json != NULL)
+            fields = ent_json_get(ent_json_root(json), "fields");
+        ent_buf_put_text(&text, ent_json_string(ent_json_get(fields, "reason")));
+        not_allowed = is_reason(ent_json_string(ent_json_get(fields, "code")));
     }
-    ent_buf_put_format(&text, "%.*s says: ", ENT_TEXT_ARG(notice->entry.writer));
-    ENT_CLEANUP(ent_json_release)
-    ent_json *json = ent_message_document(seen->node, seen->set->channel, notice->member, &notice->entry);
-    if (json != NULL)
-        ent_buf_put_text(&text, ent_json_string(ent_json_get(ent_json_get(ent_json_root(json), "fields"), "reason")));
-    if (text.failed == ENT_OK)
-        ent_json_member_text(writer, "contested", ent_buf_text(&text));
+    ent_text none = {NULL, 0};
+    if (text.failed != ENT_OK)
+        writer->buf->failed = text.failed;
+    ent_json_member_text(writer, "contested", notice == NULL || not_allowed ? none : ent_buf_text(&text));
+    ent_json_member_text(writer, "not_allowed", not_allowed ? ent_buf_text(&text) : none);
 }
 
 static void put_header(const view *seen, ent_json_writer *writer, const ent_row *row)
@@ -116,7 +131,7 @@ static void put_header(const view *seen, ent_json_writer *writer, const ent_row 
         ent_json_put_text(writer, ent_buf_text(&name));
     }
     ent_json_array_end(writer);
-    put_contested(seen, writer, row);
+    put_notice(seen, writer, row);
 }
 
 /* --- lists --- */

@@ -1,179 +1,28 @@
 #include "node/api.h"
 
-#include "log/tlog_proof.h"
-#include "log/tree.h"
 #include "node/channel.h"
-#include "node/receipt.h"
-#include "seal/card.h"
+#include "node/proof.h"
 
-enum { RECEIPTS_TRIED = 1024, SIGNATURES_MAX = 16 };
-
-/* A head of a log at which to prove, and the members whose receipts for exactly that head exist. */
 typedef struct {
-    uint64_t size;
-    bool all; /* every other member */
-    ent_store_receipt receipts[ENT_ENTRY_MAX_MEMBERS];
-    bool has[ENT_ENTRY_MAX_MEMBERS];
-    size_t count;
-} choice;
+    const ent_channel *channel;
+    ent_json_writer *writer;
+} putting;
 
-static ent_rc receipts_at(ent_node *node, ent_channel *channel, uint32_t member, uint64_t size, choice *ret,
-                          ent_err *err)
+static ent_rc put_proof(void *context, const ent_message_proof *proof, ent_err *err)
 {
-    *ret = (choice){.size = size, .all = true};
-    for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
-        if (m == member)
-            continue;
-        ent_rc rc = node->store->engine->receipt_covering(node->store, channel->members[member].log.number, m, size,
-                                                          &ret->receipts[m], err);
-        if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
-            return rc;
-        ret->has[m] =
-            rc.code == ENT_OK && ret->receipts[m].head.size == size && ent_receipt_is_signed(&ret->receipts[m]);
-        ret->count += ret->has[m];
-        ret->all = ret->all && ret->has[m];
+    const putting *work = context;
+    (void)err;
+    ent_json_object_begin(work->writer);
+    ent_json_key(work->writer, "receipts");
+    ent_json_array_begin(work->writer);
+    for (uint32_t m = 0; m < work->channel->genesis.member_count; m++) {
+        if (proof->receipted_by[m])
+            ent_json_put_text(work->writer, work->channel->genesis.members[m].name);
     }
-    return ENT_DONE;
-}
-
-/* "`prove` takes the smallest that carries all, else one proof per receiver" (design 3). */
-static ent_rc choose(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, choice *ret,
-                     size_t *ret_count, ent_err *err)
-{
-    const ent_store_engine *engine = node->store->engine;
-    int64_t log = channel->members[member].log.number;
-    size_t count = 0;
-    for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
-        ent_store_receipt receipt;
-        uint64_t from = index + 1;
-        if (m == member)
-            continue;
-        bool first = true;
-        for (size_t tried = 0; tried < RECEIPTS_TRIED; tried++) {
-            choice here;
-            ent_rc rc = engine->receipt_covering(node->store, log, m, from, &receipt, err);
-            if (rc.code == ENT_ABSENT)
-                break;
-            ENT_TRY(rc);
-            ENT_TRY(receipts_at(node, channel, member, receipt.head.size, &here, err));
-            if (here.all) {
-                ret[0] = here;
-                *ret_count = 1;
-                return ENT_DONE;
-            }
-            if (first && here.count > 0)
-                ret[count++] = here;
-            first = false;
-            from = receipt.head.size + 1;
-        }
-    }
-    *ret_count = count;
-    return ENT_DONE;
-}
-
-/* The signed head of exactly this size; without a receipt, the newest there is. */
-static ent_rc signed_head(ent_node *node, ent_channel *channel, uint32_t member, uint64_t size, ent_tree_head *ret,
-                          ent_buf *ret_note, ent_err *err)
-{
-    (void)pthread_mutex_lock(&channel->lock);
-    bool newest = member == channel->self && channel->head.size > 0 && (size == 0 || channel->head.size == size);
-    if (newest) {
-        *ret = channel->head;
-        ent_buf_put(ret_note, ent_buf_bytes(&channel->head_note));
-    }
-    (void)pthread_mutex_unlock(&channel->lock);
-    if (newest)
-        return ent_buf_check(ret_note, err);
-    ENT_TRY(node->store->engine->head_get(node->store, channel->members[member].log.number,
-                                          size == 0 ? UINT64_MAX : size, ret, ret_note, err));
-    if (size != 0 && ret->size != size)
-        return ent_fail(err, ENT_ABSENT, NULL, "the signed head of size %llu is not kept", (unsigned long long)size);
-    return ENT_DONE;
-}
-
-static ent_rc put_policy(const ent_channel *channel, uint32_t member, const choice *at, ent_buf *ret, ent_err *err)
-{
-    ent_vkey vkey;
-    size_t named = 0;
-    ENT_TRY(ent_vkey_make(ent_text_of(channel->members[member].origin), ENT_KEY_ED25519,
-                          &channel->genesis.members[member].log, &vkey, err));
-    ent_buf_put_string(ret, "log ");
-    ent_vkey_put(ret, &vkey);
-    ent_buf_put_u8(ret, '\n');
-    ENT_CLEANUP(ent_buf_release) ent_buf group = {0};
-    for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
-        ENT_CLEANUP(ent_buf_release) ent_buf name = {0};
-        const ent_member *receiver = &channel->genesis.members[m];
-        if (!at->has[m] || named == SIGNATURES_MAX - 1)
-            continue;
-        ent_receipt_key_name_put(&name, receiver->name);
-        ENT_TRY(ent_buf_check(&name, err));
-        ENT_TRY(ent_vkey_make(ent_buf_text(&name), ENT_KEY_COSIGNATURE, &receiver->receipt, &vkey, err));
-        ent_buf_put_format(ret, "witness %.*s ", ENT_TEXT_ARG(receiver->name));
-        ent_vkey_put(ret, &vkey);
-        ent_buf_put_u8(ret, '\n');
-        ent_buf_put_format(&group, " %.*s", ENT_TEXT_ARG(receiver->name));
-        named++;
-    }
-    ENT_TRY(ent_buf_check(&group, err));
-    if (named == 0)
-        ent_buf_put_string(ret, "quorum none\n");
-    else if (named == 1)
-        ent_buf_put_format(ret, "quorum%.*s\n", ENT_TEXT_ARG(ent_buf_text(&group)));
-    else
-        ent_buf_put_format(ret, "group receivers all%.*s\nquorum receivers\n", ENT_TEXT_ARG(ent_buf_text(&group)));
-    return ent_buf_check(ret, err);
-}
-
-/* Add the receivers' lines, at most 15 beside the log's own. */
-static ent_rc put_cosignatures(const ent_channel *channel, const choice *at, ent_buf *note, ent_err *err)
-{
-    size_t lines = 0;
-    for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
-        ENT_CLEANUP(ent_buf_release) ent_buf name = {0};
-        ent_vkey vkey;
-        if (!at->has[m] || lines == SIGNATURES_MAX - 1)
-            continue;
-        ent_receipt_key_name_put(&name, channel->genesis.members[m].name);
-        ENT_TRY(ent_buf_check(&name, err));
-        ENT_TRY(
-            ent_vkey_make(ent_buf_text(&name), ENT_KEY_COSIGNATURE, &channel->genesis.members[m].receipt, &vkey, err));
-        ent_note_put_cosignature(note, &vkey, &at->receipts[m].cosignature);
-        lines++;
-    }
-    return ent_buf_check(note, err);
-}
-
-static ent_rc put_proof(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, const choice *at,
-                        ent_json_writer *writer, ent_err *err)
-{
-    ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
-    ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
-    ENT_CLEANUP(ent_buf_release) ent_buf policy = {0};
-    ent_tree_head head;
-    ent_tlog_proof proof = {.index = index};
-    ENT_TRY(signed_head(node, channel, member, at->size, &head, &note, err));
-    if (head.size <= index)
-        return ent_fail(err, ENT_ABSENT, NULL, "no signed head covers this message yet; try again in a moment");
-    ent_store_tiles tiles = {node->store, channel->members[member].log.number};
-    ent_tile_reader reader = ent_store_tile_reader(&tiles);
-    ENT_TRY(ent_inclusion_prove(index, head.size, &reader, &proof.inclusion, err));
-    ENT_TRY(put_cosignatures(channel, at, &note, err));
-    proof.checkpoint = ent_buf_bytes(&note);
-    ent_tlog_proof_put(&text, &proof);
-    ENT_TRY(ent_buf_check(&text, err));
-    ENT_TRY(put_policy(channel, member, at, &policy, err));
-    ent_json_object_begin(writer);
-    ent_json_key(writer, "receipts");
-    ent_json_array_begin(writer);
-    for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
-        if (at->has[m])
-            ent_json_put_text(writer, channel->genesis.members[m].name);
-    }
-    ent_json_array_end(writer);
-    ent_json_member_text(writer, "proof", ent_buf_text(&text));
-    ent_json_member_text(writer, "policy", ent_buf_text(&policy));
-    ent_json_object_end(writer);
+    ent_json_array_end(work->writer);
+    ent_json_member_text(work->writer, "proof", proof->proof);
+    ent_json_member_text(work->writer, "policy", proof->policy);
+    ent_json_object_end(work->writer);
     return ENT_DONE;
 }
 
@@ -182,26 +31,19 @@ ent_rc ent_api_proofs(ent_api_call *call, ent_err *err)
     ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
     ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
     ENT_CLEANUP(ent_arena_release) ent_arena arena = {0};
-    ENT_CLEANUP(ent_free_pointer) choice *choices = ent_alloc_array(ENT_ENTRY_MAX_MEMBERS, sizeof *choices);
     ent_json_writer writer = ent_json_writer_of(&body);
     ent_channel *channel = NULL;
     ent_entry entry;
     uint32_t member = 0;
     uint64_t index = 0;
-    size_t count = 0;
-    if (choices == NULL)
-        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     ENT_TRY(ent_api_message(call, &channel, &member, &index, err));
     ENT_TRY(ent_channel_entry(call->node, channel, member, index, &arena, &bytes, &entry, err));
-    ENT_TRY(choose(call->node, channel, member, index, choices, &count, err));
-    if (count == 0)
-        count = 1; /* nobody has receipted it: the log's own head, and a policy that asks for no receipt */
+    putting work = {channel, &writer};
     ent_json_object_begin(&writer);
     ent_json_member_text(&writer, "entry", ent_buf_text(&bytes));
     ent_json_key(&writer, "proofs");
     ent_json_array_begin(&writer);
-    for (size_t i = 0; i < count; i++)
-        ENT_TRY(put_proof(call->node, channel, member, index, &choices[i], &writer, err));
+    ENT_TRY(ent_message_prove(call->node, channel, member, index, put_proof, &work, err));
     ent_json_array_end(&writer);
     ent_json_object_end(&writer);
     return ent_api_answer(call, &body, err);

@@ -302,32 +302,19 @@ typedef struct {
     uint32_t reply_within_s;
 } schedule;
 
-static ent_rc end_of(ent_ledger *ledger, int64_t now, int64_t *ret, ent_err *err)
-{
-    ent_ledger_sums sums = {0};
-    ent_moment moment = {INT64_MAX, now};
-    ENT_TRY(ent_ledger_sum(ledger, moment, &sums, err));
-    *ret = sums.end_unix_s;
-    ent_ledger_sums_release(&sums);
-    return ENT_DONE;
-}
-
 /* Of the agreement in force. *ret_begins: when terms that have not begun do; INT64_MAX = no such. */
 static ent_rc read_schedule(ent_node *node, ent_channel *channel, int64_t now, schedule *ret, int64_t *ret_begins,
                             ent_err *err)
 {
     ent_ledger *ledger = NULL;
-    ent_hash commitment;
+    const ent_agreement *terms = NULL;
     int64_t end = 0;
+    ent_moment moment = {INT64_MAX, now};
     ENT_TRY(ent_ledgers_lock(node, channel, &ledger, err));
-    ent_rc rc = ENT_DONE;
-    const ent_agreement *terms = ent_ledger_terms(ledger, channel->self, NULL, 0, &commitment);
+    ent_rc rc = ent_ledger_end(ledger, moment, &terms, &end, err);
     *ret = (schedule){0, 0};
     *ret_begins = INT64_MAX;
-    if (terms != NULL && terms->check_every_s > 0) {
-        end = terms->until_unix_s;
-        if (now >= end && terms->has_extension)
-            rc = end_of(ledger, now, &end, err);
+    if (rc.code == ENT_OK && terms != NULL && terms->check_every_s > 0) {
         if (now < terms->from_unix_s)
             *ret_begins = terms->from_unix_s;
         else if (now < end)

@@ -12,7 +12,7 @@ typedef struct ent_row {
     ent_entry entry; /* in the set's arena */
     const struct ent_row **answers;
     size_t answer_count;
-    const struct ent_row *notice; /* a channel.notice about it: contested */
+    const struct ent_row *notice; /* a channel.notice about it: contested, or not allowed where it stands */
 } ent_row;
 
 /** The newest messages of a channel, in order of time; release with ent_rows_release. */

@@ -193,9 +193,9 @@ static ent_rc head_of(packing *work, uint32_t member, ent_tree_head *ret, ent_bu
     ent_store_log own;
     ent_channel_log(work->channel, work->channel->self, &own);
     if (member != work->member && work->pouch.entries.size > 0 && own.acked[member] > 0) {
-        ENT_TRY(engine->head_get(work->node->store, log, own.acked[member], ret, ret_note, err));
-        if (ret->size == own.acked[member])
-            return ENT_DONE;
+        ent_rc rc = engine->head_get(work->node->store, log, own.acked[member], ret, ret_note, err);
+        if (rc.code != ENT_ABSENT && (rc.code != ENT_OK || ret->size == own.acked[member]))
+            return rc;
         ent_buf_clear(ret_note);
     }
     return engine->head_get(work->node->store, log, UINT64_MAX, ret, ret_note, err);

@@ -125,17 +125,6 @@ static ent_rc mark_opened(const look *work, uint64_t opened, ent_err *err)
 
 /* --- notices --- */
 
-/* What does not belong to the thread that it names is a thread of its own. */
-static ent_message_ref thread_of(const ent_entry *about, const char *code)
-{
-    static const ent_reason apart[] = {ENT_REASON_REPLY_TO_NOTHING, ENT_REASON_REPLY_UNSEEN, ENT_REASON_THREAD_MISMATCH,
-                                       ENT_REASON_NO_THREAD};
-    bool stands_apart = !about->has_thread;
-    for (size_t i = 0; i < sizeof apart / sizeof apart[0]; i++)
-        stands_apart = stands_apart || strcmp(code, ent_reason_word(apart[i])) == 0;
-    return stands_apart ? (ent_message_ref){about->writer, about->index} : about->thread;
-}
-
 /* One notice about a message, and the mark moved past it, in one transaction. */
 static ent_rc say_notice(const look *work, const remark *said, ent_err *err)
 {
@@ -165,7 +154,7 @@ static ent_rc say_notice(const look *work, const remark *said, ent_err *err)
         .has_reply_to = true,
         .reply_to = {about.writer, about.index},
         .has_thread = true,
-        .thread = thread_of(&about, said->code),
+        .thread = {about.writer, about.index},
         .exercise = about.exercise,
         .also = move_mark,
         .also_context = &mark,

@@ -145,6 +145,19 @@ static ent_rc check_state(const ent_saying *saying, ent_err *err)
                     ent_channel_state_word(state));
 }
 
+/* An answer stands in the conversation of what it answers, also when that named another. */
+static void join_conversation(say_job *work, const ent_ledger *ledger)
+{
+    const ent_genesis *genesis = &work->saying->channel->genesis;
+    ent_entry *entry = &work->drafted;
+    int member = entry->has_reply_to ? ent_genesis_member(genesis, entry->reply_to.party) : -1;
+    if (member < 0 || entry->reply_to.index >= ent_ledger_size(ledger, (uint32_t)member))
+        return;
+    ent_ledger_ref root = ent_ledger_conversation(ledger, (ent_ledger_ref){(uint32_t)member, entry->reply_to.index});
+    entry->has_thread = true;
+    entry->thread = (ent_message_ref){genesis->members[root.member].name, root.index};
+}
+
 /* --- what the agreement says on it --- */
 
 static ent_rc unknown_system(const ent_agreement *terms, ent_text id, ent_err *err)
@@ -211,6 +224,7 @@ static ent_rc prepare(say_job *work, const ent_ledger *ledger, ent_err *err)
     collect_acks(work, ledger);
     const ent_agreement *terms = ent_ledger_terms(ledger, channel->self, work->acks, work->ack_count, &agreement);
     draft(work, &agreement);
+    join_conversation(work, ledger);
     if (!is_by_node(saying)) {
         ENT_TRY(follow_terms(facts_of(work), terms, &work->drafted, err));
         ENT_TRY(ent_ledger_allows(ledger, channel->self, &work->drafted, facts_of(work), err));

@@ -9,7 +9,7 @@
 typedef struct {
     ent_channel *channel;
     const char *kind;
-    bool has_thread;
+    bool has_thread; /* when it answers something, the thread of that is taken */
     ent_message_ref thread;
     bool has_reply_to;
     ent_message_ref reply_to;
