@@ -1,7 +1,10 @@
-#include "cli/api.h"
+#include "cli/ledger_view.h"
 #include "cli/people.h"
+#include "cli/pieces.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
+
+#include "base/clock.h"
 
 /* ---- showing a channel ---------------------------------------------------- */
 
@@ -61,7 +64,32 @@ static void put_terms(ent_cli *cli, ent_json_value channel)
     ent_cli_put_nested(&cli->out, terms, 2);
 }
 
-static void put_channel(ent_cli *cli, ent_json_value channel)
+/* How the agreement stands, and who has suspended the channel; nothing before the channel is open. */
+static void put_standing(ent_cli *cli, ent_json_value ledger)
+{
+    int64_t now = 0;
+    if (ent_json_type_of(ledger) != ENT_JSON_OBJECT)
+        return;
+    if (!ent_time_parse(ent_cli_text(ledger, "at"), &now))
+        now = ent_clock_unix_s();
+    ent_cli_put_label(&cli->out, "Agreement");
+    ent_cli_put_agreement_state(cli, ent_json_get(ledger, "agreement"), now);
+    ent_buf_put_u8(&cli->out, '\n');
+    ent_cli_put_suspended(cli, ledger, 2);
+}
+
+static void put_amended(ent_cli *cli, ent_json_value channel, ent_json_value ledger)
+{
+    ent_text in_force = ent_cli_text(ent_json_get(ledger, "agreement"), "commitment");
+    if (in_force.size == 0 || ent_text_equal(in_force, ent_cli_text(channel, "terms_commitment")))
+        return;
+    ent_buf_put_string(&cli->out, "\n  Other terms are in force since (commitment ");
+    ent_cli_put_line(&cli->out, in_force);
+    ent_buf_put_string(&cli->out, "): `entente agreement show` shows them\n");
+}
+
+/* @in   ledger   ABSENT when it was not asked for */
+static void put_channel(ent_cli *cli, ent_json_value channel, ent_json_value ledger)
 {
     ent_buf *out = &cli->out;
     ent_json_value members = ent_json_get(channel, "members");
@@ -83,6 +111,7 @@ static void put_channel(ent_cli *cli, ent_json_value channel)
     ent_cli_put_label(out, "Since");
     ent_cli_put_time(out, ent_cli_text(channel, "added"));
     ent_buf_put_u8(out, '\n');
+    put_standing(cli, ledger);
     if (ent_cli_text(channel, "neutral").size > 0) {
         ent_cli_put_label(out, "Neutral");
         ent_cli_put_line(out, ent_cli_text(channel, "neutral"));
@@ -93,6 +122,35 @@ static void put_channel(ent_cli *cli, ent_json_value channel)
     for (ent_json_iter i = ent_json_iterate(members); ent_json_next(&i);)
         put_member(cli, i.value, our_size);
     put_terms(cli, channel);
+    put_amended(cli, channel, ledger);
+}
+
+/* The ledger of an open channel. What the channel is, is shown also when that cannot be told. */
+static ent_rc ask_ledger(const ent_cli *cli, ent_json_value channel, ent_cli_answer *ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", "/ledger");
+    ENT_CLEANUP(ent_free_pointer) char *id = ent_text_copy(ent_cli_text(channel, "id"));
+    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf json = {0};
+    ent_err reason = {0};
+    if (id == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    if (!ent_text_is(ent_cli_text(channel, "state"), "open"))
+        return ENT_DONE;
+    ent_cli_request_query(&request, "channel", id);
+    ent_rc rc = ent_cli_ask(cli, &request, &json, &reason);
+    if (rc.code == ENT_OK)
+        rc = ent_cli_shorten(ent_buf_text(&json), ENT_CLI_LEDGER_ROWS, &answer.bytes, &reason);
+    if (rc.code == ENT_OK)
+        rc = ent_json_parse(ent_buf_bytes(&answer.bytes), &answer.json, &reason);
+    if (rc.code != ENT_OK) {
+        ent_cli_note("how its agreement stands cannot be told: %s", reason.text);
+        return ENT_DONE;
+    }
+    answer.root = ent_json_root(answer.json);
+    *ret = answer;
+    answer = (ent_cli_answer){0};
+    return ENT_DONE;
 }
 
 /* ---- channel list ------------------------------------------------------------ */
@@ -161,9 +219,13 @@ static ent_rc act(ent_cli *cli, const char *method, const char *word, ent_bytes 
         ent_cli_request_segment(&request, ent_text_of(word));
     request.body = body;
     request.content_type = body.size > 0 ? "application/json" : NULL;
+    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer ledger = {0};
     ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
-    if (!cli->json)
-        put_channel(cli, answer.root);
+    if (cli->json)
+        return ENT_DONE;
+    if (strcmp(method, "GET") == 0)
+        ENT_TRY(ask_ledger(cli, answer.root, &ledger, err));
+    put_channel(cli, answer.root, ledger.root);
     return ENT_DONE;
 }
 
@@ -176,7 +238,9 @@ const ent_cli_command ent_cli_channel_show = {
     .words = "channel show",
     .arguments = "CHANNEL",
     .summary = "show a channel: members, receipts, terms",
-    .text = "Shows who the members are, how much each has said, and how much of it each other side has receipted.",
+    .text =
+        "Shows who the members are, how much each has said, and how much of it each other side has receipted; until\n"
+        "when the agreement holds, and who has suspended the channel.",
     .examples = "  entente channel show north --dir aurora",
     .options = ent_cli_no_options,
     .least = 1,

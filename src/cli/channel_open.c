@@ -98,8 +98,10 @@ const ent_cli_command ent_cli_channel_open = {
     .words = "channel open",
     .arguments = "--with NAME... --terms FILE [--policy FILE] [--alias A]",
     .summary = "open a channel with peers; prints its id",
-    .text = "Invites the named peers, whose cards must have been added. The channel is open when all have accepted.\n"
-            "Its members and terms never change: joining or leaving is a new channel that follows this one.",
+    .text =
+        "Invites the named peers, whose cards must have been added. The channel is open when all have accepted.\n"
+        "Its members never change: joining or leaving is a new channel that follows this one. Its terms change only\n"
+        "by an amendment that every member accepts: `entente agreement propose`.",
     .examples = "  entente channel open --with boreal.example --terms terms.json --alias north --dir aurora",
     .options = options,
     .most = 31,

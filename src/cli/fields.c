@@ -197,7 +197,7 @@ static bool is_scalar(ent_json_value value)
     return (type != ENT_JSON_OBJECT && type != ENT_JSON_ARRAY) || ent_json_count(value) == 0;
 }
 
-static bool fits_one_line(ent_json_value value, unsigned indent)
+static bool fits_one_line(ent_buf *buf, ent_json_value value, unsigned indent)
 {
     ENT_CLEANUP(ent_buf_release) ent_buf flat = {0};
     if (is_scalar(value))
@@ -209,6 +209,8 @@ static bool fits_one_line(ent_json_value value, unsigned indent)
             return false;
     }
     ent_json_put_value(&flat, value);
+    if (flat.failed != ENT_OK)
+        buf->failed = flat.failed;
     return indent + flat.size + ent_json_count(value) <= PRETTY_LINE;
 }
 
@@ -220,7 +222,7 @@ void ent_cli_put_pretty(ent_buf *buf, ent_json_value value, unsigned indent)
         ent_json_put_value(buf, value);
         return;
     }
-    bool one_line = fits_one_line(value, indent);
+    bool one_line = fits_one_line(buf, value, indent);
     ent_buf_put_u8(buf, is_object ? '{' : '[');
     for (ent_json_iter i = ent_json_iterate(value); ent_json_next(&i); first = false) {
         if (one_line)

@@ -28,6 +28,8 @@ static const ent_cli_command *const commands[] = {
     &ent_cli_show,
     &ent_cli_open,
     &ent_cli_watch,
+    &ent_cli_ledger,
+    &ent_cli_report,
     &ent_cli_prove,
     &ent_cli_verify,
     &ent_cli_pouch_export,

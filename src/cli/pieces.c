@@ -127,46 +127,40 @@ ent_rc ent_cli_pieces_next(ent_cli_pieces *pieces, ent_text *ret_key, ent_text *
     return ENT_DONE;
 }
 
-static ent_rc put_first(ent_text array, size_t most, ent_buf *ret, ent_err *err)
+/* A value with its arrays shortened. Deeper than the JSON reader goes it is left to that reader's refusal. */
+static ent_rc put_short(ent_text value, size_t most, unsigned depth, ent_buf *ret, ent_err *err)
 {
     ent_cli_pieces pieces;
     ent_text key;
-    ent_text value;
-    ENT_TRY(ent_cli_pieces_of(array, &pieces, err));
-    ent_buf_put_u8(ret, '[');
-    for (size_t i = 0; i < most; i++) {
-        ENT_TRY(ent_cli_pieces_next(&pieces, &key, &value, err));
-        if (value.data == NULL)
+    ent_text inner;
+    if ((value.data[0] != '{' && value.data[0] != '[') || depth > ENT_JSON_MAX_DEPTH) {
+        ent_buf_put_text(ret, value);
+        return ENT_DONE;
+    }
+    ENT_TRY(ent_cli_pieces_of(value, &pieces, err));
+    ent_buf_put_u8(ret, (uint8_t)value.data[0]);
+    for (size_t i = 0; pieces.end == '}' || i < most; i++) {
+        ENT_TRY(ent_cli_pieces_next(&pieces, &key, &inner, err));
+        if (inner.data == NULL)
             break;
         ent_buf_put_string(ret, i == 0 ? "" : ",");
-        ent_buf_put_text(ret, value);
+        if (pieces.end == '}') {
+            ent_buf_put_u8(ret, '"');
+            ent_buf_put_text(ret, key);
+            ent_buf_put_string(ret, "\":");
+        }
+        ENT_TRY(put_short(inner, most, depth + 1, ret, err));
     }
-    ent_buf_put_u8(ret, ']');
+    ent_buf_put_u8(ret, (uint8_t)pieces.end);
     return ENT_DONE;
 }
 
 ent_rc ent_cli_shorten(ent_text json, size_t most, ent_buf *ret, ent_err *err)
 {
-    ent_cli_pieces pieces;
-    ent_text key;
-    ent_text value;
-    ENT_TRY(ent_cli_pieces_of(json, &pieces, err));
-    if (pieces.end != '}')
+    skip_blanks(&json);
+    if (json.size == 0 || json.data[0] != '{')
         return broken(err);
-    ent_buf_put_u8(ret, '{');
-    for (bool first = true;; first = false) {
-        ENT_TRY(ent_cli_pieces_next(&pieces, &key, &value, err));
-        if (value.data == NULL)
-            break;
-        ent_buf_put_string(ret, first ? "\"" : ",\"");
-        ent_buf_put_text(ret, key);
-        ent_buf_put_string(ret, "\":");
-        if (value.data[0] == '[')
-            ENT_TRY(put_first(value, most, ret, err));
-        else
-            ent_buf_put_text(ret, value);
-    }
-    ent_buf_put_u8(ret, '}');
+    ENT_TRY(put_short(json, most, 0, ret, err));
     return ent_buf_check(ret, err);
 }
 

@@ -21,7 +21,7 @@ ENT_RC ent_cli_pieces_of(ent_text json, ent_cli_pieces *ret, ent_err *err);
  *  Errors: PEER_MALFORMED. */
 ENT_RC ent_cli_pieces_next(ent_cli_pieces *pieces, ent_text *ret_key, ent_text *ret_value, ent_err *err);
 
-/** Append an object's text with at most `most` elements in each array that is a member of it.
+/** Append an object's text with at most `most` elements in each array of it, at any depth.
  *  Errors: PEER_MALFORMED, NOMEM. */
 ENT_RC ent_cli_shorten(ent_text json, size_t most, ent_buf *ret, ent_err *err);
 /** How many elements the array has that is this member of the object; 0 for anything else. */

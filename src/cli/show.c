@@ -1,5 +1,5 @@
-#include "cli/api.h"
 #include "cli/people.h"
+#include "cli/thread_view.h"
 #include "cli/verbs.h"
 
 static void put_styled(ent_cli *cli, ent_cli_style style, ent_text text)
@@ -163,37 +163,91 @@ static void put_evidence(ent_cli *cli, ent_json_value message)
     put_row(cli, "Entry", ent_cli_text(message, "entry"));
 }
 
-static ent_rc run(ent_cli *cli, ent_err *err)
+static void put_message(ent_cli *cli, ent_json_value message)
 {
-    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", "/messages");
-    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
-    ENT_TRY(ent_cli_check_message(cli->positional[0], err));
-    ent_cli_request_message(&request, cli->positional[0]);
-    ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
-    if (cli->json)
-        return ENT_DONE;
-    ent_json_value files = ent_json_get(answer.root, "attachment_list");
+    ent_json_value files = ent_json_get(message, "attachment_list");
     uint64_t number = 0;
-    put_heading(cli, answer.root);
-    put_facts(cli, answer.root);
-    put_receipts(cli, answer.root);
+    put_heading(cli, message);
+    put_facts(cli, message);
+    put_receipts(cli, message);
     if (ent_json_count(files) > 0)
         ent_buf_put_string(&cli->out, "\nAttachments\n");
     for (ent_json_iter i = ent_json_iterate(files); ent_json_next(&i); number++)
         put_attachment(cli, i.value, number);
-    put_evidence(cli, answer.root);
-    ent_buf_put_format(&cli->out,
-                       "\nRead it with `entente open %s`; keep proof of it with `entente prove %s -o NAME`.\n",
-                       cli->positional[0], cli->positional[0]);
+    put_evidence(cli, message);
+}
+
+/* The message's object with its thread as one more member. */
+static ent_rc put_json(ent_cli *cli, const ent_cli_answer *message, const ent_buf *thread, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf json = {0};
+    ent_json_writer writer = ent_json_writer_of(&json);
+    ent_json_object_begin(&writer);
+    for (ent_json_iter i = ent_json_iterate(message->root); ent_json_next(&i);) {
+        ENT_CLEANUP(ent_buf_release) ent_buf value = {0};
+        ent_json_put_value(&value, i.value);
+        ENT_TRY(ent_buf_check(&value, err));
+        ent_json_key_text(&writer, i.key);
+        ent_json_put_raw(&writer, ent_buf_text(&value));
+    }
+    ent_json_key(&writer, "in_thread");
+    if (thread->size > 0)
+        ent_json_put_raw(&writer, ent_buf_text(thread));
+    else
+        ent_json_put_null(&writer);
+    ent_json_object_end(&writer);
+    ENT_TRY(ent_buf_check(&json, err));
+    ent_cli_put_answer(cli, ent_buf_text(&json));
+    return ENT_DONE;
+}
+
+/* Evidence comes first: that the thread cannot be told is no reason to keep it back. */
+static ent_rc ask_thread(const ent_cli *cli, const char *message, ent_buf *ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", "/threads");
+    ent_err reason = {0};
+    ent_cli_request_message(&request, message);
+    ent_rc rc = ent_cli_ask(cli, &request, ret, &reason);
+    if (rc.code == ENT_OK || rc.code == ENT_ABSENT)
+        return ENT_DONE;
+    if (ent_code_class(rc.code) == ENT_CLASS_NOMEM) {
+        if (err != NULL)
+            *err = reason;
+        return rc;
+    }
+    ent_cli_note("its thread cannot be told: %s", reason.text);
+    return ENT_DONE;
+}
+
+static ent_rc run(ent_cli *cli, ent_err *err)
+{
+    const char *name = cli->positional[0];
+    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", "/messages");
+    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf thread = {0};
+    ENT_TRY(ent_cli_check_message(name, err));
+    ent_cli_request_message(&request, name);
+    ENT_TRY(ent_cli_ask_parsed(cli, &request, &answer, err));
+    ENT_TRY(ask_thread(cli, name, &thread, err));
+    if (cli->json)
+        return put_json(cli, &answer, &thread, err);
+    put_message(cli, answer.root);
+    if (thread.size > 0)
+        ENT_TRY(ent_cli_put_thread(cli, answer.root, &thread, err));
+    ent_buf_put_format(
+        &cli->out, "\nRead it with `entente open %s`; keep proof of it with `entente prove %s -o NAME`.\n", name, name);
     return ENT_DONE;
 }
 
 const ent_cli_command ent_cli_show = {
     .words = "show",
     .arguments = "MSG",
-    .summary = "show all evidence of one message",
-    .text = "Who said what kind of thing and when, who has receipted it and at what time, whether it is contested,\n"
-            "who holds its attachments. The body itself stays sealed: `entente open` opens it.",
+    .summary = "show all evidence of one message, and how its thread stands",
+    .text =
+        "Who said what kind of thing and when, who has receipted it and at what time, whether it is contested,\n"
+        "who holds its attachments; then its thread: how it stands with each who was addressed, what is owed, what\n"
+        "may be said next, which messages it does not allow and why, and the custody log of evidence. The body\n"
+        "itself stays sealed: `entente open` opens it.",
     .examples = "  entente show north/aurora.example/3 --dir aurora\n"
                 "  entente show north/aurora.example/3 --json --dir aurora",
     .options = ent_cli_no_options,

@@ -4,7 +4,7 @@
 
 #include "cli/terminal.h"
 
-enum { ENT_CLI_TABLE_COLUMNS = 8 };
+enum { ENT_CLI_TABLE_COLUMNS = 12 };
 
 typedef struct {
     const char *title;

@@ -42,6 +42,8 @@ static void put_place(ent_json_writer *writer, ent_text name, ent_json_value sch
     if (ent_json_present(constant) && required && inside.size == 0) {
         ENT_CLEANUP(ent_buf_release) ent_buf value = {0};
         ent_json_put_value(&value, constant);
+        if (value.failed != ENT_OK)
+            writer->buf->failed = value.failed;
         ent_json_put_raw(writer, ent_buf_text(&value));
     } else if (ent_json_count(ent_json_get(schema, "properties")) > 0) {
         ent_json_object_begin(writer);
@@ -285,6 +287,7 @@ ent_rc ent_cli_template_fill(ent_text untouched, ent_text edited, ent_buf *ret, 
         return ent_fail(err, ENT_PEER_INVALID, "design 4", "a body is a JSON object: {\"fields\": {...}, ...}");
     at.untouched = ent_json_root(notes);
     (void)put_filled(&at, ent_json_root(written), &body);
+    ENT_TRY(ent_buf_check(&at.path, err));
     ENT_TRY(ent_buf_check(&at.left, err));
     ENT_TRY(ent_buf_check(&at.begun, err));
     ENT_TRY(ent_buf_check(&body, err));

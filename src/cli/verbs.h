@@ -28,6 +28,8 @@ extern const ent_cli_command ent_cli_list;
 extern const ent_cli_command ent_cli_show;
 extern const ent_cli_command ent_cli_open;
 extern const ent_cli_command ent_cli_watch;
+extern const ent_cli_command ent_cli_ledger;
+extern const ent_cli_command ent_cli_report;
 extern const ent_cli_command ent_cli_prove;
 extern const ent_cli_command ent_cli_verify;
 extern const ent_cli_command ent_cli_pouch_export;

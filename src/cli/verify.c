@@ -22,6 +22,20 @@ static bool ends_with(const char *path, const char *end)
     return size > end_size && strcmp(path + size - end_size, end) == 0;
 }
 
+/* {"report":..., however it is laid out. */
+static bool is_report(ent_text text)
+{
+    static const char wanted[] = "{\"report\":";
+    size_t matched = 0;
+    for (size_t i = 0; i < text.size && matched < sizeof wanted - 1; i++) {
+        if (text.data[i] == wanted[matched])
+            matched++;
+        else if (text.data[i] == 0 || strchr(" \t\r\n", text.data[i]) == NULL)
+            return false;
+    }
+    return matched == sizeof wanted - 1;
+}
+
 ent_cli_file_kind ent_cli_file_kind_of(const char *path, ent_bytes bytes)
 {
     ent_text text = ent_bytes_text(bytes);
@@ -31,6 +45,8 @@ ent_cli_file_kind ent_cli_file_kind_of(const char *path, ent_bytes bytes)
         return ENT_CLI_CARD;
     if (bytes.size > USTAR_MAGIC_AT + 5 && memcmp(bytes.data + USTAR_MAGIC_AT, "ustar", 5) == 0)
         return ENT_CLI_POUCH;
+    if (is_report(text))
+        return ENT_CLI_REPORT;
     if (ends_with(path, ".policy"))
         return ENT_CLI_POLICY;
     if (ends_with(path, ".entry"))
@@ -48,7 +64,7 @@ ent_cli_file_kind ent_cli_file_kind_of(const char *path, ent_bytes bytes)
 
 static const char *kind_word(ent_cli_file_kind kind)
 {
-    static const char *const words[] = {"unknown", "proof", "entry", "policy", "card", "pouch"};
+    static const char *const words[] = {"unknown", "proof", "entry", "policy", "card", "pouch", "report"};
     return words[kind];
 }
 
@@ -206,7 +222,7 @@ static ent_rc read_subject(const char *path, ent_cli_subject *ret, ent_err *err)
     if (ret->kind == ENT_CLI_UNKNOWN)
         return ent_fail(err, ENT_PEER_MALFORMED, "design 10",
                         "%s is nothing that can be verified: it takes proofs (.tlog-proof with .entry and .policy), "
-                        "cards and pouches",
+                        "reports, cards and pouches",
                         path);
     return ENT_DONE;
 }
@@ -220,6 +236,8 @@ static ent_rc verify_subject(ent_cli_verifier *verifier, ent_cli_subject *subjec
         return ent_cli_verify_card(verifier, subject, err);
     case ENT_CLI_POUCH:
         return ent_cli_verify_pouch(verifier, subject, err);
+    case ENT_CLI_REPORT:
+        return ent_cli_verify_report(verifier, subject, err);
     default:
         return ent_fail(err, ENT_USAGE, NULL,
                         "no proof was given that this %s belongs to; alone it proves nothing: name the .tlog-proof",
@@ -319,7 +337,7 @@ static ent_rc run(ent_cli *cli, ent_err *err)
 const ent_cli_command ent_cli_verify = {
     .words = "verify",
     .arguments = "FILE... [--policy FILE] [--card FILE]...",
-    .summary = "check proofs, cards and pouches; needs no node",
+    .summary = "check proofs, reports, cards and pouches; needs no node",
     .text =
         "A proof NAME.tlog-proof is checked with NAME.entry and NAME.policy, which lie beside it or are named too:\n"
         "the entry stands in the log whose head its writer signed, and the receipts are by the keys of the policy.\n"
@@ -328,10 +346,13 @@ const ent_cli_command ent_cli_verify = {
         "elsewhere, with --card. Without cards the fingerprints are printed for you to compare.\n"
         "\n"
         "A card: its signature, and that it follows a card given by --card. A pouch: its form, its entries and\n"
-        "bodies, and, with cards, its signatures. Exit status 1 when anything is not valid, with the reason.",
+        "bodies, and, with cards, its signatures. A report (JSON): every proof in it, that each line says what its\n"
+        "entry says, and that every answer it names is there. Exit status 1 when anything is not valid, with the "
+        "reason.",
     .examples = "  entente verify attack.tlog-proof --card aurora.card --card boreal.card\n"
                 "  entente verify boreal.card\n"
-                "  entente verify aurora.pouch --card aurora.card",
+                "  entente verify aurora.pouch --card aurora.card\n"
+                "  entente verify first-half.json --card aurora.card --card boreal.card",
     .options = options,
     .least = 1,
     .most = 64,

@@ -2,32 +2,23 @@
 
 #include "cli/files.h"
 #include "cli/people.h"
-#include "log/policy.h"
-#include "message/genesis.h"
+#include "cli/proof.h"
 
 #include "base/clock.h"
 #include "base/file.h"
 
-/* A proof with what belongs to it, parsed. */
+/* Where the parts were read to. */
 typedef struct {
-    ent_tlog_proof proof;
-    ent_buf entry_memory;
-    ent_bytes entry_bytes;
-    ent_buf policy_memory;
-    ent_policy *policy;
-    ent_note note;
-    ent_policy_result result;
-    ent_arena arena;
-    ent_entry entry;
+    ent_buf entry;
+    ent_buf policy;
+    ent_cli_proof proof;
 } checked;
 
 static void release_checked(checked *at)
 {
-    ent_buf_release(&at->entry_memory);
-    ent_buf_release(&at->policy_memory);
-    ent_policy_free(at->policy);
-    ent_note_release(&at->note);
-    ent_arena_release(&at->arena);
+    ent_cli_proof_release(&at->proof);
+    ent_buf_release(&at->entry);
+    ent_buf_release(&at->policy);
 }
 
 /* ---- finding entry and policy ---------------------------------------------------- */
@@ -94,75 +85,17 @@ static ent_rc find_part(ent_cli_verifier *verifier, const ent_cli_subject *proof
     return ENT_DONE;
 }
 
-static ent_rc read_policy(ent_cli_verifier *verifier, const ent_cli_subject *proof, checked *at, ent_err *err)
+static ent_rc find_policy(ent_cli_verifier *verifier, const ent_cli_subject *proof, ent_buf *memory, ent_bytes *ret,
+                          ent_err *err)
 {
-    ent_bytes bytes = {NULL, 0};
-    if (verifier->policy_path != NULL) {
-        ENT_TRY(ent_cli_read(verifier->policy_path, ENT_POLICY_MAX_BYTES, &at->policy_memory, err));
-        bytes = ent_buf_bytes(&at->policy_memory);
-    } else {
-        ENT_TRY(find_part(verifier, proof, ENT_CLI_POLICY, ".policy", &at->policy_memory, &bytes, err));
-    }
-    return ent_fail_in(err, ent_policy_parse(bytes, &at->policy, err), "the policy");
-}
-
-/* ---- checking ------------------------------------------------------------------------ */
-
-static ent_rc check_policy(const ent_policy_result *result, ent_err *err)
-{
-    const char *words = ent_policy_verdict_words(result->verdict);
-    switch (result->verdict) {
-    case ENT_POLICY_SATISFIED:
-        return ENT_DONE;
-    case ENT_POLICY_BAD_LOG_SIGNATURE:
-    case ENT_POLICY_BAD_COSIGNATURE:
-        return ent_fail(err, ENT_PEER_SIGNATURE, "C2SP tlog-policy", "the head in the proof does not hold: %s", words);
-    case ENT_POLICY_NO_QUORUM:
-        return ent_fail(err, ENT_PEER_INVALID, "C2SP tlog-policy", "the head in the proof is not enough: %s", words);
-    default:
-        return ent_fail(err, ENT_PEER_MISMATCH, "C2SP tlog-policy", "the policy is not for this proof: %s", words);
-    }
-}
-
-static ent_rc check_entry(const checked *at, ent_err *err)
-{
-    char origin[ENT_ORIGIN_TEXT_MAX + 1];
-    const ent_entry *entry = &at->entry;
-    if (!ent_text_equal(ent_origin_write(entry->writer, &entry->channel, origin), at->result.checkpoint.origin))
-        return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Origin",
-                        "the entry says it is of %s, but stands in the log %.*s", origin,
-                        ENT_TEXT_ARG(at->result.checkpoint.origin));
-    if (entry->index != at->proof.index)
-        return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Entry",
-                        "the entry says it is number %" PRIu64 ", but stands at %" PRIu64, entry->index,
-                        at->proof.index);
-    return ENT_DONE;
-}
-
-static ent_rc check_inclusion(const checked *at, ent_err *err)
-{
-    ent_hash leaf;
-    ent_leaf_hash(at->entry_bytes, &leaf);
-    if (ent_inclusion_verify(at->proof.index, &leaf, &at->result.checkpoint.head, &at->proof.inclusion) !=
-        ENT_PROOF_VALID)
-        return ent_fail(err, ENT_PEER_MISMATCH, "RFC 9162, section 2.1.3.2",
-                        "the entry is not at place %" PRIu64
-                        " of the log with the signed head: the entry or the proof was altered",
-                        at->proof.index);
+    if (verifier->policy_path == NULL)
+        return find_part(verifier, proof, ENT_CLI_POLICY, ".policy", memory, ret, err);
+    ENT_TRY(ent_cli_read(verifier->policy_path, ENT_POLICY_MAX_BYTES, memory, err));
+    *ret = ent_buf_bytes(memory);
     return ENT_DONE;
 }
 
 /* ---- saying what it proves --------------------------------------------------------- */
-
-/* The party of a key name "<party>/entente/receipt"; empty for others. */
-static ent_text receipt_party(ent_text key_name)
-{
-    static const char suffix[] = "/entente/receipt";
-    size_t size = sizeof suffix - 1;
-    if (key_name.size <= size || memcmp(key_name.data + key_name.size - size, suffix, size) != 0)
-        return (ent_text){NULL, 0};
-    return (ent_text){key_name.data, key_name.size - size};
-}
 
 static void put_sealed(ent_buf *out, const char *what, const ent_blob_ref *blob)
 {
@@ -202,12 +135,12 @@ static void put_said(ent_buf *out, const ent_entry *entry)
         put_sealed(out, "attachment", &entry->attachments[i]);
 }
 
-static void put_receipts(ent_buf *out, const checked *at)
+static void put_receipts(ent_buf *out, const ent_cli_proof *at)
 {
     bool any = false;
     for (size_t i = 0; i < at->result.cosigned_count; i++) {
         const ent_policy_cosigned *by = &at->result.cosigned[i];
-        ent_text party = receipt_party(by->witness->vkey.name);
+        ent_text party = ent_cli_receipt_party(by->witness->vkey.name);
         ent_buf_put_string(out, "  ");
         ent_cli_put_line(out, party.size > 0 ? party : by->witness->vkey.name);
         ent_buf_put_string(out, party.size > 0 ? " receipted it at " : " (a witness) saw the log's head at ");
@@ -225,7 +158,7 @@ static void put_receipts(ent_buf *out, const checked *at)
             out, "  No receipt is in this proof: it shows that this was said, not that anybody has got it.\n");
 }
 
-static void put_said_json(ent_json_writer *writer, const checked *at)
+static void put_said_json(ent_json_writer *writer, const ent_cli_proof *at)
 {
     const ent_entry *entry = &at->entry;
     char time[ENT_TIME_TEXT_SIZE + 1];
@@ -240,7 +173,7 @@ static void put_said_json(ent_json_writer *writer, const checked *at)
     ent_json_array_begin(writer);
     for (size_t i = 0; i < at->result.cosigned_count; i++) {
         const ent_policy_cosigned *by = &at->result.cosigned[i];
-        ent_text party = receipt_party(by->witness->vkey.name);
+        ent_text party = ent_cli_receipt_party(by->witness->vkey.name);
         ent_time_format((int64_t)by->cosignature.timestamp_unix_s, time);
         ent_json_object_begin(writer);
         ent_json_member_text(writer, "by", party.size > 0 ? party : by->witness->vkey.name);
@@ -252,7 +185,7 @@ static void put_said_json(ent_json_writer *writer, const checked *at)
 }
 
 /* Compare every key that the proof rests on, and say how each did. */
-static ent_rc tell_keys(ent_cli_verifier *verifier, const checked *at, ent_err *err)
+static ent_rc tell_keys(ent_cli_verifier *verifier, const ent_cli_proof *at, ent_err *err)
 {
     ent_buf *out = &verifier->text;
     bool compared = ent_cli_compare(verifier, at->entry.writer, ENT_CLI_LOG_KEY, &at->result.log->vkey.key, NULL) ==
@@ -261,7 +194,7 @@ static ent_rc tell_keys(ent_cli_verifier *verifier, const checked *at, ent_err *
     ENT_TRY(ent_cli_tell_key(verifier, at->entry.writer, ENT_CLI_LOG_KEY, &at->result.log->vkey.key, err));
     for (size_t i = 0; i < at->result.cosigned_count; i++) {
         const ent_vkey *vkey = &at->result.cosigned[i].witness->vkey;
-        ent_text party = receipt_party(vkey->name);
+        ent_text party = ent_cli_receipt_party(vkey->name);
         if (party.size > 0) {
             ENT_TRY(ent_cli_tell_key(verifier, party, ENT_CLI_RECEIPT_KEY, &vkey->key, err));
             compared &= ent_cli_compare(verifier, party, ENT_CLI_RECEIPT_KEY, &vkey->key, NULL) == ENT_CLI_AS_ON_CARD;
@@ -285,23 +218,19 @@ static ent_rc tell_keys(ent_cli_verifier *verifier, const checked *at, ent_err *
 ent_rc ent_cli_verify_proof(ent_cli_verifier *verifier, ent_cli_subject *subject, ent_err *err)
 {
     ENT_CLEANUP(release_checked) checked at = {0};
-    ENT_TRY(ent_tlog_proof_parse(ent_buf_bytes(&subject->bytes), &at.proof, err));
-    ENT_TRY(find_part(verifier, subject, ENT_CLI_ENTRY, ".entry", &at.entry_memory, &at.entry_bytes, err));
-    ENT_TRY(read_policy(verifier, subject, &at, err));
-    ENT_TRY(ent_note_parse(at.proof.checkpoint, &at.note, err));
-    ENT_TRY(ent_policy_check(at.policy, &at.note, &at.result, err));
-    ENT_TRY(check_policy(&at.result, err));
-    ENT_TRY(check_inclusion(&at, err));
-    ENT_TRY(ent_fail_in(err, ent_entry_decode(at.entry_bytes, &at.arena, &at.entry, err), "the entry"));
-    ENT_TRY(check_entry(&at, err));
-    put_said(&verifier->text, &at.entry);
-    put_receipts(&verifier->text, &at);
+    ent_bytes entry = {NULL, 0};
+    ent_bytes policy = {NULL, 0};
+    ENT_TRY(find_part(verifier, subject, ENT_CLI_ENTRY, ".entry", &at.entry, &entry, err));
+    ENT_TRY(find_policy(verifier, subject, &at.policy, &policy, err));
+    ENT_TRY(ent_cli_proof_check(ent_buf_bytes(&subject->bytes), entry, policy, &at.proof, err));
+    put_said(&verifier->text, &at.proof.entry);
+    put_receipts(&verifier->text, &at.proof);
     if (verifier->writer == NULL)
-        return tell_keys(verifier, &at, err);
-    put_said_json(verifier->writer, &at);
+        return tell_keys(verifier, &at.proof, err);
+    put_said_json(verifier->writer, &at.proof);
     ent_json_key(verifier->writer, "keys");
     ent_json_array_begin(verifier->writer);
-    ent_rc rc = tell_keys(verifier, &at, err);
+    ent_rc rc = tell_keys(verifier, &at.proof, err);
     ent_json_array_end(verifier->writer);
     ent_json_member_bool(verifier->writer, "card_compared", verifier->card_count > 0);
     return rc;

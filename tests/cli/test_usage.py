@@ -28,7 +28,7 @@ EVIDENCE = os.path.abspath(sys.argv[2])
 VERBS = ["init", "card", "peer add", "peer list", "peer show", "peer remove", "channel open", "channel list",
          "channel show", "channel accept", "channel refuse", "send", "list", "show", "open", "watch", "prove", "verify",
          "pouch export", "pouch import", "status", "agreement new", "agreement check", "agreement diff", "agreement fields",
-         "agreement show", "agreement propose", "agreement accept", "kinds", "alerts"]
+         "agreement show", "agreement propose", "agreement accept", "kinds", "alerts", "ledger", "report"]
 # Verbs that need no node.
 ALONE = ["init", "card", "verify", "kinds", "agreement new", "agreement check", "agreement diff", "agreement fields"]
 MSG = "north/aurora.example/3"
@@ -83,6 +83,11 @@ MISTAKES = {
     "agreement show": [([], "--channel"), (["--channel", "a/b"], "not a channel")],
     "agreement propose": [([], "missing"), (["f"], "--channel"), (["f", "--channel", "c", "--urgency", "now"], "urgency"),
                           (["f", "--channel", "c", "--lang", "fr"], "--lang"), (["f", "--channel", "c", "--timeout", "3"], "--wait")],
+    "ledger": [(["x"], "too many"), (["--at", "yesterday"], "--at"), (["--at", "2016-12-31T23:59:60Z"], "--at"), (["--channel", "a/b"], "not a channel"),
+               (["--lines", "all"], "--lines"), (["--lines", "state", "--digest"], "--lines"), (["--digest=x"], "no value")],
+    "report": [([], "--channel"), (["x"], "too many"), (["--channel", "a/b"], "not a channel"), (["--channel", "c", "--from", "x"], "--from"),
+               (["--channel", "c", "--to", "2021-02-30"], "--to"), (["--channel", "c", "--from", "2021-02-02", "--to", "2021-02-01"], "later"),
+               (["--channel", "c", "-o", "-"], "two files")],
     "agreement accept": [([], "missing"), (["x"], "CHANNEL/PARTY/INDEX"), ([MSG, "--wait", "long"], "--wait")],
 }
 
@@ -94,6 +99,7 @@ ASKING = {
     "list": [], "show": [MSG], "open": [MSG], "watch": [], "prove": [MSG, "-o", "p"],
     "pouch export": ["--channel", "north", "--to", "b.c", "-o", "p"], "pouch import": ["CARD"], "status": [], "alerts": [],
     "agreement show": ["--channel", "north"], "agreement propose": ["CARD", "--channel", "north"], "agreement accept": [MSG],
+    "ledger": [], "report": ["--channel", "north"],
 }
 
 
