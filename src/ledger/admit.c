@@ -28,20 +28,25 @@ bool ent_message_knows(const ent_message *message, uint32_t member, uint64_t ind
 
 /* --- filling --- */
 
-static void fill_seen(const ent_ledger *ledger, const ent_entry *entry, ent_message *message)
+void ent_message_seen(const ent_ledger *ledger, uint32_t member, const ent_entry *entry, uint64_t *ret)
 {
-    const uint64_t *acked = ledger->logs[message->member].acked;
-    for (uint32_t m = 0; m < ledger->member_count; m++)
-        message->seen[m] = acked[m];
-    message->seen[message->member] = entry->index;
+    memcpy(ret, ledger->logs[member].acked, ledger->member_count * sizeof *ret);
+    ret[member] = entry->index;
     for (size_t i = 0; i < entry->ack_count; i++) {
         ent_text party = {0};
         ent_hash channel;
         ent_rc rc = ent_origin_parse(entry->acks[i].origin, &party, &channel, NULL);
-        int member = rc.code == ENT_OK ? ent_genesis_member(ledger->genesis, party) : -1;
-        if (member >= 0 && (uint32_t)member != message->member && entry->acks[i].head.size > message->seen[member])
-            message->seen[member] = entry->acks[i].head.size;
+        int other = rc.code == ENT_OK ? ent_genesis_member(ledger->genesis, party) : -1;
+        if (other >= 0 && (uint32_t)other != member && entry->acks[i].head.size > ret[other])
+            ret[other] = entry->acks[i].head.size;
     }
+}
+
+/* What concerns the channel as a whole is addressed to all, whomever it names. */
+static bool is_for_all(const ent_message *message)
+{
+    return ent_message_is(message, "channel.amendment") || ent_message_is(message, "channel.suspend") ||
+           ent_message_is(message, "channel.resume");
 }
 
 static ent_reason fill_addressees(const ent_ledger *ledger, const ent_entry *entry, ent_message *message)
@@ -52,6 +57,8 @@ static ent_reason fill_addressees(const ent_ledger *ledger, const ent_entry *ent
             return ENT_REASON_TO_STRANGER;
         message->to |= UINT32_C(1) << member;
     }
+    if (is_for_all(message))
+        message->to = 0;
     return ENT_ALLOWED;
 }
 
@@ -83,7 +90,7 @@ static bool knows_suspended(const ent_ledger *ledger, const ent_message *message
 static ent_reason admit_suspended(const ent_ledger *ledger, const ent_message *message)
 {
     bool own = knows_suspended(ledger, message, message->member);
-    if (strcmp(message->kind->name, "channel.suspend") == 0)
+    if (ent_message_is(message, "channel.suspend"))
         return own ? ENT_REASON_SUSPENDED : ENT_ALLOWED;
     for (uint32_t m = 0; !message->kind->while_suspended && m < ledger->member_count; m++) {
         if (knows_suspended(ledger, message, m))
@@ -101,59 +108,108 @@ static bool names_conversation(const ent_ledger *ledger, const ent_message *targ
            ent_genesis_member(ledger->genesis, entry->thread.party) == (int)root->member;
 }
 
+/* An answer to what its writer could not know is one to nothing, whether or not that has come by now. */
 static ent_reason admit_reply(const ent_ledger *ledger, const ent_message *message, const ent_entry *entry)
 {
+    if (!entry->has_reply_to && message->kind != NULL && message->kind->needs_reply_to)
+        return ENT_REASON_NO_THREAD;
     if (!entry->has_reply_to)
-        return message->kind->needs_reply_to ? ENT_REASON_NO_THREAD
-               : entry->has_thread           ? ENT_REASON_THREAD_MISMATCH
-                                             : ENT_ALLOWED;
-    const ent_message *target = ent_ledger_message(ledger, message->reply_member, message->reply_index);
-    if (message->reply_member == UINT8_MAX || target == NULL)
+        return entry->has_thread ? ENT_REASON_THREAD_MISMATCH : ENT_ALLOWED;
+    bool own = message->reply_member == message->member;
+    if (message->reply_member == UINT8_MAX || (own && message->reply_index >= message->index))
         return ENT_REASON_REPLY_TO_NOTHING;
-    if (!ent_message_knows(message, message->reply_member, message->reply_index))
+    const ent_message *target = ent_ledger_message(ledger, message->reply_member, message->reply_index);
+    if (target == NULL || !ent_message_knows(message, message->reply_member, message->reply_index))
         return ENT_REASON_REPLY_UNSEEN;
     if (!names_conversation(ledger, target, entry))
         return ENT_REASON_THREAD_MISMATCH;
-    if (target->member == message->member && message->kind->needs_reply_to && !message->kind->answers_own)
+    if (own && message->kind != NULL && message->kind->needs_reply_to && !message->kind->answers_own)
         return ENT_REASON_OWN_MESSAGE;
     return ENT_ALLOWED;
 }
 
-/* What can be told from the message it answers, whatever has happened since. */
+static bool addresses(const ent_ledger *ledger, const ent_message *target, uint32_t member)
+{
+    return (ent_message_addressees(ledger, target) >> member & 1) != 0;
+}
+
+/* A member's last suspension, while it lasts. */
+static const ent_message *suspension_of(const ent_ledger *ledger, uint32_t member)
+{
+    const ent_toggles *toggles = &ledger->logs[member].toggles;
+    return toggles->count % 2 == 1 ? toggles->rows[toggles->count - 1] : NULL;
+}
+
+/* What can be told from the message it answers, whatever has happened since: who it comes from and who it was for. */
+static ent_reason admit_side(const ent_ledger *ledger, const ent_message *message, const ent_message *target)
+{
+    bool own = target->member == message->member;
+    if (strncmp(message->kind->name, "correction.", 11) == 0) {
+        if (!own)
+            return ENT_REASON_WRONG_SIDE;
+        return (ent_message_addressees(ledger, target) & ent_message_addressees(ledger, message)) != 0
+                   ? ENT_ALLOWED
+                   : ENT_REASON_NOT_ADDRESSED;
+    }
+    if (ent_message_is(message, "channel.resume") && target != suspension_of(ledger, message->member))
+        return own ? ENT_REASON_KIND_HERE : ENT_REASON_WRONG_SIDE;
+    if (message->kind->is_answer && !own && !addresses(ledger, target, message->member))
+        return ENT_REASON_NOT_ADDRESSED;
+    return ENT_ALLOWED;
+}
+
+bool ent_message_offers(const ent_message *message)
+{
+    return ent_message_is(message, "proposal.proposal") || ent_message_is(message, "proposal.counter") ||
+           ent_message_is(message, "channel.amendment") || ent_message_is(message, "consultation.record");
+}
+
+/* … and what it repeats of it. */
+static ent_reason admit_content(const ent_message *message, const ent_message *target, const ent_facts *facts)
+{
+    if (ent_message_is(message, "contact.check") && target->extra != NULL && target->extra->has_nonce &&
+        (!facts->has_echo || memcmp(facts->echo, target->extra->nonce, sizeof facts->echo) != 0))
+        return ENT_REASON_ECHO;
+    if (ent_message_is(message, "proposal.accept") && ent_message_offers(target) &&
+        (!facts->has_digest || !ent_hash_equal(&facts->digest, &target->extra->body_digest)))
+        return ENT_REASON_OTHER_DIGEST;
+    return ENT_ALLOWED;
+}
+
 static ent_reason admit_target(const ent_ledger *ledger, const ent_message *message, const ent_facts *facts)
 {
     const ent_message *target = ent_ledger_message(ledger, message->reply_member, message->reply_index);
     if (target == NULL || !message->readable)
         return ENT_ALLOWED;
-    const char *name = message->kind->name;
-    if (strncmp(name, "correction.", 11) == 0 && target->member != message->member)
-        return ENT_REASON_WRONG_SIDE;
-    if (strcmp(name, "contact.check") == 0 && target->extra != NULL && target->extra->has_nonce &&
-        (!facts->has_echo || memcmp(facts->echo, target->extra->nonce, sizeof facts->echo) != 0))
-        return ENT_REASON_ECHO;
-    if (strcmp(name, "proposal.accept") == 0 && target->extra != NULL && facts->has_digest &&
-        !ent_hash_equal(&facts->digest, &target->extra->body_digest))
-        return ENT_REASON_OTHER_DIGEST;
-    return ENT_ALLOWED;
+    ent_reason reason = admit_side(ledger, message, target);
+    return reason == ENT_ALLOWED ? admit_content(message, target, facts) : reason;
 }
 
-static ent_reason admit(const ent_ledger *ledger, const ent_message *message, const ent_entry *entry,
-                        const ent_facts *facts)
+/* The first reason counts. Of a kind that is not known here, only its place can be judged. */
+static ent_reason admit(const ent_ledger *ledger, const ent_message *message, ent_reason reply, const ent_facts *facts)
 {
     ent_reason reason = message->kind == NULL ? ENT_ALLOWED : admit_kind(ledger, message);
-    if (message->kind == NULL || reason != ENT_ALLOWED)
-        return reason;
-    reason = admit_suspended(ledger, message);
+    if (reason == ENT_ALLOWED && message->kind != NULL)
+        reason = admit_suspended(ledger, message);
     if (reason == ENT_ALLOWED)
-        reason = admit_reply(ledger, message, entry);
-    if (reason == ENT_ALLOWED)
+        reason = reply;
+    if (reason == ENT_ALLOWED && message->kind != NULL)
         reason = admit_target(ledger, message, facts);
-    if (reason == ENT_ALLOWED)
-        reason = ent_terms_admit(ledger, message, facts);
-    const ent_thread *thread = reason == ENT_ALLOWED ? ent_message_joins(ledger, message) : NULL;
-    if (thread != NULL && thread->by_writer[message->member] >= ENT_THREAD_MAX_BY_WRITER)
-        reason = ENT_REASON_TOO_LONG;
-    return reason;
+    return reason == ENT_ALLOWED && message->kind != NULL ? ent_terms_admit(ledger, message, facts) : reason;
+}
+
+/* Whether its thread has no room for more of this writer: else a thread would cost without end. */
+static bool is_too_long(const ent_ledger *ledger, const ent_message *message)
+{
+    const ent_thread *thread = ent_message_joins(ledger, message);
+    return thread != NULL && thread->by_writer[message->member] >= ENT_THREAD_MAX_BY_WRITER;
+}
+
+/* Whether it answers what has no thread itself. Only what passes everywhere may: a notice, say. */
+static bool is_nowhere(const ent_ledger *ledger, const ent_message *message)
+{
+    return message->replies && message->kind != NULL && ent_message_joins(ledger, message) == NULL &&
+           !ent_message_begins(message) && !ent_kind_passes_everywhere(ent_text_of(message->kind->name));
 }
 
 void ent_message_fill(const ent_ledger *ledger, uint32_t member, const ent_entry *entry, const ent_facts *facts,
@@ -177,10 +233,18 @@ void ent_message_fill(const ent_ledger *ledger, uint32_t member, const ent_entry
     ret->readable = facts->readable;
     ret->outcome = (uint8_t)facts->outcome;
     ret->severity = (uint8_t)facts->severity;
-    fill_seen(ledger, entry, ret);
+    ent_message_seen(ledger, member, entry, ret->seen);
+    ent_reason reply = admit_reply(ledger, ret, entry);
+    ret->replies = entry->has_reply_to && (reply == ENT_ALLOWED || reply == ENT_REASON_OWN_MESSAGE);
     ent_reason reason = fill_addressees(ledger, entry, ret);
     if (reason == ENT_ALLOWED)
-        reason = admit(ledger, ret, entry, facts);
+        reason = admit(ledger, ret, reply, facts);
+    if (is_too_long(ledger, ret)) {
+        ret->replies = false;
+        reason = reason == ENT_ALLOWED ? ENT_REASON_TOO_LONG : reason;
+    }
+    if (reason == ENT_ALLOWED && is_nowhere(ledger, ret))
+        reason = ENT_REASON_KIND_HERE;
     ret->reason = (uint8_t)reason;
 }
 
@@ -196,15 +260,9 @@ static bool machine_takes(const ent_machine *machine, const char *kind)
     return false;
 }
 
-static bool reply_holds(const ent_message *message)
-{
-    return message->reply_member != UINT8_MAX && message->reason != ENT_REASON_REPLY_TO_NOTHING &&
-           message->reason != ENT_REASON_REPLY_UNSEEN && message->reason != ENT_REASON_THREAD_MISMATCH;
-}
-
 ent_thread *ent_message_joins(const ent_ledger *ledger, const ent_message *message)
 {
-    if (!reply_holds(message))
+    if (!message->replies)
         return NULL;
     const ent_message *target = ent_ledger_message(ledger, message->reply_member, message->reply_index);
     ent_thread *thread = target == NULL ? NULL : ent_ledger_thread_at(ledger, target->thread);
@@ -217,10 +275,9 @@ ent_thread *ent_message_joins(const ent_ledger *ledger, const ent_message *messa
     return NULL; /* "request.information" in reply to an incident begins a thread of its own */
 }
 
-bool ent_message_begins(const ent_ledger *ledger, const ent_message *message)
+bool ent_message_begins(const ent_message *message)
 {
-    (void)ledger;
-    if (message->reply_member != UINT8_MAX && !reply_holds(message))
+    if (message->reply_member != UINT8_MAX && !message->replies)
         return false;
     if (message->kind == NULL)
         return true; /* never guessed: nothing follows from it, but it can be acknowledged */

@@ -65,6 +65,28 @@ ent_urgency ent_message_urgency(const ent_message *message, const ent_agreement 
 
 /* --- what a message brings about --- */
 
+/* What nothing has done yet, in one row per debtor: who answers one message need not look at what others owe. */
+static void push_open(ent_fold_state *fold, uint32_t debtor, size_t at)
+{
+    size_t last = fold->last_duty[debtor];
+    if (last == 0)
+        fold->first_duty[debtor] = at;
+    else
+        fold->room->more[last - 1].next = at;
+    fold->last_duty[debtor] = at;
+}
+
+static void unlink_open(ent_fold_state *fold, uint32_t debtor, size_t before, size_t at)
+{
+    size_t next = fold->room->more[at - 1].next;
+    if (before == 0)
+        fold->first_duty[debtor] = next;
+    else
+        fold->room->more[before - 1].next = next;
+    if (fold->last_duty[debtor] == at)
+        fold->last_duty[debtor] = before;
+}
+
 static ent_rc add(ent_fold_state *fold, const ent_message *message, ent_duty duty, ent_duty_more more, ent_err *err)
 {
     ent_folding *room = fold->room;
@@ -79,6 +101,7 @@ static ent_rc add(ent_fold_state *fold, const ent_message *message, ent_duty dut
     room->duties[room->duty_count] = duty;
     room->more[room->duty_count] = more;
     room->duty_count++;
+    push_open(fold, duty.debtor, room->duty_count);
     return ENT_DONE;
 }
 
@@ -91,6 +114,20 @@ static bool asks(const ent_message *message)
     return !message->kind->is_answer || message->kind->needs_reply_to || stands_alone;
 }
 
+/* What passes everywhere waits for an answer only where it begins the thread: a thread about something else may have no
+ * arrow for one. */
+static bool takes_answers(const ent_fold_state *fold, const ent_message *message)
+{
+    return message == fold->thread->first || !ent_kind_passes_everywhere(ent_text_of(message->kind->name));
+}
+
+/* Only whose offer it counters can answer a counter-proposal. */
+static uint32_t debtors_of(const ent_fold_state *fold, const ent_message *message)
+{
+    uint32_t addressees = ent_message_addressees(fold->room->ledger, message);
+    return ent_message_is(message, "proposal.counter") ? addressees & UINT32_C(1) << message->reply_member : addressees;
+}
+
 static ent_rc add_for_addressee(ent_fold_state *fold, const ent_message *message, uint32_t debtor,
                                 const ent_deadlines *row, ent_err *err)
 {
@@ -101,7 +138,7 @@ static ent_rc add_for_addressee(ent_fold_state *fold, const ent_message *message
         more.seconds = row->acknowledge_s;
         ENT_TRY(add(fold, message, duty, more, err));
     }
-    if (row->answer_s == 0 && !asks(message))
+    if (!asks(message) && (row->answer_s == 0 || !takes_answers(fold, message)))
         return ENT_DONE;
     duty.type = ENT_DUTY_ANSWER;
     more.seconds = row->answer_s;
@@ -130,9 +167,9 @@ static ent_rc bring_about(ent_fold_state *fold, const ent_message *message, ent_
         return ENT_DONE; /* the answer to one asks for nothing */
     ent_deadlines row = ent_agreement_deadlines(fold->terms, ent_text_of(message->kind->name),
                                                 ent_message_urgency(message, fold->terms));
-    uint32_t addressees = ent_message_addressees(fold->room->ledger, message);
+    uint32_t debtors = debtors_of(fold, message);
     for (uint32_t m = 0; m < fold->room->ledger->member_count; m++) {
-        if ((addressees >> m & 1) != 0)
+        if ((debtors >> m & 1) != 0)
             ENT_TRY(add_for_addressee(fold, message, m, &row, err));
     }
     return add_for_writer(fold, message, &row, err);
@@ -142,9 +179,9 @@ static ent_rc bring_about(ent_fold_state *fold, const ent_message *message, ent_
 
 static bool answers_fully(const ent_message *message)
 {
-    static const char *const kinds[] = {"contact.check",       "proposal.accept",    "proposal.reject",
-                                        "proposal.counter",    "attribution.denial", "commitment.match",
-                                        "consultation.agenda", "consultation.record"};
+    static const char *const kinds[] = {
+        "contact.check",    "proposal.accept",     "proposal.reject",     "proposal.counter", "attribution.denial",
+        "commitment.match", "consultation.agenda", "consultation.record", "exchange.core",    "exchange.abort"};
     if (ent_message_is(message, "answer.response"))
         return message->outcome != ENT_OUTCOME_NEEDS_CLARIFICATION;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
@@ -175,23 +212,36 @@ static ent_rc postpone(ent_fold_state *fold, const ent_message *message, const e
     return add(fold, asked, duty, more, err);
 }
 
+static ent_rc do_duty(ent_fold_state *fold, size_t at, const ent_message *message, ent_err *err)
+{
+    ent_duty *duty = &fold->room->duties[at];
+    ent_duty_more *more = &fold->room->more[at];
+    bool is_answer = duty->type == ENT_DUTY_ANSWER || duty->type == ENT_DUTY_FOLLOW_UP;
+    more->act = message;
+    duty->has_act = true;
+    duty->act = (ent_ledger_ref){message->member, message->index};
+    duty->outcome = (ent_outcome)message->outcome;
+    if (!is_answer || message->outcome != ENT_OUTCOME_POSTPONED)
+        return ENT_DONE;
+    ent_duty postponed = *duty; /* what comes behind it may move it */
+    return postpone(fold, message, &postponed, more->message, err);
+}
+
 static ent_rc act(ent_fold_state *fold, const ent_message *message, ent_err *err)
 {
     const ent_message *target = target_of(fold, message);
-    size_t count = fold->room->duty_count; /* what it brings about itself comes after these */
-    for (size_t i = 0; i < count; i++) {
-        ent_duty duty = fold->room->duties[i];
-        ent_duty_more *more = &fold->room->more[i];
-        if (duty.has_act || duty.debtor != message->member || !does(&duty, message, target))
-            continue;
-        more->act = message;
-        fold->room->duties[i].has_act = true;
-        fold->room->duties[i].act = (ent_ledger_ref){message->member, message->index};
-        fold->room->duties[i].outcome = (ent_outcome)message->outcome;
-        bool put_off = message->outcome == ENT_OUTCOME_POSTPONED &&
-                       (duty.type == ENT_DUTY_ANSWER || duty.type == ENT_DUTY_FOLLOW_UP);
-        if (put_off)
-            ENT_TRY(postpone(fold, message, &duty, more->message, err));
+    uint32_t debtor = message->member;
+    size_t last = fold->last_duty[debtor]; /* what it brings about itself comes after these */
+    size_t before = 0;
+    for (size_t at = last == 0 ? 0 : fold->first_duty[debtor]; at != 0;) {
+        size_t next = at == last ? 0 : fold->room->more[at - 1].next;
+        if (does(&fold->room->duties[at - 1], message, target)) {
+            unlink_open(fold, debtor, before, at);
+            ENT_TRY(do_duty(fold, at - 1, message, err));
+        } else {
+            before = at;
+        }
+        at = next;
     }
     return ENT_DONE;
 }
@@ -243,28 +293,36 @@ static bool done_at(const ent_fold_state *fold, const ent_message *message, uint
 
 /* --- clarifications --- */
 
+/* The clock stops when the question is done. One that was not receipted stops it too: "nobody can make the other late
+ * by withholding a receipt". */
 static ent_rc stop(ent_fold_state *fold, const ent_message *message, ent_err *err)
 {
     ent_folding *room = fold->room;
     const ent_message *target = target_of(fold, message);
     int64_t from = 0;
     bool claimed = false;
-    if (target == NULL || !done_at(fold, message, target->member, &from, &claimed))
+    if (target == NULL)
         return ENT_DONE;
+    if (!done_at(fold, message, target->member, &from, &claimed))
+        from = not_before(fold, message);
     if (!ent_ledger_grow(&room->stops, room->stop_count, &room->stop_capacity, sizeof *room->stops))
         return no_memory(err);
-    room->stops[room->stop_count++] = (ent_stop){message->member, {from, INT64_MAX}};
+    room->stops[room->stop_count++] = (ent_stop){message->member, target->member, {from, INT64_MAX}};
     return ENT_DONE;
 }
 
+/* It goes on when the debtor has receipted the clarification, whatever time that gives itself: as a duty starts. */
 static void go_on(ent_fold_state *fold, const ent_message *message)
 {
+    const ent_message *target = target_of(fold, message);
+    uint32_t to = target != NULL && target->member != message->member
+                      ? UINT32_C(1) << target->member
+                      : ent_message_addressees(fold->room->ledger, message);
     for (size_t i = 0; i < fold->room->stop_count; i++) {
         ent_stop *stopped = &fold->room->stops[i];
         int64_t until = 0;
-        bool claimed = false;
-        if (stopped->interval.until != INT64_MAX || stopped->debtor == message->member ||
-            !done_at(fold, message, stopped->debtor, &until, &claimed))
+        if (stopped->interval.until != INT64_MAX || stopped->asker != message->member ||
+            (to >> stopped->debtor & 1) == 0 || !receipted(fold, message, stopped->debtor, &until))
             continue;
         stopped->interval.until = until > stopped->interval.from ? until : stopped->interval.from;
     }
@@ -297,14 +355,19 @@ static ent_rc put_interval(ent_folding *room, size_t *count, ent_interval interv
     return ENT_DONE;
 }
 
-/* The suspensions and the debtor's own stops, in one sorted row. Stops of one debtor follow each other in time. */
-static ent_rc merge(ent_folding *room, uint32_t debtor, const ent_interval *frozen, size_t frozen_count,
+static bool stops(const ent_stop *stopped, const ent_duty *duty)
+{
+    return stopped->debtor == duty->debtor && stopped->asker == duty->creditor;
+}
+
+/* The suspensions and the duty's own stops, in one sorted row. Its stops follow each other in time. */
+static ent_rc merge(ent_folding *room, const ent_duty *duty, const ent_interval *frozen, size_t frozen_count,
                     size_t *ret_count, ent_err *err)
 {
     size_t at = 0;
     size_t count = 0;
     for (size_t i = 0; i < room->stop_count; i++) {
-        if (room->stops[i].debtor != debtor)
+        if (!stops(&room->stops[i], duty))
             continue;
         while (at < frozen_count && frozen[at].from <= room->stops[i].interval.from)
             ENT_TRY(put_interval(room, &count, frozen[at++], err));
@@ -316,10 +379,10 @@ static ent_rc merge(ent_folding *room, uint32_t debtor, const ent_interval *froz
     return ENT_DONE;
 }
 
-static bool is_stopped(const ent_folding *room, uint32_t debtor)
+static bool is_stopped(const ent_folding *room, const ent_duty *duty)
 {
     for (size_t i = 0; i < room->stop_count; i++) {
-        if (room->stops[i].debtor == debtor && room->stops[i].interval.until == INT64_MAX)
+        if (stops(&room->stops[i], duty) && room->stops[i].interval.until == INT64_MAX)
             return true;
     }
     return false;
@@ -355,7 +418,7 @@ static ent_rc set_due(ent_fold_state *fold, ent_duty *duty, const ent_duty_more 
     const ent_interval *frozen = room->frozen_count == 0 ? NULL : room->frozen + skipped;
     size_t count = room->frozen_count - skipped;
     if (room->stop_count > 0 && duty->type == ENT_DUTY_ANSWER) {
-        ENT_TRY(merge(room, duty->debtor, frozen, count, &count, err));
+        ENT_TRY(merge(room, duty, frozen, count, &count, err));
         frozen = room->merged;
     }
     ent_text debtor = room->ledger->genesis->members[duty->debtor].name;
@@ -365,15 +428,17 @@ static ent_rc set_due(ent_fold_state *fold, ent_duty *duty, const ent_duty_more 
     return ENT_DONE;
 }
 
+/* A clock of the writer's own starts with the first addressee's receipt, but not before he had written. */
 static void set_start(ent_fold_state *fold, ent_duty *duty, const ent_message *message)
 {
     const ent_ledger *ledger = fold->room->ledger;
+    bool own = duty->creditor == ENT_LEDGER_NOBODY;
+    uint32_t counts = own ? ent_message_addressees(ledger, message) : UINT32_C(1) << duty->debtor;
     for (uint32_t r = 0; r < ledger->member_count; r++) {
         int64_t time = 0;
         uint64_t size = 0;
-        bool counts = duty->creditor == ENT_LEDGER_NOBODY ? r != duty->debtor : r == duty->debtor;
-        if (!counts || !ent_ledger_receipt_of(ledger, message->member, r, message->index,
-                                              fold->room->moment.until_unix_s, &time, &size))
+        if ((counts >> r & 1) == 0 || !ent_ledger_receipt_of(ledger, message->member, r, message->index,
+                                                             fold->room->moment.until_unix_s, &time, &size))
             continue;
         if (duty->has_start && time >= duty->start_unix_s)
             continue;
@@ -382,22 +447,32 @@ static void set_start(ent_fold_state *fold, ent_duty *duty, const ent_message *m
         duty->start_by = r;
         duty->start_size = size;
     }
+    if (own && duty->has_start && duty->start_unix_s < message->time_unix_s)
+        duty->start_unix_s = message->time_unix_s;
 }
 
-/* What is closed otherwise than by the act asks for the act no more. The account of an incident goes on being one. */
-static bool is_over(ent_fold_state *fold, const ent_duty *duty, const ent_message *message)
+static bool is_settled(const ent_fold_state *fold, const ent_track *track)
 {
-    if (ent_message_is(message, "correction.recall"))
-        return false;
-    const ent_track *track =
-        ent_fold_track(fold, duty->debtor == fold->thread->first->member ? duty->creditor : duty->debtor);
-    if (track == NULL)
-        track = fold->track_count == 0 ? NULL : &fold->tracks[0];
-    if (track == NULL)
-        return false;
     bool recalled = track->state == ENT_STATE_RECALLED || track->state == ENT_STATE_RECALL_CONFIRMED ||
                     track->state == ENT_STATE_RECALL_REFUSED;
     return recalled || (ent_state_closed(track->state) && strcmp(fold->machine->name, "incident") != 0);
+}
+
+/* What is closed otherwise than by the act asks for the act no more; what is owed to all, when it is for all. The
+ * account of an incident goes on being one. */
+static bool is_over(ent_fold_state *fold, const ent_duty *duty, const ent_message *message)
+{
+    const ent_track *debtor = ent_fold_track(fold, duty->debtor);
+    const ent_track *creditor = duty->creditor == ENT_LEDGER_NOBODY ? NULL : ent_fold_track(fold, duty->creditor);
+    if (ent_message_is(message, "correction.recall"))
+        return false;
+    if (debtor != NULL || creditor != NULL)
+        return is_settled(fold, debtor != NULL ? debtor : creditor);
+    for (size_t i = 0; i < fold->track_count; i++) {
+        if (!is_settled(fold, &fold->tracks[i]))
+            return false;
+    }
+    return fold->track_count > 0;
 }
 
 static ent_duty_state state_of(ent_fold_state *fold, ent_duty *duty, const ent_duty_more *more)
@@ -412,10 +487,10 @@ static ent_duty_state state_of(ent_fold_state *fold, ent_duty *duty, const ent_d
         return ENT_DUTY_ENDED;
     if (!duty->has_start)
         return ENT_DUTY_SENT_NOT_RECEIPTED;
-    if (duty->type == ENT_DUTY_ANSWER && is_stopped(room, duty->debtor))
-        return ENT_DUTY_STOPPED;
     if (duty->has_due && duty->due_unix_s < room->moment.now_unix_s)
         return ENT_DUTY_OVERDUE;
+    if (duty->type == ENT_DUTY_ANSWER && is_stopped(room, duty))
+        return ENT_DUTY_STOPPED;
     if (room->frozen_now && more->seconds > 0 && ent_agreement_freezes_deadlines(fold->terms))
         return ENT_DUTY_FROZEN;
     return ENT_DUTY_OPEN;

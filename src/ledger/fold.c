@@ -55,12 +55,6 @@ static uint32_t moved_by(const ent_fold_state *fold, const ent_message *message,
 
 /* --- accepts --- */
 
-static bool is_offer(const ent_message *message)
-{
-    return ent_message_is(message, "proposal.proposal") || ent_message_is(message, "proposal.counter") ||
-           ent_message_is(message, "channel.amendment") || ent_message_is(message, "consultation.record");
-}
-
 /* "binding once every member has accepted the same hash" (design 4) */
 static void count_accept(ent_fold_state *fold, const ent_message *accept, const ent_message *accepted)
 {
@@ -88,7 +82,8 @@ static bool cross(ent_fold_state *fold, ent_track *track, const ent_message *mes
         return false;
     bool late_withdrawal =
         track->state == ENT_STATE_ACCEPTED && ent_message_is(message, "proposal.withdraw") && side == ENT_SIDE_OPENER;
-    bool late_accept = track->state == ENT_STATE_WITHDRAWN && ent_message_is(message, "proposal.accept");
+    bool late_accept = track->state == ENT_STATE_WITHDRAWN && ent_message_is(message, "proposal.accept") &&
+                       ent_message_offers(target_of(fold, message));
     if (!late_withdrawal && !late_accept)
         return false;
     track->state = ENT_STATE_WITHDRAWN;
@@ -118,29 +113,71 @@ static void move(ent_fold_state *fold, ent_track *track, const ent_arrow *arrow,
     track->state = arrow->to;
     if (closes)
         fold->closing[track->member] = message;
-    if (is_offer(message))
+    if (ent_message_offers(message))
         fold->standing[track->member] = message;
+}
+
+/* Who wants another record than the one that some have accepted already may still propose it, until all have. */
+static const ent_arrow *arrow_of(const ent_fold_state *fold, const ent_track *track, const ent_message *message,
+                                 ent_side side)
+{
+    bool reopens =
+        track->state == ENT_STATE_BINDING && ent_message_is(message, "consultation.record") && !is_bound(fold);
+    return ent_machine_step(fold->machine, reopens ? ENT_STATE_RECORDED : track->state,
+                            ent_text_of(message->kind->name), (ent_outcome)message->outcome, side);
+}
+
+/* Whether what a message answers is what it must answer in this state. */
+static ent_reason fits(const ent_fold_state *fold, const ent_track *track, const ent_message *message)
+{
+    const ent_message *target = target_of(fold, message);
+    if (ent_message_is(message, "proposal.accept"))
+        return target == fold->standing[track->member] ? ENT_ALLOWED : ENT_REASON_OTHER_DIGEST;
+    if (ent_message_is(message, "proposal.reject"))
+        return target == fold->standing[track->member] ? ENT_ALLOWED : ENT_REASON_KIND_HERE;
+    if (ent_message_is(message, "proposal.withdraw"))
+        return (ent_message_offers(target) || ent_message_is(target, "commitment.pledge")) &&
+                       target->member == message->member
+                   ? ENT_ALLOWED
+                   : ENT_REASON_KIND_HERE;
+    if (ent_message_is(message, "answer.response"))
+        return ent_message_is(target, "correction.recall") == (track->state == ENT_STATE_RECALLED)
+                   ? ENT_ALLOWED
+                   : ENT_REASON_KIND_HERE;
+    return ENT_ALLOWED;
 }
 
 /* The state of the track decides; what is accepted must be what stands there. */
 static ent_reason move_track(ent_fold_state *fold, ent_track *track, const ent_message *message, ent_side side,
                              const ent_arrow **ret_arrow)
 {
-    const ent_arrow *arrow = ent_machine_step(fold->machine, track->state, ent_text_of(message->kind->name),
-                                              (ent_outcome)message->outcome, side);
+    const ent_arrow *arrow = arrow_of(fold, track, message, side);
     if (cross(fold, track, message, side))
         return ENT_ALLOWED;
-    if (arrow == NULL)
-        return why_not(fold, track, message);
-    if (ent_message_is(message, "proposal.accept")) {
-        const ent_message *target = target_of(fold, message);
-        if (target == NULL || target != fold->standing[track->member])
-            return ENT_REASON_OTHER_DIGEST;
-        count_accept(fold, message, target);
-    }
+    ent_reason reason = arrow == NULL ? why_not(fold, track, message) : fits(fold, track, message);
+    if (reason != ENT_ALLOWED)
+        return reason;
+    if (ent_message_is(message, "proposal.accept"))
+        count_accept(fold, message, target_of(fold, message));
     *ret_arrow = arrow;
     move(fold, track, arrow, message);
     return ENT_ALLOWED;
+}
+
+/* What moves one track and concerns all: an agenda, a record, its rejection. */
+static void move_others(ent_fold_state *fold, uint32_t moved, const ent_arrow *arrow, const ent_message *message)
+{
+    bool bound = is_bound(fold);
+    for (size_t i = 0; i < fold->track_count; i++) {
+        ent_track *track = &fold->tracks[i];
+        if ((moved >> track->member & 1) != 0)
+            continue;
+        const ent_arrow *here = arrow_of(fold, track, message, ENT_SIDE_EITHER);
+        if (here == NULL && track->state == ENT_STATE_BINDING && !bound)
+            here = arrow;
+        if (here != NULL)
+            move(fold, track, here, message);
+    }
 }
 
 static ent_reason move_tracks(ent_fold_state *fold, const ent_message *message, ent_side side)
@@ -157,29 +194,35 @@ static ent_reason move_tracks(ent_fold_state *fold, const ent_message *message, 
         any = any || here == ENT_ALLOWED;
         reason = here;
     }
-    for (size_t i = 0; any && arrow != NULL && arrow->all_tracks && i < fold->track_count; i++) {
-        const ent_arrow *here = ent_machine_step(fold->machine, fold->tracks[i].state, ent_text_of(message->kind->name),
-                                                 ENT_OUTCOME_NONE, ENT_SIDE_EITHER);
-        if ((moved >> fold->tracks[i].member & 1) == 0 && here != NULL)
-            move(fold, &fold->tracks[i], here, message);
-    }
+    if (arrow != NULL && arrow->all_tracks)
+        move_others(fold, moved, arrow, message);
     return any ? ENT_ALLOWED : reason;
 }
 
 /* --- answers --- */
 
 /* One final answer to one message: what was put off or needed a clarification is not final. */
-static bool has_answered(const ent_fold_state *fold, const ent_message *message, size_t upto)
+static bool has_answered(const ent_fold_state *fold, const ent_message *message)
 {
-    for (size_t i = 0; i < upto; i++) {
-        const ent_message *before = fold->room->order[i];
-        if (before->member == message->member && ent_message_is(before, "answer.response") && before->readable &&
-            fold->room->messages[i].reason == ENT_ALLOWED && before->reply_member == message->reply_member &&
-            before->reply_index == message->reply_index && before->outcome != ENT_OUTCOME_POSTPONED &&
-            before->outcome != ENT_OUTCOME_NEEDS_CLARIFICATION)
+    for (size_t i = fold->last_answer[message->member]; i > 0; i = fold->room->answers[i - 1].before) {
+        const ent_message *before = fold->room->answers[i - 1].message;
+        if (before->reply_member == message->reply_member && before->reply_index == message->reply_index)
             return true;
     }
     return false;
+}
+
+static ent_rc keep_answer(ent_fold_state *fold, const ent_message *message, ent_err *err)
+{
+    ent_folding *room = fold->room;
+    if (!ent_message_is(message, "answer.response") || message->outcome == ENT_OUTCOME_POSTPONED ||
+        message->outcome == ENT_OUTCOME_NEEDS_CLARIFICATION)
+        return ENT_DONE;
+    if (!ent_ledger_grow(&room->answers, room->answer_count, &room->answer_capacity, sizeof *room->answers))
+        return no_memory(err);
+    room->answers[room->answer_count++] = (ent_final_answer){message, fold->last_answer[message->member]};
+    fold->last_answer[message->member] = room->answer_count;
+    return ENT_DONE;
 }
 
 /* A recall of anything but the thread's first message, and the answer to it, move no track. */
@@ -192,46 +235,30 @@ static bool is_aside(const ent_fold_state *fold, const ent_message *message)
            ent_ledger_message(fold->room->ledger, target->reply_member, target->reply_index) != fold->thread->first;
 }
 
-static bool addresses(const ent_fold_state *fold, const ent_message *target, uint32_t member)
+/* An acknowledgement moves a request on; else what passes everywhere changes nothing. */
+static ent_reason judge_everywhere(ent_fold_state *fold, const ent_message *message, ent_side side)
 {
-    return target != NULL && target->member != member &&
-           (ent_message_addressees(fold->room->ledger, target) >> member & 1) != 0;
-}
-
-static ent_reason judge_everywhere(const ent_fold_state *fold, const ent_message *message)
-{
-    const ent_message *target = target_of(fold, message);
-    if (ent_message_is(message, "answer.acknowledgement") && !addresses(fold, target, message->member))
+    if (ent_message_is(message, "answer.status") && side == ENT_SIDE_OTHER)
         return ENT_REASON_NOT_ADDRESSED;
-    if (ent_message_is(message, "answer.status") && side_of(fold, message) == ENT_SIDE_OTHER)
-        return ENT_REASON_NOT_ADDRESSED;
+    if (side != ENT_SIDE_OTHER && !fold->refused)
+        (void)move_tracks(fold, message, side);
     return ENT_ALLOWED;
 }
 
-static ent_reason judge(ent_fold_state *fold, const ent_message *message, size_t at)
+static ent_reason judge(ent_fold_state *fold, const ent_message *message)
 {
     ent_side side = side_of(fold, message);
     if (message->reason != ENT_ALLOWED || message->kind == NULL || !message->readable)
         return (ent_reason)message->reason;
-    ent_text kind = ent_text_of(message->kind->name);
-    if (ent_kind_passes_everywhere(kind)) {
-        ent_reason reason = judge_everywhere(fold, message);
-        if (reason == ENT_ALLOWED && side != ENT_SIDE_OTHER && !fold->refused)
-            (void)move_tracks(fold, message, side); /* an acknowledgement moves a request on */
-        return reason;
-    }
+    if (ent_kind_passes_everywhere(ent_text_of(message->kind->name)))
+        return judge_everywhere(fold, message, side);
     if (fold->refused)
         return ENT_REASON_KIND_HERE;
-    if (is_aside(fold, message)) {
-        if (ent_message_is(message, "answer.response") && has_answered(fold, message, at))
-            return ENT_REASON_SECOND_ANSWER;
-        return ENT_ALLOWED;
-    }
-    if (side == ENT_SIDE_OTHER)
-        return ENT_REASON_NOT_ADDRESSED;
-    if (ent_message_is(message, "answer.response") && has_answered(fold, message, at))
+    if (ent_message_is(message, "answer.response") && has_answered(fold, message))
         return ENT_REASON_SECOND_ANSWER;
-    return move_tracks(fold, message, side);
+    if (is_aside(fold, message))
+        return ENT_ALLOWED;
+    return side == ENT_SIDE_OTHER ? ENT_REASON_NOT_ADDRESSED : move_tracks(fold, message, side);
 }
 
 static void note_answer(ent_fold_state *fold, const ent_message *message)
@@ -263,7 +290,7 @@ static void begin(ent_fold_state *fold)
         *track = (ent_track){.member = m};
         if (!fold->refused)
             track->state = arrow == NULL ? ENT_STATE_SAID : arrow->to;
-        if (is_offer(first))
+        if (ent_message_offers(first))
             fold->standing[m] = first;
     }
 }
@@ -281,6 +308,20 @@ static void put_message(ent_fold_state *fold, size_t at, ent_reason reason)
     ent_reason_text(fold->room->ledger, message, reason, track == NULL ? ENT_STATE_NONE : track->state, row->text);
 }
 
+/* What an allowed message brings with it, besides what it has moved. */
+static ent_rc take(ent_fold_state *fold, const ent_message *message, ent_err *err)
+{
+    const ent_message *first = fold->thread->first;
+    if (message->severity != ENT_SEVERITY_NONE && message->member == first->member)
+        fold->severity = (ent_severity)message->severity;
+    if (message != first)
+        note_answer(fold, message);
+    if (ent_message_is(message, "correction.recall") && target_of(fold, message) == first)
+        fold->recalled = true;
+    ENT_TRY(keep_answer(fold, message, err));
+    return fold->judging ? ENT_DONE : ent_duties_follow(fold, message, err);
+}
+
 static ent_rc run(ent_fold_state *fold, size_t count, ent_err *err)
 {
     ent_folding *room = fold->room;
@@ -288,26 +329,23 @@ static ent_rc run(ent_fold_state *fold, size_t count, ent_err *err)
     for (size_t i = 0; i < count; i++) {
         const ent_message *message = room->order[i];
         bool is_first = message == fold->thread->first;
-        ent_reason reason = is_first ? (ent_reason)message->reason : judge(fold, message, i);
+        ent_reason reason = is_first ? (ent_reason)message->reason : judge(fold, message);
         put_message(fold, i, reason);
-        if (reason != ENT_ALLOWED || !message->readable || message->kind == NULL)
-            continue;
-        if (message->severity != ENT_SEVERITY_NONE && message->member == fold->thread->first->member)
-            fold->severity = (ent_severity)message->severity;
-        if (!is_first)
-            note_answer(fold, message);
-        ENT_TRY(ent_duties_follow(fold, message, err));
+        if (reason == ENT_ALLOWED && message->readable && message->kind != NULL)
+            ENT_TRY(take(fold, message, err));
     }
-    return ent_duties_settle(fold, err);
+    return fold->judging ? ENT_DONE : ent_duties_settle(fold, err);
 }
 
 /* Terms hold for what began while they were in force (design 5: "open threads keep the terms they began under"). */
-static const ent_agreement *valid_terms(const ent_folding *room, const ent_agreement *terms, int64_t evidence)
+static const ent_agreement *valid_terms(const ent_folding *room, const ent_thread *thread)
 {
-    if (terms == NULL || evidence == INT64_MAX)
-        return terms;
-    bool valid = evidence >= terms->from_unix_s && evidence < ent_agreement_end(terms, evidence, room->first_decline);
-    return valid ? terms : NULL;
+    const ent_agreement *agreement = ent_folding_agreement(room, thread->terms);
+    int64_t began = ent_folding_said_at(room, thread->first);
+    if (agreement == NULL || began == INT64_MAX)
+        return agreement;
+    int64_t end = ent_agreement_end(agreement, began, ent_folding_first_decline(room, thread->terms));
+    return began >= agreement->from_unix_s && began < end ? agreement : NULL;
 }
 
 static int by_ref(const void *a, const void *b)
@@ -372,7 +410,7 @@ static void fill_view(const ent_fold_state *fold, size_t count, ent_thread_view 
     view->machine = fold->machine;
     view->opener = first->member;
     view->exercise = first->exercise;
-    view->recalled = is_recalled(room, first);
+    view->recalled = fold->recalled;
     view->terms = fold->terms;
     view->urgency = ent_message_urgency(first, fold->terms);
     view->severity = fold->severity;
@@ -393,22 +431,24 @@ ent_rc ent_fold(ent_folding *room, const ent_thread *thread, const ent_message *
                 ent_track ret_tracks[ENT_ENTRY_MAX_MEMBERS], ent_thread_view *ret, ent_err *err)
 {
     size_t count = 0;
-    ent_thread_view view = {.has_first_evidence = true};
-    ent_fold_state fold = {.room = room, .thread = thread, .machine = thread->machine, .tracks = ret_tracks};
-    const ent_agreement *terms = ent_terms_for(room->ledger, thread->first, &view.commitment);
+    ent_thread_view view = {.commitment = thread->terms->commitment};
+    ent_fold_state fold = {
+        .room = room, .thread = thread, .machine = thread->machine, .tracks = ret_tracks, .judging = candidate != NULL};
     ENT_TRY(ent_fold_order(room, thread, &count, err));
     if (candidate != NULL)
         room->order[count++] = candidate;
     ENT_TRY(reserve_messages(room, count, err));
     room->duty_count = 0;
     room->stop_count = 0;
+    room->answer_count = 0;
     int64_t evidence = ent_ledger_first_evidence(room->ledger, thread->first, room->moment.until_unix_s);
-    fold.terms = valid_terms(room, terms, evidence);
+    fold.terms = valid_terms(room, thread);
     ENT_TRY(run(&fold, count, err));
     fill_view(&fold, count, &view);
     view.has_first_evidence = evidence != INT64_MAX;
     view.first_evidence_unix_s = view.has_first_evidence ? evidence : 0;
-    ENT_TRY(find_evidence(room, thread->first, &view, err));
+    if (!fold.judging)
+        ENT_TRY(find_evidence(room, thread->first, &view, err));
     *ret = view;
     return ENT_DONE;
 }

@@ -30,6 +30,7 @@ typedef struct ent_message {
     uint8_t reason; /* ent_reason that no order can change: what its writer knew forbids it */
     bool exercise;
     bool readable;
+    bool replies;    /* it has its place behind the message that it answers */
     uint64_t seen[]; /* per member: entries of its log that the writer had acked by then; own: index */
 } ent_message;
 
@@ -58,19 +59,21 @@ typedef struct ent_extra {
     ent_link *evidence;        /* of a claim: items that refer to it, or that it refers to */
 } ent_extra;
 
-/** Terms that were proposed as an amendment. */
+/** Terms of the channel: those of the genesis, or an amendment that proposes others in their place. */
 struct ent_amended {
-    const ent_message *message;
-    ent_hash replaces;
+    const ent_message *message; /* NULL: the genesis */
+    const ent_amended *parent;  /* what it replaces */
+    uint32_t depth;             /* how many it stands on */
     ent_hash commitment;
     ent_agreement *agreement; /* owned; NULL = not readable */
     char problem[ENT_REASON_SIZE];
     bool withdrawn;
-    uint64_t withdrawn_at;                     /* index in its writer's log */
-    bool accepted[ENT_ENTRY_MAX_MEMBERS];      /* its writer's own proposal counts */
-    uint64_t accept_at[ENT_ENTRY_MAX_MEMBERS]; /* index in that member's log */
-    struct ent_amended *next;                  /* in the order of arrival */
-    struct ent_amended *next_live;
+    uint64_t withdrawn_at;                              /* index in its writer's log */
+    uint32_t accepted;                                  /* bits; its writer's own proposal counts */
+    uint32_t rejected;                                  /* bits */
+    uint64_t said_at[ENT_ENTRY_MAX_MEMBERS];            /* index of the accept or reject in that member's log */
+    const ent_message *declines[ENT_ENTRY_MAX_MEMBERS]; /* a member's first refusal to extend these terms */
+    ent_amended *next;                                  /* in the order of arrival */
 };
 
 /** A thread as the ledger follows it: begun by one message. */
@@ -78,7 +81,8 @@ struct ent_thread {
     ent_message *first;
     ent_message *last;
     const ent_machine *machine;
-    const ent_message *root; /* of the conversation that the entries' `thread` names */
+    const ent_message *root;  /* of the conversation that the entries' `thread` names */
+    const ent_amended *terms; /* in force for its first message */
     uint32_t number;
     uint32_t count;
     bool is_open; /* in the list of threads that may have open duties */
@@ -118,7 +122,9 @@ struct ent_ledger {
         ent_tree tree;
         ent_frontier receipts[ENT_ENTRY_MAX_MEMBERS];
         ent_toggles toggles;
-        const ent_message *decline; /* the first that declines an extension */
+        const ent_amended *stands_by; /* the last that this member proposed or accepted */
+        uint64_t reordered_from,
+            reordered_until; /* entries whose evidence has changed since the open threads were walked */
     } logs[ENT_ENTRY_MAX_MEMBERS];
     ent_thread **threads; /* chunks */
     size_t thread_chunks;
@@ -126,17 +132,13 @@ struct ent_ledger {
     uint32_t thread_count;
     uint32_t open_first;
 
-    ent_hash base; /* commitment of the genesis */
-    ent_agreement *base_agreement;
-    bool base_known;
-    char base_problem[ENT_REASON_SIZE];
+    ent_amended base;   /* of the genesis */
+    uint32_t base_said; /* bits of the members whose first entry shows them */
     ent_amended *amendments;
     ent_amended *amendments_last;
-    ent_amended *live;         /* those whose fate some member may not know yet */
-    const ent_amended **chain; /* completed, each replacing the one before */
-    size_t chain_count;
-    size_t chain_capacity;
-    size_t chain_settled; /* so many of them every member knows to be complete */
+    const ent_amended **complete; /* accepted by every member, those that stand on fewer first */
+    size_t complete_count;
+    size_t complete_capacity;
 };
 
 /* ledger.c */
@@ -150,33 +152,39 @@ bool ent_ledger_receipt_of(const ent_ledger *ledger, uint32_t member, uint32_t r
                            int64_t *ret_time, uint64_t *ret_size);
 /** The earliest receipt of an entry by any other member; INT64_MAX when there is none. */
 int64_t ent_ledger_first_evidence(const ent_ledger *ledger, const ent_message *message, int64_t until);
-/** How many entries of a log count at a moment. */
-uint64_t ent_ledger_cut(const ent_ledger *ledger, uint32_t member, int64_t until);
+/** How many entries of each log count at a moment. */
+void ent_ledger_cut(const ent_ledger *ledger, int64_t until, uint64_t ret_cut[ENT_ENTRY_MAX_MEMBERS]);
 
 /* admit.c: what the writer knew decides, whatever the order */
+/** How many entries of each log a member knows when he writes an entry; of his own, its index. */
+void ent_message_seen(const ent_ledger *ledger, uint32_t member, const ent_entry *entry, uint64_t *ret);
 /** Fill a message from an entry and its facts, and say what no order can change.
  *  @in   ret   ledger->stride bytes, zeroed */
 void ent_message_fill(const ent_ledger *ledger, uint32_t member, const ent_entry *entry, const ent_facts *facts,
                       ent_message *ret);
 /** The thread that a message joins; NULL when it begins one of its own, or belongs to none. */
 ent_thread *ent_message_joins(const ent_ledger *ledger, const ent_message *message);
-bool ent_message_begins(const ent_ledger *ledger, const ent_message *message);
+/** Whether a message that joins no thread begins one. */
+bool ent_message_begins(const ent_message *message);
 void ent_reason_text(const ent_ledger *ledger, const ent_message *message, ent_reason reason, ent_state state,
                      char ret[ENT_REASON_SIZE]);
 /** Whether a message's writer knew an entry when he wrote it. */
 bool ent_message_knows(const ent_message *message, uint32_t member, uint64_t index);
 
+/** Whether it lies on the table: an accept names its body. */
+bool ent_message_offers(const ent_message *message);
+
 /* terms.c */
 /** The terms in force for what a message's writer knew. */
-const ent_agreement *ent_terms_for(const ent_ledger *ledger, const ent_message *message, ent_hash *ret_commitment);
+const ent_amended *ent_terms_for(const ent_ledger *ledger, const ent_message *message);
 /** The terms in force for somebody who knows so many entries of each log. */
-const ent_agreement *ent_terms_at(const ent_ledger *ledger, const uint64_t *cut, ent_hash *ret_commitment,
-                                  const ent_amended **ret_amended);
-/** An amendment's own entry, an accept, a withdrawal: what they change. */
+const ent_amended *ent_terms_at(const ent_ledger *ledger, const uint64_t *cut);
+/** An amendment's own entry, an accept, a reject, a withdrawal: what they change. */
 ENT_RC ent_terms_follow(ent_ledger *ledger, ent_message *message, const ent_facts *facts, ent_err *err);
 /** REASON_TERMS or REASON_SECOND_AMENDMENT, or ALLOWED. */
 ent_reason ent_terms_admit(const ent_ledger *ledger, const ent_message *message, const ent_facts *facts);
-ENT_RC ent_terms_base(ent_ledger *ledger, const ent_facts *facts, ent_err *err);
+/** What a member's first entry shows of the terms of the genesis. */
+ENT_RC ent_terms_base(ent_ledger *ledger, uint32_t member, const ent_facts *facts, ent_err *err);
 void ent_terms_release(ent_ledger *ledger);
 
 /* A duty while its thread is folded: beside what is told of it. */
@@ -186,13 +194,21 @@ typedef struct {
     uint64_t seconds;  /* allowed; 0 = no deadline */
     bool in_hours;     /* only the debtor's service hours count */
     int64_t fixed_due; /* a date that was named; 0 = none */
+    size_t next;       /* of the debtor's that nothing has done: place + 1; 0 = none */
 } ent_duty_more;
 
 /** A clarification that was awaited of somebody: the clock of who asked for it stood still. */
 typedef struct {
     uint32_t debtor;
+    uint32_t asker; /* who has to clarify */
     ent_interval interval;
 } ent_stop;
+
+/** A final answer, and the one before it by the same member. */
+typedef struct {
+    const ent_message *message;
+    size_t before; /* place + 1; 0 = none */
+} ent_final_answer;
 
 /** Room that folds of many threads share, and what is the same for all of them. */
 typedef struct {
@@ -203,7 +219,7 @@ typedef struct {
     size_t frozen_count;
     size_t frozen_capacity;
     bool frozen_now;
-    int64_t first_decline;
+    bool base_shown;           /* somebody's first entry shows the terms of the genesis */
     const ent_message **order; /* the thread's messages in the ledger's order */
     size_t order_capacity;
     ent_thread_message *messages;
@@ -215,6 +231,9 @@ typedef struct {
     size_t more_capacity;
     ent_ledger_ref *evidence;
     size_t evidence_capacity;
+    ent_final_answer *answers;
+    size_t answer_count;
+    size_t answer_capacity;
     ent_stop *stops;
     size_t stop_count;
     size_t stop_capacity;
@@ -236,12 +255,25 @@ typedef struct {
     const ent_message *bound;                           /* what was accepted by … */
     uint32_t bound_by;                                  /* … these */
     bool refused;                                       /* the first message does not count */
+    bool recalled;                                      /* the first message was */
+    bool judging;                                       /* only what is allowed is asked for */
+    size_t last_answer[ENT_ENTRY_MAX_MEMBERS];          /* place + 1 in room->answers; 0 = none */
+    size_t first_duty[ENT_ENTRY_MAX_MEMBERS];           /* a debtor's that nothing has done: place + 1; 0 = none */
+    size_t last_duty[ENT_ENTRY_MAX_MEMBERS];
     ent_severity severity;
 } ent_fold_state;
 
 /* order.c */
+/** Begin folding at a moment.
+ *  Owns: caller releases with ent_folding_release. */
 ENT_RC ent_folding_begin(const ent_ledger *ledger, ent_moment moment, ent_folding *ret, ent_err *err);
 void ent_folding_release(ent_folding *folding);
+/** When a message counts as said: at its first evidence, but not before the time that its writer gives. INT64_MAX
+ * without evidence. */
+int64_t ent_folding_said_at(const ent_folding *room, const ent_message *message);
+/** The agreement of some terms, as far as it is known at the moment; and until when it holds. */
+const ent_agreement *ent_folding_agreement(const ent_folding *room, const ent_amended *terms);
+int64_t ent_folding_first_decline(const ent_folding *room, const ent_amended *terms);
 /** The visible messages of a thread in the ledger's order, into room->order; room for one more behind them. */
 ENT_RC ent_fold_order(ent_folding *room, const ent_thread *thread, size_t *ret_count, ent_err *err);
 

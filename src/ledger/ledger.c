@@ -1,6 +1,8 @@
 /* The ledger's memory: messages, threads, receipts. What follows from them is in fold.c and sums.c. */
 #include "ledger/internal.h"
 
+#include "base/clock.h"
+
 static ent_rc no_memory(ent_err *err)
 {
     return ent_fail(err, ENT_NOMEM, NULL, "out of memory for the ledger");
@@ -30,7 +32,7 @@ ent_rc ent_ledger_new(const ent_hash *channel, const ent_genesis *genesis, ent_l
     ledger->member_count = (uint32_t)genesis->member_count;
     ledger->stride = sizeof(ent_message) + ledger->member_count * sizeof(uint64_t);
     ledger->open_first = ENT_NO_THREAD;
-    ledger->base = genesis->terms;
+    ledger->base.commitment = genesis->terms;
     *ret = ledger;
     return ENT_DONE;
 }
@@ -99,6 +101,21 @@ static size_t covering(const ent_frontier *frontier, uint64_t index)
     return low;
 }
 
+/* Times that can be written; what a signature may hold besides is as good as the nearest of them. */
+static int64_t within_years(int64_t unix_s)
+{
+    return unix_s < 0 ? 0 : unix_s > ENT_TIME_MAX_UNIX_S ? ENT_TIME_MAX_UNIX_S : unix_s;
+}
+
+/* Remember that these entries have other evidence than before: the next walk of the open threads looks at theirs. */
+static void reorder(ent_ledger *ledger, uint32_t member, uint64_t from, uint64_t until)
+{
+    uint64_t *first = &ledger->logs[member].reordered_from;
+    uint64_t *last = &ledger->logs[member].reordered_until;
+    *first = *first == *last || from < *first ? from : *first;
+    *last = until > *last ? until : *last;
+}
+
 ent_rc ent_ledger_receipt(ent_ledger *ledger, uint32_t member, uint32_t receiver, uint64_t size, int64_t time_unix_s,
                           ent_err *err)
 {
@@ -106,6 +123,7 @@ ent_rc ent_ledger_receipt(ent_ledger *ledger, uint32_t member, uint32_t receiver
         return ent_fail(err, ENT_USAGE, "design 5", "a receipt of no entries, or by nobody of this channel");
     ent_frontier *frontier = &ledger->logs[member].receipts[receiver];
     size_t at = covering(frontier, size - 1); /* rows from here on cover at least as much */
+    time_unix_s = within_years(time_unix_s);
     if (at < frontier->count && frontier->rows[at].time_unix_s <= time_unix_s)
         return ENT_DONE; /* something earlier covers it all */
     if (!ent_ledger_grow(&frontier->rows, frontier->count, &frontier->capacity, sizeof *frontier->rows))
@@ -122,6 +140,7 @@ ent_rc ent_ledger_receipt(ent_ledger *ledger, uint32_t member, uint32_t receiver
         first--;
     memmove(&frontier->rows[first], &frontier->rows[at], (frontier->count - at) * sizeof *frontier->rows);
     frontier->count -= at - first;
+    reorder(ledger, member, first == 0 ? 0 : frontier->rows[first - 1].size, size);
     return ENT_DONE;
 }
 
@@ -173,13 +192,11 @@ int64_t ent_ledger_latest(const ent_ledger *ledger)
 }
 
 /* Entries with evidence by then, and what follows them without any evidence that its writer dates no later. */
-uint64_t ent_ledger_cut(const ent_ledger *ledger, uint32_t member, int64_t until)
+static uint64_t evidenced(const ent_ledger *ledger, uint32_t member, int64_t until)
 {
     uint64_t size = ledger->logs[member].size;
-    uint64_t evidenced = 0;
+    uint64_t counted = 0;
     uint64_t covered = 0; /* by receipts of any time */
-    if (until == INT64_MAX)
-        return size;
     for (uint32_t r = 0; r < ledger->member_count; r++) {
         const ent_frontier *frontier = &ledger->logs[member].receipts[r];
         for (size_t i = frontier->count; i > 0; i--) {
@@ -187,14 +204,35 @@ uint64_t ent_ledger_cut(const ent_ledger *ledger, uint32_t member, int64_t until
             covered = rows > covered ? rows : covered;
             if (frontier->rows[i - 1].time_unix_s > until)
                 continue;
-            evidenced = rows > evidenced ? rows : evidenced;
+            counted = rows > counted ? rows : counted;
             break;
         }
     }
-    uint64_t cut = evidenced < size ? evidenced : size;
+    uint64_t cut = counted < size ? counted : size;
     while (cut >= covered && cut < size && ent_ledger_message(ledger, member, cut)->time_unix_s <= until)
         cut++;
     return cut;
+}
+
+/* What counts says by its acks what was there before it, whenever that is dated. Acks run in no ring, so each log can
+ * widen another only so often as there are logs. */
+void ent_ledger_cut(const ent_ledger *ledger, int64_t until, uint64_t ret_cut[ENT_ENTRY_MAX_MEMBERS])
+{
+    bool wider = until != INT64_MAX;
+    for (uint32_t m = 0; m < ledger->member_count; m++)
+        ret_cut[m] = until == INT64_MAX ? ledger->logs[m].size : evidenced(ledger, m, until);
+    while (wider) {
+        wider = false;
+        for (uint32_t m = 0; m < ledger->member_count; m++) {
+            const ent_message *last = ret_cut[m] == 0 ? NULL : ent_ledger_message(ledger, m, ret_cut[m] - 1);
+            for (uint32_t other = 0; last != NULL && other < ledger->member_count; other++) {
+                if (other == m || last->seen[other] <= ret_cut[other])
+                    continue;
+                ret_cut[other] = last->seen[other];
+                wider = true;
+            }
+        }
+    }
 }
 
 /* --- entries --- */
@@ -221,6 +259,7 @@ static ent_rc add_thread(ent_ledger *ledger, ent_message *message, const ent_mac
     thread->last = message;
     thread->machine = machine;
     thread->root = root;
+    thread->terms = ent_terms_for(ledger, message);
     thread->number = number;
     thread->count = 1;
     thread->by_writer[message->member] = 1;
@@ -331,29 +370,27 @@ static ent_rc link_evidence(ent_ledger *ledger, ent_message *claim, const ent_me
     return ENT_DONE;
 }
 
-static bool is_kind(const ent_message *message, const char *name)
-{
-    return message != NULL && message->kind != NULL && strcmp(message->kind->name, name) == 0;
-}
-
-/* Evidence refers to a claim, by standing in its thread or by naming it; or the claim names what was handed over
- * before. Each only as far as its writer knew the other. */
+/* The claimant's evidence refers to a claim, by standing in its thread or by naming it; or the claim names what was
+ * handed over before. Each only as far as its writer knew the other. */
 static ent_rc follow_evidence(ent_ledger *ledger, ent_message *message, const ent_facts *facts, ent_err *err)
 {
-    bool is_item = is_kind(message, "evidence.item");
-    if (!is_item && !is_kind(message, "attribution.claim"))
+    bool is_item = ent_message_is(message, "evidence.item");
+    if (!is_item && !ent_message_is(message, "attribution.claim"))
         return ENT_DONE;
     ent_thread *thread = ent_ledger_thread_at(ledger, message->thread);
-    if (is_item && thread != NULL && thread->first != message && is_kind(thread->first, "attribution.claim"))
+    if (is_item && thread != NULL && thread->first != message && thread->first->member == message->member &&
+        ent_message_is(thread->first, "attribution.claim"))
         ENT_TRY(link_evidence(ledger, thread->first, message, err));
     for (size_t i = 0; i < facts->ref_count; i++) {
         int member = ent_genesis_member(ledger->genesis, facts->refs[i].party);
         ent_message *other = member < 0 ? NULL : ent_ledger_message(ledger, (uint32_t)member, facts->refs[i].index);
         if (other == NULL || !ent_message_knows(message, (uint32_t)member, other->index))
             continue;
-        if (is_item && is_kind(other, "attribution.claim"))
+        if (other->member != message->member)
+            continue;
+        if (is_item && ent_message_is(other, "attribution.claim"))
             ENT_TRY(link_evidence(ledger, other, message, err));
-        else if (!is_item && is_kind(other, "evidence.item"))
+        else if (!is_item && ent_message_is(other, "evidence.item"))
             ENT_TRY(link_evidence(ledger, message, other, err));
     }
     return ENT_DONE;
@@ -361,7 +398,7 @@ static ent_rc follow_evidence(ent_ledger *ledger, ent_message *message, const en
 
 static ent_rc follow_recall(ent_ledger *ledger, const ent_message *message, ent_err *err)
 {
-    if (!is_kind(message, "correction.recall") || message->reply_member == UINT8_MAX)
+    if (!ent_message_is(message, "correction.recall") || message->reply_member == UINT8_MAX)
         return ENT_DONE;
     ent_message *target = ent_ledger_message(ledger, message->reply_member, message->reply_index);
     if (target == NULL || target->member != message->member)
@@ -378,12 +415,23 @@ static ent_rc follow_suspension(ent_ledger *ledger, const ent_message *message, 
 {
     ent_toggles *toggles = &ledger->logs[message->member].toggles;
     bool suspended = toggles->count % 2 == 1;
-    if (!is_kind(message, suspended ? "channel.resume" : "channel.suspend"))
+    if (!ent_message_is(message, suspended ? "channel.resume" : "channel.suspend"))
         return ENT_DONE;
     if (!ent_ledger_grow(&toggles->rows, toggles->count, &toggles->capacity, sizeof *toggles->rows))
         return no_memory(err);
     toggles->rows[toggles->count++] = message;
     return ENT_DONE;
+}
+
+/* Who declines an extension declines that of the terms he knows to be in force. */
+static void follow_decline(ent_ledger *ledger, const ent_message *message, const ent_facts *facts)
+{
+    const ent_amended *terms = facts->declines_extension ? ent_terms_for(ledger, message) : NULL;
+    if (terms == NULL)
+        return;
+    ent_amended *own = terms->message == NULL ? &ledger->base : terms->message->extra->amendment;
+    if (own->declines[message->member] == NULL)
+        own->declines[message->member] = message;
 }
 
 static ent_rc check_next(const ent_ledger *ledger, uint32_t member, const ent_entry *entry, ent_err *err)
@@ -405,6 +453,35 @@ static ent_rc check_next(const ent_ledger *ledger, uint32_t member, const ent_en
     return ENT_DONE;
 }
 
+/* Put a message where it belongs: behind others of its thread, or at the beginning of one. */
+static ent_rc place(ent_ledger *ledger, ent_message *message, ent_err *err)
+{
+    ent_thread *thread = ent_message_joins(ledger, message);
+    if (thread != NULL) {
+        join(thread, message);
+    } else if (ent_message_begins(message)) {
+        const ent_message *target = ent_ledger_message(ledger, message->reply_member, message->reply_index);
+        const ent_thread *above = target == NULL ? NULL : ent_ledger_thread_at(ledger, target->thread);
+        const ent_message *root = above != NULL ? above->root : target != NULL ? target : message;
+        const ent_machine *machine =
+            message->kind == NULL ? ent_machine_at(0) : ent_machine_of(ent_text_of(message->kind->name));
+        ENT_TRY(add_thread(ledger, message, machine, root, err));
+    }
+    return ENT_DONE;
+}
+
+/* What an allowed message changes beyond its thread. */
+static ent_rc follow(ent_ledger *ledger, ent_message *message, const ent_facts *facts, ent_err *err)
+{
+    if (message->reason != ENT_ALLOWED || !message->readable || message->kind == NULL)
+        return ENT_DONE;
+    follow_decline(ledger, message, facts);
+    ENT_TRY(follow_suspension(ledger, message, err));
+    ENT_TRY(follow_recall(ledger, message, err));
+    ENT_TRY(follow_evidence(ledger, message, facts, err));
+    return ent_terms_follow(ledger, message, facts, err);
+}
+
 ent_rc ent_ledger_entry(ent_ledger *ledger, uint32_t member, const ent_entry *entry, const ent_hash *leaf,
                         const ent_facts *facts, ent_err *err)
 {
@@ -417,30 +494,14 @@ ent_rc ent_ledger_entry(ent_ledger *ledger, uint32_t member, const ent_entry *en
     ENT_TRY(add_extra(ledger, message, entry, facts, err));
     ent_tree tree = ledger->logs[member].tree;
     ENT_TRY(ent_tree_append(&tree, leaf, err));
-    if (is_kind(message, "channel.genesis") && message->index == 0)
-        ENT_TRY(ent_terms_base(ledger, facts, err));
-    ent_thread *thread = ent_message_joins(ledger, message);
-    if (thread == NULL && ent_message_begins(ledger, message)) {
-        const ent_message *target = ent_ledger_message(ledger, message->reply_member, message->reply_index);
-        const ent_thread *above = target == NULL ? NULL : ent_ledger_thread_at(ledger, target->thread);
-        const ent_machine *machine =
-            message->kind == NULL ? ent_machine_at(0) : ent_machine_of(ent_text_of(message->kind->name));
-        ENT_TRY(add_thread(ledger, message, machine, above == NULL ? message : above->root, err));
-        thread = ent_ledger_thread_at(ledger, message->thread);
-    } else if (thread != NULL) {
-        join(thread, message);
-    }
+    if (message->index == 0 && ent_message_is(message, "channel.genesis"))
+        ENT_TRY(ent_terms_base(ledger, member, facts, err));
+    ENT_TRY(place(ledger, message, err));
     ledger->logs[member].size++;
     ledger->logs[member].tree = tree;
     memcpy(ledger->logs[member].acked, message->seen, ledger->member_count * sizeof message->seen[0]);
+    ent_thread *thread = ent_ledger_thread_at(ledger, message->thread);
     if (thread != NULL)
         ent_thread_open(ledger, thread);
-    if (message->reason != ENT_ALLOWED || !message->readable)
-        return ENT_DONE;
-    if (facts->declines_extension && ledger->logs[member].decline == NULL)
-        ledger->logs[member].decline = message;
-    ENT_TRY(follow_suspension(ledger, message, err));
-    ENT_TRY(follow_recall(ledger, message, err));
-    ENT_TRY(follow_evidence(ledger, message, facts, err));
-    return ent_terms_follow(ledger, message, facts, err);
+    return follow(ledger, message, facts, err);
 }

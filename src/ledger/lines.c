@@ -154,9 +154,11 @@ ent_rc ent_ledger_evidence_lines(const ent_ledger *ledger, ent_moment moment, en
 {
     writing w = {.ledger = ledger, .moment = moment, .put = put, .context = context};
     ent_rc rc = ENT_DONE;
+    uint64_t cut[ENT_ENTRY_MAX_MEMBERS];
+    ent_ledger_cut(ledger, moment.until_unix_s, cut);
     put_heading(&w, "entente ledger evidence v1");
     for (uint32_t m = 0; m < ledger->member_count && rc.code == ENT_OK; m++)
-        rc = put_log(&w, m, ent_ledger_cut(ledger, m, moment.until_unix_s), root, root_context, err);
+        rc = put_log(&w, m, cut[m], root, root_context, err);
     ent_rc finished = finish(&w, err);
     return rc.code != ENT_OK ? rc : finished;
 }

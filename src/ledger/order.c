@@ -20,17 +20,15 @@ static int by_start(const void *a, const void *b)
 
 static ent_rc add_frozen(ent_folding *room, const ent_toggles *toggles, size_t at, ent_err *err)
 {
-    const ent_ledger *ledger = room->ledger;
     const ent_message *begin = toggles->rows[at];
     const ent_message *end = at + 1 < toggles->count ? toggles->rows[at + 1] : NULL;
     if (begin->index >= room->cut[begin->member])
         return ENT_DONE;
-    ent_interval interval = {.from = ent_ledger_first_evidence(ledger, begin, room->moment.until_unix_s),
-                             .until = INT64_MAX};
+    ent_interval interval = {.from = ent_folding_said_at(room, begin), .until = INT64_MAX};
     if (interval.from == INT64_MAX)
         return ENT_DONE; /* sent, not receipted: the other side's clock goes on */
     if (end != NULL && end->index < room->cut[end->member])
-        interval.until = ent_ledger_first_evidence(ledger, end, room->moment.until_unix_s);
+        interval.until = ent_folding_said_at(room, end);
     if (interval.until <= interval.from)
         return ENT_DONE;
     if (!ent_ledger_grow(&room->frozen, room->frozen_count, &room->frozen_capacity, sizeof *room->frozen))
@@ -59,15 +57,10 @@ static void merge_frozen(ent_folding *room)
 
 ent_rc ent_folding_begin(const ent_ledger *ledger, ent_moment moment, ent_folding *ret, ent_err *err)
 {
-    ent_folding room = {.ledger = ledger, .moment = moment, .first_decline = INT64_MAX};
-    for (uint32_t m = 0; m < ledger->member_count; m++)
-        room.cut[m] = ent_ledger_cut(ledger, m, moment.until_unix_s);
+    ent_folding room = {.ledger = ledger, .moment = moment};
+    ent_ledger_cut(ledger, moment.until_unix_s, room.cut);
     for (uint32_t m = 0; m < ledger->member_count; m++) {
-        const ent_message *decline = ledger->logs[m].decline;
-        if (decline != NULL && decline->index < room.cut[m]) {
-            int64_t seen = ent_ledger_first_evidence(ledger, decline, moment.until_unix_s);
-            room.first_decline = seen < room.first_decline ? seen : room.first_decline;
-        }
+        room.base_shown = room.base_shown || (room.cut[m] > 0 && (ledger->base_said >> m & 1) != 0);
         for (size_t i = 0; i < ledger->logs[m].toggles.count; i += 2) {
             ent_rc rc = add_frozen(&room, &ledger->logs[m].toggles, i, err);
             if (rc.code != ENT_OK) {
@@ -89,9 +82,37 @@ void ent_folding_release(ent_folding *room)
     ent_free(room->duties);
     ent_free(room->more);
     ent_free(room->evidence);
+    ent_free(room->answers);
     ent_free(room->stops);
     ent_free(room->merged);
     *room = (ent_folding){0};
+}
+
+/* --- when, and under what terms --- */
+
+/* A receipt dated before what it is for would let its giver change what was in force then, or when a clock began. */
+int64_t ent_folding_said_at(const ent_folding *room, const ent_message *message)
+{
+    int64_t first = ent_ledger_first_evidence(room->ledger, message, room->moment.until_unix_s);
+    return first < message->time_unix_s ? message->time_unix_s : first;
+}
+
+const ent_agreement *ent_folding_agreement(const ent_folding *room, const ent_amended *terms)
+{
+    return terms->message == NULL && !room->base_shown ? NULL : terms->agreement;
+}
+
+int64_t ent_folding_first_decline(const ent_folding *room, const ent_amended *terms)
+{
+    int64_t first = INT64_MAX;
+    for (uint32_t m = 0; m < room->ledger->member_count; m++) {
+        const ent_message *decline = terms->declines[m];
+        if (decline == NULL || decline->index >= room->cut[m])
+            continue;
+        int64_t said_at = ent_folding_said_at(room, decline);
+        first = said_at < first ? said_at : first;
+    }
+    return first;
 }
 
 /* --- the order --- */

@@ -191,7 +191,7 @@ static ent_rc add_amendment(summing *s, const ent_thread_view *thread, ent_err *
                          sizeof *s->sums->amendments))
         return no_memory(err);
     s->sums->amendments[s->sums->amendment_count++] =
-        (ent_amendment){thread->first, amended->replaces, amended->commitment, amendment_state(thread)};
+        (ent_amendment){thread->first, amended->parent->commitment, amended->commitment, amendment_state(thread)};
     return ENT_DONE;
 }
 
@@ -280,22 +280,20 @@ static void count_messages(const summing *s, const uint64_t *cut)
     }
 }
 
-static ent_rc set_agreement(const summing *s, const uint64_t *cut, int64_t first_decline)
+static void set_agreement(ent_ledger_sums *sums, const ent_folding *room)
 {
-    ent_ledger_sums *sums = s->sums;
-    const ent_amended *amended = NULL;
-    sums->agreement = ent_terms_at(s->ledger, cut, &sums->commitment, &amended);
-    sums->terms_known = amended != NULL || s->ledger->base_known;
-    const char *problem = amended != NULL ? amended->problem : s->ledger->base_problem;
-    if (sums->agreement == NULL)
+    const ent_amended *terms = ent_terms_at(room->ledger, room->cut);
+    int64_t now = room->moment.now_unix_s;
+    sums->commitment = terms->commitment;
+    sums->terms_known = terms->message != NULL || room->base_shown;
+    sums->agreement = ent_folding_agreement(room, terms);
+    if (sums->agreement == NULL) {
         (void)snprintf(sums->problem, sizeof sums->problem, "%s",
-                       sums->terms_known ? problem : "the terms were not opened yet");
-    if (sums->agreement != NULL) {
-        sums->end_unix_s = ent_agreement_end(sums->agreement, s->moment.now_unix_s, first_decline);
-        sums->in_force =
-            s->moment.now_unix_s >= sums->agreement->from_unix_s && s->moment.now_unix_s < sums->end_unix_s;
+                       sums->terms_known ? terms->problem : "the terms were not opened yet");
+        return;
     }
-    return ENT_DONE;
+    sums->end_unix_s = ent_agreement_end(sums->agreement, now, ent_folding_first_decline(room, terms));
+    sums->in_force = now >= sums->agreement->from_unix_s && now < sums->end_unix_s;
 }
 
 static ent_rc sum_up(summing *s, ent_err *err)
@@ -303,7 +301,7 @@ static ent_rc sum_up(summing *s, ent_err *err)
     ENT_CLEANUP(ent_folding_release) ent_folding room = {0};
     uint32_t members = s->ledger->member_count;
     ENT_TRY(ent_folding_begin(s->ledger, s->moment, &room, err));
-    ENT_TRY(set_agreement(s, room.cut, room.first_decline));
+    set_agreement(s->sums, &room);
     s->sums->answer_times = ent_alloc_array(members, sizeof *s->sums->answer_times);
     s->sums->checks = ent_alloc_array(members, sizeof *s->sums->checks);
     if (s->sums->answer_times == NULL || s->sums->checks == NULL)
@@ -353,9 +351,8 @@ ent_rc ent_ledger_end(const ent_ledger *ledger, ent_moment moment, const ent_agr
 {
     ENT_CLEANUP(ent_folding_release) ent_folding room = {0};
     ent_ledger_sums sums = {0};
-    const summing s = {.ledger = ledger, .moment = moment, .sums = &sums};
     ENT_TRY(ent_folding_begin(ledger, moment, &room, err));
-    ENT_TRY(set_agreement(&s, room.cut, room.first_decline));
+    set_agreement(&sums, &room);
     *ret = sums.agreement;
     *ret_end_unix_s = sums.end_unix_s;
     return ENT_DONE;

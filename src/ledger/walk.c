@@ -6,8 +6,6 @@ static ent_rc no_memory(ent_err *err)
     return ent_fail(err, ENT_NOMEM, NULL, "out of memory for the ledger");
 }
 
-static const ent_moment everything = {INT64_MAX, 0};
-
 /* --- before something is said --- */
 
 /* The same memory as a message of the ledger, zeroed. */
@@ -37,7 +35,9 @@ ent_rc ent_ledger_judge(const ent_ledger *ledger, uint32_t member, const ent_ent
     const ent_thread *thread = reason == ENT_ALLOWED ? ent_message_joins(ledger, message) : NULL;
     ent_reason_text(ledger, message, reason, ENT_STATE_NONE, ret_text);
     if (thread != NULL && message->kind != NULL) {
-        ENT_TRY(ent_folding_begin(ledger, everything, &room, err));
+        room.ledger = ledger; /* of the whole log, at no time: what is allowed asks for nothing else */
+        room.moment.until_unix_s = INT64_MAX;
+        ent_ledger_cut(ledger, INT64_MAX, room.cut);
         ENT_TRY(ent_fold(&room, thread, message, tracks, &view, err));
         reason = view.messages[view.message_count - 1].reason;
         memcpy(ret_text, view.messages[view.message_count - 1].text, ENT_REASON_SIZE);
@@ -60,23 +60,12 @@ ent_rc ent_ledger_allows(const ent_ledger *ledger, uint32_t member, const ent_en
 const ent_agreement *ent_ledger_terms(const ent_ledger *ledger, uint32_t member, const ent_ack *acks, size_t ack_count,
                                       ent_hash *ret_commitment)
 {
-    _Alignas(ent_message) uint8_t room[sizeof(ent_message) + ENT_ENTRY_MAX_MEMBERS * sizeof(uint64_t)] = {0};
-    void *place = room;
-    ent_message *message = place;
-    message->member = (uint8_t)member;
-    message->index = ledger->logs[member].size;
-    for (uint32_t m = 0; m < ledger->member_count; m++)
-        message->seen[m] = ledger->logs[member].acked[m];
-    message->seen[member] = message->index;
-    for (size_t i = 0; i < ack_count; i++) {
-        ent_text party = {0};
-        ent_hash channel;
-        ent_rc rc = ent_origin_parse(acks[i].origin, &party, &channel, NULL);
-        int other = rc.code == ENT_OK ? ent_genesis_member(ledger->genesis, party) : -1;
-        if (other >= 0 && (uint32_t)other != member && acks[i].head.size > message->seen[other])
-            message->seen[other] = acks[i].head.size;
-    }
-    return ent_terms_for(ledger, message, ret_commitment);
+    uint64_t known[ENT_ENTRY_MAX_MEMBERS];
+    const ent_entry entry = {.index = ledger->logs[member].size, .acks = (ent_ack *)acks, .ack_count = ack_count};
+    ent_message_seen(ledger, member, &entry, known);
+    const ent_amended *terms = ent_terms_at(ledger, known);
+    *ret_commitment = terms->commitment;
+    return terms->agreement;
 }
 
 /* --- walks --- */
@@ -111,7 +100,7 @@ ent_rc ent_ledger_thread(const ent_ledger *ledger, ent_ledger_ref ref, ent_momen
     const ent_message *message = ent_ledger_message(ledger, ref.member, ref.index);
     const ent_thread *thread = message == NULL ? NULL : ent_ledger_thread_at(ledger, message->thread);
     ENT_TRY(ent_folding_begin(ledger, moment, &room, err));
-    if (thread == NULL || thread->first->index >= room.cut[thread->first->member])
+    if (thread == NULL || ref.index >= room.cut[ref.member] || thread->first->index >= room.cut[thread->first->member])
         return ent_fail(err, ENT_ABSENT, "design 5", "this message belongs to no thread");
     return fold_and_give(&room, thread, fn, context, err);
 }
@@ -127,7 +116,6 @@ static void close_thread(ent_ledger *ledger, ent_thread *thread)
     thread->is_open = false;
 }
 
-/* A duty that is done stays done; one whose message or act waits for its receipt does not. */
 static bool has_open_duties(const ent_thread_view *view)
 {
     for (size_t i = 0; i < view->duty_count; i++) {
@@ -137,22 +125,51 @@ static bool has_open_duties(const ent_thread_view *view)
     return false;
 }
 
+/* A duty that is done stays done while the order of its thread and its terms stay. Other evidence may change them. */
+static void reopen(ent_ledger *ledger)
+{
+    for (uint32_t m = 0; m < ledger->member_count; m++) {
+        uint64_t until = ledger->logs[m].reordered_until;
+        uint64_t size = ledger->logs[m].size;
+        for (uint64_t i = ledger->logs[m].reordered_from; i < until && i < size; i++) {
+            ent_thread *thread = ent_ledger_thread_at(ledger, ent_ledger_message(ledger, m, i)->thread);
+            if (thread != NULL)
+                ent_thread_open(ledger, thread);
+        }
+        ledger->logs[m].reordered_from = 0;
+        ledger->logs[m].reordered_until = 0;
+    }
+}
+
+typedef struct {
+    ent_thread_fn fn;
+    void *context;
+} passing;
+
+static ent_rc pass_open(void *context, const ent_thread_view *view, ent_err *err)
+{
+    const passing *to = context;
+    return has_open_duties(view) ? to->fn(to->context, view, err) : ENT_DONE;
+}
+
 ent_rc ent_ledger_walk_open(ent_ledger *ledger, ent_moment moment, ent_thread_fn fn, void *context, ent_err *err)
 {
     ENT_CLEANUP(ent_folding_release) ent_folding room = {0};
     ent_track tracks[ENT_ENTRY_MAX_MEMBERS];
     ent_thread_view view;
+    passing to = {fn, context};
+    if (moment.until_unix_s != INT64_MAX)
+        return ent_ledger_walk(ledger, moment, pass_open, &to, err);
+    reopen(ledger);
     ENT_TRY(ent_folding_begin(ledger, moment, &room, err));
     for (uint32_t at = ledger->open_first; at != ENT_NO_THREAD;) {
         ent_thread *thread = ent_ledger_thread_at(ledger, at);
         at = thread->open_next;
-        if (thread->first->index >= room.cut[thread->first->member])
-            continue;
         ENT_TRY(ent_fold(&room, thread, NULL, tracks, &view, err));
-        if (moment.until_unix_s == INT64_MAX && !has_open_duties(&view))
-            close_thread(ledger, thread);
-        else
+        if (has_open_duties(&view))
             ENT_TRY(fn(context, &view, err));
+        else
+            close_thread(ledger, thread);
     }
     return ENT_DONE;
 }
