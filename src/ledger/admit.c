@@ -53,8 +53,10 @@ static ent_reason fill_addressees(const ent_ledger *ledger, const ent_entry *ent
 {
     for (size_t i = 0; i < entry->to_count; i++) {
         int member = ent_genesis_member(ledger->genesis, entry->to[i]);
-        if (member < 0 || (uint32_t)member == message->member)
+        if (member < 0 || (uint32_t)member == message->member) {
+            message->to = 0;
             return ENT_REASON_TO_STRANGER;
+        }
         message->to |= UINT32_C(1) << member;
     }
     if (is_for_all(message))
@@ -235,6 +237,7 @@ void ent_message_fill(const ent_ledger *ledger, uint32_t member, const ent_entry
     ret->severity = (uint8_t)facts->severity;
     ent_message_seen(ledger, member, entry, ret->seen);
     ent_reason reply = admit_reply(ledger, ret, entry);
+    ret->is_reply = entry->has_reply_to;
     ret->replies = entry->has_reply_to && (reply == ENT_ALLOWED || reply == ENT_REASON_OWN_MESSAGE);
     ent_reason reason = fill_addressees(ledger, entry, ret);
     if (reason == ENT_ALLOWED)
@@ -277,7 +280,7 @@ ent_thread *ent_message_joins(const ent_ledger *ledger, const ent_message *messa
 
 bool ent_message_begins(const ent_message *message)
 {
-    if (message->reply_member != UINT8_MAX && !message->replies)
+    if (message->is_reply && !message->replies)
         return false;
     if (message->kind == NULL)
         return true; /* never guessed: nothing follows from it, but it can be acknowledged */

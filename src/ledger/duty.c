@@ -191,17 +191,21 @@ static bool answers_fully(const ent_message *message)
     return false;
 }
 
-static bool does(const ent_duty *duty, const ent_message *message, const ent_message *target)
+/* Whether a message, which answers a target, does a duty because of some message. A recall is another matter than what
+ * it recalls, and is answered by itself. */
+static bool does(const ent_duty *duty, const ent_message *because, const ent_message *message,
+                 const ent_message *target)
 {
     if (duty->type == ENT_DUTY_NOTIFICATION)
         return ent_message_is(message, "incident.notification") || ent_message_is(message, "incident.final");
     if (duty->type == ENT_DUTY_FINAL)
         return ent_message_is(message, "incident.final");
-    if (target == NULL || target->member != duty->message.member || target->index < duty->message.index)
+    if (target == NULL || target->member != because->member || target->index < because->index)
         return false;
     if (duty->type == ENT_DUTY_ACKNOWLEDGE)
         return message->kind->is_answer || answers_fully(message);
-    return answers_fully(message);
+    bool recalls = ent_message_is(target, "correction.recall") || ent_message_is(because, "correction.recall");
+    return answers_fully(message) && (target == because || !recalls);
 }
 
 static ent_rc postpone(ent_fold_state *fold, const ent_message *message, const ent_duty *postponed,
@@ -235,7 +239,7 @@ static ent_rc act(ent_fold_state *fold, const ent_message *message, ent_err *err
     size_t before = 0;
     for (size_t at = last == 0 ? 0 : fold->first_duty[debtor]; at != 0;) {
         size_t next = at == last ? 0 : fold->room->more[at - 1].next;
-        if (does(&fold->room->duties[at - 1], message, target)) {
+        if (does(&fold->room->duties[at - 1], fold->room->more[at - 1].message, message, target)) {
             unlink_open(fold, debtor, before, at);
             ENT_TRY(do_duty(fold, at - 1, message, err));
         } else {

@@ -68,10 +68,17 @@ static ent_rc read_terms(const ent_body *body, ent_facts *facts, ent_err *err)
     return ENT_DONE;
 }
 
+/* Bodies may give fractions of a second, which the ledger's clock has not. */
 static void read_until(const ent_body *body, const char *key, ent_facts *facts)
 {
+    char whole[ENT_TIME_TEXT_SIZE];
+    ent_text text = text_of(body, key);
     int64_t time = 0;
-    if (ent_time_parse(text_of(body, key), &time) && time > 0)
+    if (text.size < sizeof whole)
+        return;
+    memcpy(whole, text.data, sizeof whole - 1);
+    whole[sizeof whole - 1] = 'Z';
+    if (ent_time_parse((ent_text){whole, sizeof whole}, &time) && time > 0)
         facts->until_unix_s = time;
 }
 

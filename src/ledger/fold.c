@@ -252,12 +252,12 @@ static ent_reason judge(ent_fold_state *fold, const ent_message *message)
         return (ent_reason)message->reason;
     if (ent_kind_passes_everywhere(ent_text_of(message->kind->name)))
         return judge_everywhere(fold, message, side);
-    if (fold->refused)
-        return ENT_REASON_KIND_HERE;
     if (ent_message_is(message, "answer.response") && has_answered(fold, message))
         return ENT_REASON_SECOND_ANSWER;
     if (is_aside(fold, message))
         return ENT_ALLOWED;
+    if (fold->refused)
+        return ENT_REASON_KIND_HERE;
     return side == ENT_SIDE_OTHER ? ENT_REASON_NOT_ADDRESSED : move_tracks(fold, message, side);
 }
 

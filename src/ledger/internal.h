@@ -30,6 +30,7 @@ typedef struct ent_message {
     uint8_t reason; /* ent_reason that no order can change: what its writer knew forbids it */
     bool exercise;
     bool readable;
+    bool is_reply;
     bool replies;    /* it has its place behind the message that it answers */
     uint64_t seen[]; /* per member: entries of its log that the writer had acked by then; own: index */
 } ent_message;

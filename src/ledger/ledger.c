@@ -390,7 +390,7 @@ static ent_rc follow_evidence(ent_ledger *ledger, ent_message *message, const en
             continue;
         if (is_item && ent_message_is(other, "attribution.claim"))
             ENT_TRY(link_evidence(ledger, other, message, err));
-        else if (!is_item && ent_message_is(other, "evidence.item"))
+        else if (!is_item && ent_message_is(other, "evidence.item") && other->readable && other->reason == ENT_ALLOWED)
             ENT_TRY(link_evidence(ledger, message, other, err));
     }
     return ENT_DONE;
