@@ -170,10 +170,8 @@ static ent_rc say(ent_cli *cli, ent_cli_saying *saying, const char *note, ent_er
     ENT_TRY(ent_cli_body_check(saying->kind, ent_buf_text(&saying->body), 0, err));
     ENT_TRY(ent_cli_say(cli, saying, &answer, err));
     ent_rc rc = ent_cli_say_told(cli, saying, &answer, err);
-    if (!cli->json && note != NULL) {
-        ent_text message = ent_cli_text(answer.root, "message");
-        ent_cli_note("%s `entente agreement accept %.*s`", note, ENT_TEXT_ARG(message));
-    }
+    if (!cli->json && note != NULL)
+        ent_cli_note("%s", note);
     return rc;
 }
 
@@ -203,7 +201,8 @@ static ent_rc run_propose(ent_cli *cli, ent_err *err)
     ENT_TRY(ent_cli_body_make(text == NULL ? NULL : &content, language == NULL ? "en" : language, NULL, 0, &saying.body,
                               &plain, err));
     ENT_TRY(put_amendment(&in_force, &terms, ent_buf_text(&summary), &saying.body, err));
-    return say(cli, &saying, "it takes effect when every other member has run", err);
+    return say(cli, &saying, "it takes effect when every other member has accepted it: `entente agreement accept MSG`",
+               err);
 }
 
 const ent_cli_command ent_cli_agreement_propose = {
@@ -248,7 +247,7 @@ static ent_rc check_amendment(const ent_cli *cli, const ent_cli_saying *saying, 
     ENT_TRY(ent_agreement_diff(in_force.agreement, proposed.agreement, &changes, err));
     ent_text shown = cut_lines(ent_buf_text(&changes));
     if (!cli->json)
-        ent_cli_note("accepted are these changes of the agreement:\n%.*s%s", ENT_TEXT_ARG(shown),
+        ent_cli_note("what is accepted changes the agreement in this:\n%.*s%s", ENT_TEXT_ARG(shown),
                      shown.size < changes.size ? "and more: `entente open` shows all" : "");
     return ENT_DONE;
 }

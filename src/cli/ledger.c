@@ -16,6 +16,10 @@ static const ent_cli_option options[] = {
     {NULL, NULL, NULL, false, NULL},
 };
 
+/* How many duties are asked for: for a person, and for a program. */
+#define ROWS_SHOWN "500"
+#define ROWS_ALL "100000"
+
 typedef struct {
     char time[ENT_TIME_TEXT_SIZE + 1];
     const char *at; /* NULL = now */
@@ -43,6 +47,7 @@ static ent_rc ask(const ent_cli *cli, const char *channel, const wanted *want, e
     ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", "/ledger");
     ent_cli_request_query(&request, "channel", channel);
     ent_cli_request_query(&request, "at", want->at);
+    ent_cli_request_query(&request, "limit", cli->json ? ROWS_ALL : ROWS_SHOWN);
     return ent_cli_ask(cli, &request, ret, err);
 }
 
@@ -111,7 +116,7 @@ static ent_rc put_channel(ent_cli *cli, const char *channel, const wanted *want,
     ENT_TRY(parse(&json, &answer, err));
     if (ent_cli_has(cli, "--digest"))
         return put_digests(cli, answer.root, err);
-    return ent_cli_put_ledger(cli, answer.root, ent_cli_pieces_count(ent_buf_text(&json), "obligations"), err);
+    return ent_cli_put_ledger(cli, answer.root, err);
 }
 
 /* ---- all channels ---------------------------------------------------------------- */

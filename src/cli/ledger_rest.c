@@ -171,7 +171,7 @@ static void put_incidents(ent_cli *cli, ent_json_value ledger)
         ent_buf_put_u8(&cli->out, '\n');
     }
     if (ent_json_count(incidents) > shown)
-        ent_buf_put_string(&cli->out, "  and more; --json shows all\n");
+        ent_buf_put_string(&cli->out, "  and more; --json shows them\n");
 }
 
 /* ---- claims, promises, what binds --------------------------------------------------- */
@@ -196,7 +196,7 @@ static void put_claims(ent_cli *cli, ent_json_value ledger)
         ent_buf_put_u8(&cli->out, '\n');
     }
     if (ent_json_count(claims) > shown)
-        ent_buf_put_string(&cli->out, "  and more; --json shows all\n");
+        ent_buf_put_string(&cli->out, "  and more; --json shows them\n");
 }
 
 static void put_pledges(ent_cli *cli, ent_json_value ledger)
@@ -217,7 +217,7 @@ static void put_pledges(ent_cli *cli, ent_json_value ledger)
         ent_buf_put_u8(&cli->out, '\n');
     }
     if (ent_json_count(pledges) > shown)
-        ent_buf_put_string(&cli->out, "  and more; --json shows all\n");
+        ent_buf_put_string(&cli->out, "  and more; --json shows them\n");
 }
 
 static void put_bindings(ent_cli *cli, ent_json_value ledger)
@@ -235,7 +235,7 @@ static void put_bindings(ent_cli *cli, ent_json_value ledger)
         ent_buf_put_u8(&cli->out, '\n');
     }
     if (ent_json_count(bindings) > shown)
-        ent_buf_put_string(&cli->out, "  and more; --json shows all\n");
+        ent_buf_put_string(&cli->out, "  and more; --json shows them\n");
     if (ent_json_count(amendments) > 0)
         ent_cli_put_title(cli, "Amendments of the agreement");
     for (ent_json_iter i = ent_json_iterate(amendments); ent_json_next(&i);) {
@@ -271,7 +271,7 @@ static void put_not_counted(ent_cli *cli, ent_json_value ledger)
         ent_buf_put_u8(&cli->out, '\n');
     }
     if (ent_json_count(refused) > shown)
-        ent_buf_put_string(&cli->out, "    and more; --json shows all\n");
+        ent_buf_put_string(&cli->out, "    and more; --json shows them\n");
     if (ent_json_count(contested) > 0) {
         put_count(cli, contested);
         ent_buf_put_string(&cli->out, " contested: ");

@@ -331,8 +331,17 @@ static void put_heading(ent_cli *cli, ent_json_value ledger, int64_t now)
     ent_buf_put_u8(out, '\n');
 }
 
-static void put_counts(ent_cli *cli, ent_json_value ledger, size_t obligations)
+/* Of all open duties, of which the answer may hold only the first. */
+static uint64_t duty_count(ent_json_value ledger)
 {
+    uint64_t shown = ent_json_count(ent_json_get(ledger, "obligations"));
+    uint64_t all = ent_cli_count(ledger, "obligation_count");
+    return all > shown ? all : shown;
+}
+
+static void put_counts(ent_cli *cli, ent_json_value ledger)
+{
+    uint64_t all = duty_count(ledger);
     ent_json_value rows = ent_json_get(ledger, "obligations");
     ent_json_value done = ent_json_get(ledger, "done");
     size_t overdue = 0;
@@ -341,7 +350,7 @@ static void put_counts(ent_cli *cli, ent_json_value ledger, size_t obligations)
         overdue += ent_text_is(ent_cli_text(i.value, "state"), "overdue");
         mine += ent_json_true(ent_json_get(i.value, "mine"));
     }
-    bool is_whole = ent_json_count(rows) == obligations;
+    bool is_whole = ent_json_count(rows) == all;
     ent_cli_put_label(&cli->out, "Duties");
     ent_buf_put_u8(&cli->out, ' ');
     if (overdue > 0)
@@ -350,27 +359,28 @@ static void put_counts(ent_cli *cli, ent_json_value ledger, size_t obligations)
                        overdue);
     if (overdue > 0)
         ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_PLAIN);
-    ent_buf_put_format(&cli->out, ", %zu not done", obligations);
+    ent_buf_put_format(&cli->out, ", %" PRIu64 " not done", all);
     if (is_whole)
         ent_buf_put_format(&cli->out, " (%zu of them ours)", mine);
     ent_buf_put_format(&cli->out, "; done in time %" PRIu64 ", late %" PRIu64 "\n", ent_cli_count(done, "in_time"),
                        ent_cli_count(done, "late"));
 }
 
-ent_rc ent_cli_put_ledger(ent_cli *cli, ent_json_value ledger, size_t obligations, ent_err *err)
+ent_rc ent_cli_put_ledger(ent_cli *cli, ent_json_value ledger, ent_err *err)
 {
+    uint64_t all = duty_count(ledger);
     ent_json_value rows = ent_json_get(ledger, "obligations");
     int64_t now = 0;
     if (!ent_time_parse(ent_cli_text(ledger, "at"), &now))
         now = ent_clock_unix_s();
     put_heading(cli, ledger, now);
-    put_counts(cli, ledger, obligations);
+    put_counts(cli, ledger);
     ent_buf_put_u8(&cli->out, '\n');
     if (ent_json_count(rows) == 0)
         ent_buf_put_string(&cli->out, "Nobody owes anything.\n");
     else
         ENT_TRY(ent_cli_put_obligations(cli, ledger, rows, now, err));
-    if (obligations > ent_json_count(rows))
-        ent_buf_put_format(&cli->out, "and %zu more; --json shows all\n", obligations - ent_json_count(rows));
+    if (all > ent_json_count(rows))
+        ent_buf_put_format(&cli->out, "and %" PRIu64 " more; --json shows them\n", all - ent_json_count(rows));
     return ent_cli_put_ledger_rest(cli, ledger, err);
 }

@@ -22,9 +22,8 @@ void ent_cli_put_agreement_state(ent_cli *cli, ent_json_value agreement, int64_t
 void ent_cli_put_suspended(ent_cli *cli, ent_json_value ledger, unsigned indent);
 
 /** Append the ledger of one channel.
- *  @in   ledger        as the API gives it, its lists perhaps shortened
- *  @in   obligations   how many open duties it has in truth */
-ENT_RC ent_cli_put_ledger(ent_cli *cli, ent_json_value ledger, size_t obligations, ent_err *err);
+ *  @in   ledger   as the API gives it, its lists perhaps shortened */
+ENT_RC ent_cli_put_ledger(ent_cli *cli, ent_json_value ledger, ent_err *err);
 /** Balances, answer times, checks, claims and what else a ledger tells below its duties. */
 ENT_RC ent_cli_put_ledger_rest(ent_cli *cli, ent_json_value ledger, ent_err *err);
 /** A title in bold on a line of its own, after an empty line. */

@@ -18,6 +18,9 @@ typedef struct {
     ent_hash leaf;
 } numbered;
 
+/* Which lines a table shows. */
+typedef enum { UNANSWERED, OWED, ALL } selection;
+
 typedef struct {
     ent_buf *out;
     ent_arena arena;
@@ -25,8 +28,8 @@ typedef struct {
     size_t proof_count;
     size_t capacity;
     ent_json_value head;
-    size_t lines;      /* written */
-    bool only_pending; /* lines that are not answered */
+    size_t lines; /* written */
+    selection which;
 } report;
 
 static void release_report(report *at)
@@ -143,10 +146,9 @@ static void put_heading(report *at)
         ent_buf_put_format(out, " (sum %" PRIu64 ")\n", ent_cli_count(level, "sum"));
     }
     if (ent_json_true(ent_json_get(head, "published")))
-        ent_buf_put_format(out,
-                           "- Only what may be published is named. %" PRIu64
-                           " further message%s are in the figures and not named.\n",
-                           withheld, withheld == 1 ? "" : "s");
+        ent_buf_put_format(
+            out, "- Only what may be published is named. %" PRIu64 " further lines are in the figures and not named.\n",
+            withheld);
     if (ent_cli_count(head, "exercises") > 0)
         ent_buf_put_format(out, "- Exercises: %" PRIu64 " messages, counted apart\n", ent_cli_count(head, "exercises"));
 }
@@ -188,30 +190,44 @@ static void put_sums(report *at)
     }
 }
 
+/* False when nothing was given either way. */
+static bool put_balance(ent_buf *out, ent_json_value row)
+{
+    bool may = ent_json_true(ent_json_get(row, "may_hold_back"));
+    if (!may && ent_cli_count(row, "given") == 0 && ent_cli_count(row, "received") == 0)
+        return false;
+    ent_buf_put_string(out, "| ");
+    ent_cli_put_markdown(out, ent_cli_text(row, "class"));
+    ent_buf_put_string(out, " | ");
+    ent_cli_put_markdown(out, ent_cli_text(row, "from"));
+    ent_buf_put_string(out, " | ");
+    ent_cli_put_markdown(out, ent_cli_text(row, "to"));
+    put_figure(out, row, "given");
+    put_figure(out, row, "received");
+    put_figure(out, row, "balance");
+    ent_buf_put_string(out, may ? " | yes: " : " | no");
+    if (may)
+        ent_cli_put_markdown(out, ent_cli_text(row, "why"));
+    ent_buf_put_string(out, " |\n");
+    return true;
+}
+
 static void put_balances(report *at)
 {
-    ent_buf *out = at->out;
     ent_json_value rows = ent_json_get(at->head, "balances");
+    bool any = false;
     if (ent_json_count(rows) == 0)
         return;
-    ent_buf_put_string(out, "\n## Balances\n\n| class | who | towards | given | received | balance | may hold back |\n"
-                            "|---|---|---|---:|---:|---:|---|\n");
-    for (ent_json_iter i = ent_json_iterate(rows); ent_json_next(&i);) {
-        bool may = ent_json_true(ent_json_get(i.value, "may_hold_back"));
-        ent_buf_put_string(out, "| ");
-        ent_cli_put_markdown(out, ent_cli_text(i.value, "class"));
-        ent_buf_put_string(out, " | ");
-        ent_cli_put_markdown(out, ent_cli_text(i.value, "from"));
-        ent_buf_put_string(out, " | ");
-        ent_cli_put_markdown(out, ent_cli_text(i.value, "to"));
-        put_figure(out, i.value, "given");
-        put_figure(out, i.value, "received");
-        put_figure(out, i.value, "balance");
-        ent_buf_put_string(out, may ? " | yes: " : " | no");
-        if (may)
-            ent_cli_put_markdown(out, ent_cli_text(i.value, "why"));
-        ent_buf_put_string(out, " |\n");
-    }
+    ent_buf_put_string(at->out, "\n## Balances\n\n");
+    size_t table = at->out->size;
+    ent_buf_put_string(at->out, "| class | who | towards | given | received | balance | may hold back |\n"
+                                "|---|---|---|---:|---:|---:|---|\n");
+    for (ent_json_iter i = ent_json_iterate(rows); ent_json_next(&i);)
+        any |= put_balance(at->out, i.value);
+    if (any || at->out->failed != ENT_OK)
+        return;
+    at->out->size = table;
+    ent_buf_put_string(at->out, "Nothing was given on either side.\n");
 }
 
 /* ---- lines ---------------------------------------------------------------------------- */
@@ -252,13 +268,14 @@ static void put_outcome(report *at, ent_json_value line)
 {
     ent_text answer = ent_cli_text(line, "answer");
     ent_text outcome = ent_cli_text(line, "outcome");
+    bool overdue = ent_json_true(ent_json_get(line, "overdue"));
+    ent_buf_put_string(at->out, overdue ? "**" : "");
     ent_cli_put_markdown(at->out, ent_cli_text(line, "state"));
+    ent_buf_put_string(at->out, overdue ? "**" : "");
     if (outcome.size > 0 && !ent_text_equal(outcome, ent_cli_text(line, "state"))) {
         ent_buf_put_string(at->out, ", ");
         ent_cli_put_markdown(at->out, outcome);
     }
-    if (ent_json_true(ent_json_get(line, "overdue")))
-        ent_buf_put_string(at->out, ", **overdue**");
     if (answer.size == 0)
         return;
     ent_buf_put_string(at->out, "; answered ");
@@ -271,13 +288,48 @@ static void put_outcome(report *at, ent_json_value line)
     put_reference(at, answer);
 }
 
+/* As the sums count: what was receipted, is no exercise, and has got no answer. */
+static bool is_unanswered(ent_json_value line)
+{
+    static const char *const states[] = {"open", "overdue", "stopped", "frozen"};
+    bool is_open = false;
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        is_open |= ent_text_is(ent_cli_text(line, "state"), states[i]);
+    return is_open && ent_cli_text(line, "duty").size > 0 && ent_cli_text(line, "answer").size == 0 &&
+           !ent_json_true(ent_json_get(line, "exercise"));
+}
+
+static bool is_selected(selection which, ent_json_value line)
+{
+    bool own = ent_text_equal(ent_cli_text(line, "asked_of"), ent_cli_text(line, "writer"));
+    switch (which) {
+    case UNANSWERED:
+        return !own && is_unanswered(line);
+    case OWED:
+        return own && is_unanswered(line);
+    default:
+        return true;
+    }
+}
+
+static void put_owed(report *at, ent_json_value line)
+{
+    ent_text duty = ent_cli_text(line, "duty");
+    if (ent_text_is(duty, "notification"))
+        ent_buf_put_string(at->out, "owes the notification: ");
+    else if (ent_text_is(duty, "final"))
+        ent_buf_put_string(at->out, "owes the final report: ");
+    else if (ent_text_is(duty, "follow-up"))
+        ent_buf_put_string(at->out, "put off: ");
+}
+
 static ent_rc put_line(void *context, size_t number, ent_json_value line, ent_err *err)
 {
     report *at = context;
     ent_text asked = ent_cli_text(line, "asked_of");
     ent_text due = ent_cli_text(line, "due");
     (void)number;
-    if (at->only_pending && (asked.size == 0 || ent_cli_text(line, "answer").size > 0))
+    if (!is_selected(at->which, line))
         return ENT_DONE;
     at->lines++;
     ent_buf_put_string(at->out, "| ");
@@ -285,7 +337,7 @@ static ent_rc put_line(void *context, size_t number, ent_json_value line, ent_er
     ent_buf_put_string(at->out, " | ");
     ent_cli_put_markdown(at->out, ent_cli_text(line, "writer"));
     ent_buf_put_string(at->out, " | ");
-    if (asked.size > 0)
+    if (asked.size > 0 && !ent_text_equal(asked, ent_cli_text(line, "writer")))
         ent_cli_put_markdown(at->out, asked);
     else if (ent_json_count(ent_json_get(line, "to")) == 0)
         ent_buf_put_string(at->out, "every member");
@@ -298,6 +350,7 @@ static ent_rc put_line(void *context, size_t number, ent_json_value line, ent_er
     ent_buf_put_string(at->out, " | ");
     put_moment(at->out, due);
     ent_buf_put_string(at->out, " | ");
+    put_owed(at, line);
     put_outcome(at, line);
     ent_buf_put_string(at->out, " | ");
     put_reference(at, ent_cli_text(line, "message"));
@@ -305,21 +358,25 @@ static ent_rc put_line(void *context, size_t number, ent_json_value line, ent_er
     return ent_buf_check(at->out, err);
 }
 
-static ent_rc put_lines(report *at, const ent_cli_account *account, bool only_pending, ent_err *err)
+static ent_rc put_lines(report *at, const ent_cli_account *account, selection which, ent_err *err)
 {
+    static const char *const titles[] = {[UNANSWERED] = "\n## Not answered\n\n",
+                                         [OWED] = "\n## Reports still owed\n\n",
+                                         [ALL] = "\n## All, in order\n\n"};
     size_t start = at->out->size;
-    at->only_pending = only_pending;
+    at->which = which;
     at->lines = 0;
-    ent_buf_put_string(at->out, only_pending ? "\n## Not answered\n\n" : "\n## All, in order\n\n");
-    size_t heading = at->out->size;
+    ent_buf_put_string(at->out, titles[which]);
+    size_t table = at->out->size;
     ent_buf_put_string(at->out, "| said at | by | to | what | receipted | due | what became of it | message |\n"
                                 "|---|---|---|---|---|---|---|---|\n");
     ENT_TRY(ent_cli_account_each(account->lines, put_line, at, err));
     ENT_TRY(ent_buf_check(at->out, err));
     if (at->lines > 0)
         return ENT_DONE;
-    at->out->size = only_pending ? start : heading;
-    ent_buf_put_string(at->out, only_pending ? "\n## Not answered\n\nNothing that is named here.\n" : "Nothing.\n");
+    at->out->size = which == OWED ? start : table;
+    if (which != OWED)
+        ent_buf_put_string(at->out, "Nothing that is named here.\n");
     return ENT_DONE;
 }
 
@@ -381,9 +438,10 @@ ent_rc ent_cli_put_report(ent_buf *buf, ent_text json, const char *name, ent_err
         qsort(at.proofs, at.proof_count, sizeof *at.proofs, compare_proofs);
     put_heading(&at);
     put_sums(&at);
-    ENT_TRY(put_lines(&at, &account, true, err));
+    ENT_TRY(put_lines(&at, &account, UNANSWERED, err));
+    ENT_TRY(put_lines(&at, &account, OWED, err));
     put_balances(&at);
-    ENT_TRY(put_lines(&at, &account, false, err));
+    ENT_TRY(put_lines(&at, &account, ALL, err));
     put_proofs(&at, json, name);
     return ent_buf_check(buf, err);
 }

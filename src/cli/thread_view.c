@@ -23,12 +23,17 @@ static void put_tracks(ent_cli *cli, ent_json_value channel, ent_json_value thre
     ent_buf_put_u8(out, '\n');
     for (ent_json_iter i = ent_json_iterate(ent_json_get(thread, "tracks")); ent_json_next(&i);) {
         bool closed = ent_json_true(ent_json_get(i.value, "closed"));
+        ent_text outcome = ent_cli_text(i.value, "outcome");
         ent_buf_put_string(out, "  with ");
         ent_cli_put_line(out, ent_cli_text(i.value, "member"));
         ent_buf_put_string(out, ": ");
         ent_cli_put_style(out, cli->colour, closed ? ENT_CLI_GREEN : ENT_CLI_BOLD);
         ent_cli_put_line(out, ent_cli_text(i.value, "state"));
         ent_cli_put_style(out, cli->colour, ENT_CLI_PLAIN);
+        if (outcome.size > 0 && !ent_text_equal(outcome, ent_cli_text(i.value, "state"))) {
+            ent_buf_put_string(out, ", answer: ");
+            ent_cli_put_line(out, outcome);
+        }
         ent_buf_put_string(out, closed ? ", closed" : "");
         if (ent_json_true(ent_json_get(i.value, "crossed")))
             ent_buf_put_string(out, ", crossed: an acceptance and a withdrawal that did not know of each other");
@@ -98,6 +103,20 @@ static void put_custody(ent_cli *cli, ent_json_value channel, ent_json_value thr
     }
 }
 
+static void put_use_limits(ent_cli *cli, ent_json_value channel, ent_json_value thread)
+{
+    ent_json_value rows = ent_json_get(thread, "use_limits");
+    if (ent_json_count(rows) > 0)
+        ent_cli_put_title(cli, "Limits of its use");
+    for (ent_json_iter i = ent_json_iterate(rows); ent_json_next(&i);) {
+        ent_buf_put_string(&cli->out, "  ");
+        ent_cli_put_block(&cli->out, ent_cli_text(i.value, "text"), 2);
+        ent_buf_put_string(&cli->out, " (");
+        put_msg(cli, channel, ent_cli_text(i.value, "source"));
+        ent_buf_put_string(&cli->out, ")\n");
+    }
+}
+
 ent_rc ent_cli_put_thread(ent_cli *cli, ent_json_value channel, const ent_buf *json, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_release) ent_buf shorter = {0};
@@ -116,5 +135,6 @@ ent_rc ent_cli_put_thread(ent_cli *cli, ent_json_value channel, const ent_buf *j
         ENT_TRY(ent_cli_put_obligations(cli, channel, duties, ent_clock_unix_s(), err));
     }
     put_custody(cli, channel, thread);
+    put_use_limits(cli, channel, thread);
     return ent_buf_check(&cli->out, err);
 }

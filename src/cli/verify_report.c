@@ -227,7 +227,9 @@ static ent_rc check_addressees(const checking *at, ent_json_value line, const en
     for (ent_json_iter i = ent_json_iterate(said); good && ent_json_next(&i);)
         good = holds(members, ent_json_string(i.value)) && !ent_text_equal(ent_json_string(i.value), entry->writer);
     ent_text asked = ent_cli_text(line, "asked_of");
-    good = good && (asked.size == 0 || (holds(members, asked) && (count == 0 || holds(said, asked))));
+    /* Its own writer owes a notification or a final report. */
+    good = good && (asked.size == 0 || ent_text_equal(asked, entry->writer) ||
+                    (holds(members, asked) && (count == 0 || holds(said, asked))));
     return good ? ENT_DONE : ent_fail(err, ENT_PEER_MISMATCH, rule, "it says that it is to others than its entry says");
 }
 
@@ -245,10 +247,18 @@ static ent_rc check_gravity(ent_json_value line, const ent_entry *entry, ent_err
     ent_marking floor = entry->marking == ENT_MARKING_NONE ? ENT_MARKING_AMBER : entry->marking;
     if (ent_marking_strictest(marking, floor) != (marking == ENT_MARKING_NONE ? ENT_MARKING_AMBER : marking))
         return differs(err, "marking", marking_word, ent_text_of(ent_marking_word(floor)));
-    if (ent_json_true(ent_json_get(line, "exercise")) != entry->exercise)
-        return ent_fail(err, ENT_PEER_MISMATCH, rule, "it says that it is %s exercise; its entry says otherwise",
-                        entry->exercise ? "no" : "an");
     return ENT_DONE;
+}
+
+/* The mark of its thread counts, which is that of the message that began it. */
+static ent_rc check_exercise(const checking *at, ent_json_value line, const ent_entry *entry, ent_err *err)
+{
+    bool said = ent_json_true(ent_json_get(line, "exercise"));
+    const proven *first = find_proven(at, ent_cli_account_ref(ent_cli_text(line, "thread")));
+    if (said == entry->exercise || (entry->has_thread && (first == NULL || first->entry->exercise == said)))
+        return ENT_DONE;
+    return ent_fail(err, ENT_PEER_MISMATCH, rule, "it says that it is %s exercise; its entry says otherwise",
+                    said ? "an" : "no");
 }
 
 static ent_rc check_receipts(checking *at, ent_json_value line, const proven *message, ent_err *err)
@@ -266,9 +276,26 @@ static ent_rc check_receipts(checking *at, ent_json_value line, const proven *me
                             ENT_TEXT_ARG(by));
         at->times_on_word += said < shown; /* an earlier head may have carried it */
     }
-    if (ent_json_true(ent_json_get(line, "not_receipted")) && ent_json_count(receipts) > 0)
-        return ent_fail(err, ENT_PEER_MISMATCH, rule, "it says that nobody receipted it, and who did");
+    if (!ent_text_is(ent_cli_text(line, "state"), "sent, not receipted"))
+        return ENT_DONE;
+    for (ent_json_iter i = ent_json_iterate(receipts); ent_json_next(&i);) {
+        if (ent_text_equal(ent_cli_text(i.value, "by"), ent_cli_text(line, "asked_of")))
+            return ent_fail(err, ENT_PEER_MISMATCH, rule, "it says that it was not receipted, and when it was");
+    }
     return ENT_DONE;
+}
+
+/* Whether a proof shows this receipt: by who asked, or by anybody of what a writer owed himself. */
+static bool is_receipt_time(const checking *at, const proven *answer, int64_t unix_s, ent_text debtor, ent_text asked)
+{
+    int64_t shown = 0;
+    if (!ent_text_equal(debtor, asked))
+        return find_receipt(at, answer, asked, &shown) && shown == unix_s;
+    for (ent_json_iter i = ent_json_iterate(ent_json_get(at->head, "members")); ent_json_next(&i);) {
+        if (find_receipt(at, answer, ent_json_string(i.value), &shown) && shown == unix_s)
+            return true;
+    }
+    return false;
 }
 
 static ent_rc check_answer(checking *at, ent_json_value line, const ent_entry *asked, ent_err *err)
@@ -279,7 +306,6 @@ static ent_rc check_answer(checking *at, ent_json_value line, const ent_entry *a
     ent_message_ref thread = asked->has_thread ? asked->thread : message;
     int64_t answered = 0;
     int64_t due = 0;
-    int64_t shown = 0;
     if (answer == NULL)
         return ent_fail(err, ENT_PEER_MISMATCH, rule, "it names the answer %.*s, and no proof of that is there",
                         ENT_TEXT_ARG(ent_cli_text(line, "answer")));
@@ -290,8 +316,7 @@ static ent_rc check_answer(checking *at, ent_json_value line, const ent_entry *a
     if (by.size > 0 && !ent_text_equal(entry->writer, by))
         return ent_fail(err, ENT_PEER_MISMATCH, rule, "the answer that it names is not by %.*s", ENT_TEXT_ARG(by));
     if (ent_time_parse(ent_cli_text(line, "answered"), &answered)) {
-        bool is_shown = find_receipt(at, answer, asked->writer, &shown) && shown == answered;
-        at->times_on_word += !is_shown;
+        at->times_on_word += !is_receipt_time(at, answer, answered, by, asked->writer);
         if (ent_json_type_of(ent_json_get(line, "in_time")) == ENT_JSON_BOOL &&
             ent_time_parse(ent_cli_text(line, "due"), &due) &&
             ent_json_true(ent_json_get(line, "in_time")) != (answered <= due))
@@ -311,14 +336,17 @@ static ent_rc check_line(checking *at, ent_json_value line, ent_err *err)
     ENT_TRY(check_text(line, "kind", entry->kind, err));
     ENT_TRY(check_text(line, "time", entry->time, err));
     ENT_TRY(check_text(line, "writer", entry->writer, err));
-    if (!is_ref(ent_cli_text(line, "thread"), entry->has_thread ? &entry->thread : &own))
+    bool is_hidden = ent_json_true(ent_json_get(at->head, "published")) &&
+                     ent_json_type_of(ent_json_get(line, "thread")) == ENT_JSON_NULL;
+    if (!is_hidden && !is_ref(ent_cli_text(line, "thread"), entry->has_thread ? &entry->thread : &own))
         return ent_fail(err, ENT_PEER_MISMATCH, rule, "it says that it is of another thread than its entry says");
     ENT_TRY(check_addressees(at, line, entry, err));
     ENT_TRY(check_gravity(line, entry, err));
+    ENT_TRY(check_exercise(at, line, entry, err));
     ENT_TRY(check_receipts(at, line, message, err));
     if (ent_cli_text(line, "answer").size > 0)
         ENT_TRY(check_answer(at, line, entry, err));
-    else if (ent_json_true(ent_json_get(line, "in_time")))
+    else if (ent_json_true(ent_json_get(line, "in_time")) && !ent_json_true(ent_json_get(at->head, "published")))
         return ent_fail(err, ENT_PEER_MISMATCH, rule, "it was answered in time, and no answer is named");
     at->lines++;
     return ENT_DONE;
@@ -367,8 +395,9 @@ static void put_checked(ent_buf *out, const checking *at)
                        "  lines that say what their entries say: %zu; answers that they name, proven too: %zu\n",
                        at->message_count, at->lines, at->answers);
     if (at->times_on_word > 0)
-        ent_buf_put_format(out, "  times that rest on the word of who made it (an earlier head may have carried them): %zu\n",
-                           at->times_on_word);
+        ent_buf_put_format(
+            out, "  times that rest on the word of who made it (an earlier head may have carried them): %zu\n",
+            at->times_on_word);
     if (ent_cli_count(head, "withheld") > 0)
         ent_buf_put_format(out, "  %" PRIu64 " messages are in its figures and not named\n",
                            ent_cli_count(head, "withheld"));

@@ -97,7 +97,7 @@ class Ledger(WithNode, Terminal):
         self.assertEqual(err, "")
         self.safe(out)
         self.assertIn("مرحبا", out)
-        self.assertEqual(self.asked(), ("GET", "/ledger", {"channel": "north"}, b""))
+        self.assertEqual(self.asked(), ("GET", "/ledger", {"channel": "north", "limit": "500"}, b""))
         for words in ("north, of aurora.example and boreal.example: open", "in force until 2022-06-10 00:00:00 UTC", ", extended",
                       "elevated (sum 12 of the incidents of 30 d)", "As of", "evidence until 2021-05-30 09:11:58 UTC",
                       "1 overdue, 6 not done (4 of them ours); done in time 75, late 4",
@@ -125,6 +125,7 @@ class Ledger(WithNode, Terminal):
     def test_ledger__json_is_the_nodes(self):
         out, _ = self.ask("ledger", "--channel", "north", "--json")
         self.assertEqual(json.loads(out), LEDGER)
+        self.assertEqual(self.asked()[2], {"channel": "north", "limit": "100000"})
         self.safe(out)
 
     def test_ledger__states_of_the_agreement_and_suspension(self):
@@ -142,9 +143,9 @@ class Ledger(WithNode, Terminal):
 
     def test_ledger__at(self):
         self.ask("ledger", "--channel", "north", "--at", "2021-05-30")
-        self.assertEqual(self.asked()[2], {"channel": "north", "at": "2021-05-30T00:00:00Z"})
+        self.assertEqual(self.asked()[2], {"channel": "north", "at": "2021-05-30T00:00:00Z", "limit": "500"})
         self.ask("ledger", "--channel", "north", "--at", "2021-05-30T01:02:03Z", "--digest")
-        self.assertEqual(self.asked()[2], {"channel": "north", "at": "2021-05-30T01:02:03Z"})
+        self.assertEqual(self.asked()[2], {"channel": "north", "at": "2021-05-30T01:02:03Z", "limit": "500"})
 
     def test_ledger__digest_is_two_lines(self):
         self.assertEqual(self.ask("ledger", "--channel", "north", "--digest")[0], f"evidence {'e1' * 32}\nstate {'57' * 32}\n")
@@ -161,7 +162,7 @@ class Ledger(WithNode, Terminal):
         out, _ = self.ask("ledger")
         self.assertEqual(out.count(", of aurora.example and boreal.example"), 2)
         self.assertEqual([request[1] for request in self.server.requests if "/ledger" in request[1]],
-                         [f"/api/v1/ledger?channel={CHANNEL_ID}", "/api/v1/ledger?channel=" + "9" * 64])
+                         [f"/api/v1/ledger?channel={CHANNEL_ID}&limit=500", "/api/v1/ledger?channel=" + "9" * 64 + "&limit=500"])
         self.assertEqual(len(json.loads(self.ask("ledger", "--json")[0])["ledgers"]), 2)
         self.route("GET", "/channels", {"channels": []})
         self.assertIn("No channel is open", self.ask("ledger")[0])
@@ -184,13 +185,13 @@ class Ledger(WithNode, Terminal):
         self.assertTrue(all(len(line) <= 200 for line in wide.splitlines()))
 
     def test_ledger__hundred_thousand_open_duties(self):
-        ledger = dict(LEDGER, obligations=[OBLIGATION] * 30000, refused=LEDGER["refused"] * 5000)
+        ledger = dict(LEDGER, obligation_count=100000, obligations=[OBLIGATION] * 30000, refused=LEDGER["refused"] * 5000)
         content = json.dumps(ledger).encode()
         self.assertGreater(len(content), 8 << 20)
         self.route("GET", "/ledger", content)
         out, _ = self.ask("ledger", "--channel", "north")
-        self.assertIn("at least 500 overdue, 30000 not done", out)
-        self.assertIn("and 29500 more; --json shows all", out)
+        self.assertIn("at least 500 overdue, 100000 not done", out)
+        self.assertIn("and 99500 more; --json shows them", out)
         self.assertIn("500 or more not allowed", out)
         self.assertEqual(len(json.loads(self.ask("ledger", "--channel", "north", "--json")[0])["obligations"]), 30000)
 
@@ -206,14 +207,15 @@ class Ledger(WithNode, Terminal):
 
 class Thread(WithNode):
     THREAD = {"thread": MSG, "machine": "request", "exercise": False,
-              "tracks": [{"member": "boreal.example", "state": "withdrawn", "closed": True, "crossed": True},
+              "tracks": [{"member": "boreal.example", "state": "withdrawn", "closed": True, "crossed": True, "outcome": "refused"},
                          {"member": "corvus.example", "state": "asked", "closed": False, "crossed": False}],
               "takes": ["correction.recall", "evidence.item"],
               "messages": [{"message": MSG, "kind": "request.information", "allowed": True, "reason": None},
                            {"message": f"{ID}/boreal.example/4", "kind": "answer.response", "allowed": False, "reason": "this side has answered " + EVIL}],
               "obligations": [obligation(state="done", due="2021-05-30T07:02:00Z", done_at="2021-05-30T07:00:00Z", claimed=True, in_time=True)],
               "bindings": [{"thread": MSG, "accepted": MSG, "digest": "dd" * 32}],
-              "custody": [{"time": "2021-05-30T07:00:00Z", "who": "Bo " + EVIL, "action": "imaged the disk", "source": f"{ID}/boreal.example/4"}]}
+              "custody": [{"time": "2021-05-30T07:00:00Z", "who": "Bo " + EVIL, "action": "imaged the disk", "source": f"{ID}/boreal.example/4"}],
+              "use_limits": [{"source": f"{ID}/boreal.example/4", "text": "Not in court " + EVIL}]}
 
     def setUp(self):
         super().setUp()
@@ -223,10 +225,11 @@ class Thread(WithNode):
         self.route("GET", "/threads/" + MSG, self.THREAD)
         out, _ = self.ask("show", MSG)
         self.safe(out)
-        for words in ("Thread (request) begun by north/aurora.example/3", "with boreal.example: withdrawn, closed, crossed",
+        for words in ("Thread (request) begun by north/aurora.example/3", "with boreal.example: withdrawn, answer: refused, closed, crossed",
                       "with corvus.example: asked\n", "north/boreal.example/4 (answer.response): this side has answered",
                       "You may say next: correction.recall, evidence.item", "done 2021-05-30 07:00:00 (claimed)", "Accepted by every member",
-                      "2021-05-30 07:00:00 UTC  Bo", "imaged the disk (north/boreal.example/4)", "signed at 2021-05-30 09:13:20 UTC"):
+                      "2021-05-30 07:00:00 UTC  Bo", "imaged the disk (north/boreal.example/4)", "Not in court", ", answer: refused, closed",
+                      "signed at 2021-05-30 09:13:20 UTC"):
             self.assertIn(words, out)
         shown = json.loads(self.ask("show", MSG, "--json")[0])
         self.assertEqual(shown.pop("in_thread"), self.THREAD)
@@ -287,13 +290,23 @@ class Report(WithNode):
         self.assertIn(f"| 1 | aurora.example/3 | `{hashlib.sha256(bytes(1) + entry).hexdigest()}` |", out)
 
     def test_report__unanswered_are_named(self):
-        self.report["lines"][0].update(answer=None, answered=None, in_time=None, overdue=True, state="overdue", outcome=None)
+        self.report["lines"][0].update(answer=None, answered=None, in_time=None, overdue=True, state="overdue", outcome=None, duty="answer")
         self.report["sums"][0].update(answered=0, unanswered=["aurora.example/3"])
         self.serve(self.report)
         out, _ = self.ask("report", "--channel", "north")
         part = out.split("## Not answered")[1].split("##")[0]
         self.assertIn("aurora.example/3 (proof 1)", part)
         self.assertIn("**overdue**", part)
+        self.assertNotIn("still owed", out)
+        self.report["lines"][0].update(asked_of="aurora.example", duty="final", subject="Owed")
+        self.serve(self.report)
+        out, _ = self.ask("report", "--channel", "north")
+        self.assertIn("owes the final report: **overdue**", out.split("## Reports still owed")[1].split("##")[0])
+        self.assertIn("Nothing that is named here.", out.split("## Not answered")[1].split("##")[0])
+        for change in ({"exercise": True}, {"state": "sent, not receipted"}, {"state": "ended"}, {"duty": None}):
+            self.report["lines"][0].update({"asked_of": "boreal.example", "duty": "answer", "state": "open", "exercise": False}, **change)
+            self.serve(self.report)
+            self.assertIn("Nothing that is named here.", self.ask("report", "--channel", "north")[0].split("## Not answered")[1].split("##")[0])
 
     def test_report__others_text_forges_no_structure(self):
         self.report["lines"][0]["subject"] = FORGED
@@ -330,7 +343,7 @@ class Report(WithNode):
         self.report.update(published=True, withheld=3, marking="TLP:CLEAR", exercises=2)
         self.serve(self.report)
         out, _ = self.ask("report", "--channel", "north", "--publish")
-        self.assertIn("3 further messages are in the figures and not named", out)
+        self.assertIn("3 further lines are in the figures and not named", out)
         self.assertIn("**TLP:CLEAR**", out)
 
     def test_report__larger_than_the_json_reader_takes(self):
@@ -396,18 +409,22 @@ class VerifyReport(Case):
                 ("marking", {"marking": "TLP:CLEAR"}), ("exercise", {"exercise": True}),
                 ("no proof shows that", {"receipted": [{"by": "corvus.example", "time": "2021-05-30T09:13:20Z"}]}),
                 ("later than the proof shows", {"receipted": [{"by": "boreal.example", "time": "2021-05-30T09:13:21Z"}]}),
-                ("nobody receipted it", {"not_receipted": True}), ("no proof of that", {"answer": "boreal.example/7"}),
-                ("another thread", {"answer": "aurora.example/3"}), ("not by", {"asked_of": "aurora.example", "to": []}),
+                ("was not receipted", {"state": "sent, not receipted"}), ("no proof of that", {"answer": "boreal.example/7"}),
+                ("another thread", {"answer": "aurora.example/3"}), ("not by", {"asked_of": "aurora.example"}), ("another thread", {"thread": None}),
                 ("in time", {"in_time": False}), ("in time", {"due": "2021-05-30T10:19:59Z"}), ("no answer is named", {"answer": None})):
             with self.subTest(word=word, change=change):
                 self.not_valid(word, *self.CARDS, **change)
 
     def test_verify__what_the_line_may_say(self):
         for change in ({"urgency": "flash"}, {"marking": "TLP:RED"}, {"to": []}, {"subject": "other"}, {"answer": None, "answered": None, "in_time": None},
-                       {"receipted": []}):
+                       {"receipted": []}, {"not_receipted": True}, {"asked_of": "aurora.example", "answer": None, "in_time": None}):
             report = copy.deepcopy(self.report)
             report["lines"][0].update(change)
             self.verify(report, *self.CARDS)
+        report = copy.deepcopy(self.report)
+        report["published"] = True
+        report["lines"][0].update(thread=None, answer=None)
+        self.verify(report, *self.CARDS)
         report = copy.deepcopy(self.report)
         report["lines"][0]["receipted"][0]["time"] = "2021-05-30T09:13:00Z"
         report["lines"][0]["claimed"] = True
