@@ -22,9 +22,8 @@ static ent_rc examine(ent_node *node, ent_channel *channel, uint32_t member, con
 {
     ent_seal_verdict seal = ENT_SEAL_NOT_CHECKED;
     bool is_own = member == channel->self; /* sealed by this node */
-    ENT_TRY(ent_kind_check_entry(entry, err));
     if (!entry->has_body)
-        return ENT_DONE; /* an unknown kind may do without */
+        return ent_kind_check_entry(entry, err); /* an unknown kind may do without */
     ENT_TRY(ent_open_body(node, channel, member, entry->index, &work->plain, is_own ? NULL : &seal, err));
     if (!is_own && seal != ENT_SEAL_AS_AGREED)
         return ent_fail(err, ENT_PEER_INVALID, "design 2, Body",

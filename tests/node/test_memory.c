@@ -3,9 +3,11 @@
 #include "fixture.h"
 
 #include "base/alloc.h"
+#include "node/account.h"
 #include "node/channel.h"
 #include "node/events.h"
 #include "node/invite.h"
+#include "node/ledgers.h"
 #include "node/message_row.h"
 #include "node/opener.h"
 #include "node/pack.h"
@@ -170,6 +172,26 @@ static ent_rc read_card(scene *s, ent_err *err)
     return ENT_DONE;
 }
 
+static ent_rc make_ledger(scene *s, ent_err *err)
+{
+    ent_ledger *ledger = NULL;
+    ent_ledgers_forget(s->channel);
+    ENT_TRY(ent_ledgers_lock_evidence(s->node, s->channel, &ledger, err));
+    bool whole = ent_ledger_size(ledger, 0) == 2 && ent_ledger_size(ledger, 1) == 1;
+    ent_ledgers_unlock(s->channel);
+    assert_true(whole);
+    return ENT_DONE;
+}
+
+static ent_rc read_account(scene *s, ent_err *err)
+{
+    ent_account account;
+    ENT_TRY(ent_account_read(s->node, s->channel, (ent_account_time){0}, &account, err));
+    assert_int_equal(account.duties.count, 1);
+    ent_account_release(&account);
+    return ENT_DONE;
+}
+
 static void test_memory__failed_at_any_allocation_of_a_call_it_says_so_and_goes_on(void **state)
 {
     (void)state;
@@ -182,7 +204,9 @@ static void test_memory__failed_at_any_allocation_of_a_call_it_says_so_and_goes_
                                                           open_body,
                                                           find_receipt,
                                                           read_terms,
-                                                          read_card};
+                                                          read_card,
+                                                          make_ledger,
+                                                          read_account};
     scene s;
     scene_make(&s);
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
