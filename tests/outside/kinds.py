@@ -151,7 +151,7 @@ agreed,agenda consultation.agenda E agenda *
 agenda answer.response E agenda
 agreed,agenda,recorded consultation.record E recorded *
 recorded proposal.accept E binding
-recorded proposal.reject E agenda
+recorded proposal.reject E agenda *
 asked,acknowledged,clarifying,postponed,agreed,agenda correction.recall O recalled"""
     + _RECALL_ANSWERS,
     "proposal": """
@@ -184,6 +184,9 @@ handed-over correction.recall O recalled"""
 - commitment.pledge O pledged
 pledged commitment.match A matched
 pledged proposal.withdraw O withdrawn
+pledged answer.response=refused A refused
+pledged answer.response=impossible A impossible
+pledged answer.response=postponed,needs-clarification A pledged
 matched commitment.fulfilment O opener-fulfilled
 matched commitment.fulfilment A other-fulfilled
 opener-fulfilled commitment.fulfilment A fulfilled

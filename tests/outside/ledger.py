@@ -227,27 +227,48 @@ class Evidence:
         self.rules, self.terms, self.neutral = fields["rules"], fields["terms"], fields["neutral"]
         self.members = [member["name"] for member in fields["members"]]
         self.entries = {name: [formats.entry_decode(entry) for entry in self.logs[name]] for name in self.members}
+        self.times = {name: [kinds.parse_time(entry["time"]) for entry in rows] for name, rows in self.entries.items()}
         self.steps = {
-            (log, receiver): staircase(self.receipts.get((log, receiver), []))
+            (log, receiver): staircase(
+                (size, min(max(time, 0), LAST_TIME)) for size, time in self.receipts.get((log, receiver), [])
+            )
             for log in self.members
             for receiver in self.members
             if log != receiver
         }
 
+    def of_log(self, name):
+        return [rows for (log, _), rows in self.steps.items() if log == name]
+
     def latest(self):
-        return max((time for steps in self.steps.values() for _, time in steps), default=None)
+        """Of what has no receipt yet its writer's time counts."""
+        latest = [time for rows in self.steps.values() for _, time in rows]
+        for name in self.members:
+            latest += self.times[name][max((size for rows in self.of_log(name) for size, _ in rows), default=0) :]
+        return max([0, *latest])
 
     def counted(self, until):
-        """How much of each log counts, by evidence up to a time."""
+        """How much of each log counts at a moment."""
         sizes = {}
-        for name, entries in self.entries.items():
-            of_log = [rows for (log, _), rows in self.steps.items() if log == name]
-            evidenced = max((size for rows in of_log for size, time in rows if time <= until), default=0)
-            ever = max((size for rows in of_log for size, _ in rows), default=0)
-            size = min(evidenced, len(entries))
-            while size < len(entries) and size >= ever and kinds.parse_time(entries[size]["time"]) <= until:
+        for name in self.members:
+            steps = [row for rows in self.of_log(name) for row in rows]
+            ever = max((size for size, _ in steps), default=0)
+            size = min(max((size for size, time in steps if time <= until), default=0), len(self.entries[name]))
+            while ever <= size < len(self.entries[name]) and self.times[name][size] <= until:
                 size += 1
             sizes[name] = size
+        return self.closed(sizes)
+
+    def closed(self, sizes):
+        """With everything that is acked by what counts."""
+        seen = {name: 0 for name in sizes}
+        while seen != sizes:
+            seen = dict(sizes)
+            for name, size in seen.items():
+                for entry in self.entries[name][:size]:
+                    for ack in entry["acks"]:
+                        other = ack["origin"].split("/")[0]
+                        sizes[other] = max(sizes[other], ack["size"])
         return sizes
 
 
@@ -262,8 +283,7 @@ class Message:
         self.flags = kinds.KINDS.get(self.kind, frozenset())
         self.leaf = formats.leaf_hash(data)
         self.exercise = entry["exercise"]
-        self.to = [name for name in ledger.members if name in entry["to"]] if entry["to"] else [
-            name for name in ledger.members if name != self.writer]  # fmt: skip
+        self.to = self.addressees(ledger.members)
         self.fields = {}
         self.contested = False
         if self.known:
@@ -278,66 +298,124 @@ class Message:
         self.outcome = self.fields.get("outcome") if self.kind == "answer.response" else None
         self.reason = None
         self.thread = None
-        self.answers = None  # the message that it replies to
+        self.target = None  # the message that it replies to, as far as its writer knew it
+        self.replies = False
         self.knows = {}
 
+    def addressees(self, members):
+        """None named is everybody; so is a stranger; and what concerns the channel as a whole is for everybody."""
+        others = [name for name in members if name != self.writer]
+        named = [name for name in others if name in self.entry["to"]]
+        for_all = self.kind in ("channel.amendment", "channel.suspend", "channel.resume")
+        return others if for_all or not named or len(named) < len(self.entry["to"]) else named
+
     @property
-    def moves(self):
+    def counts(self):
+        """Not refused, and its body gives facts."""
         return self.known and not self.contested and self.reason is None
 
     def knew(self, other):
         return other.index < self.knows[other.writer]
 
+    def answers(self, kind):
+        return self.target is not None and self.target.kind == kind
 
-@dataclass
+
+OFFERS = ("proposal.proposal", "proposal.counter", "channel.amendment", "consultation.record", "commitment.pledge")
+
+
+class Amendment:
+    """Terms of the channel: those of the genesis (no message), or proposed ones."""
+
+    def __init__(self, message, parent, commitment):
+        self.message, self.parent, self.commitment = message, parent, commitment
+        self.depth = parent.depth + 1 if parent else 0
+        self.accepts, self.rejects, self.withdrawal = {}, {}, None  # member: message
+        self.declines = {}
+        if message is not None:
+            self.accepts[message.writer] = message
+
+    def known_complete(self, by, members):
+        return all(name in self.accepts and by.knew(self.accepts[name]) for name in members)
+
+    def known_withdrawn(self, by):
+        return self.withdrawal is not None and by.knew(self.withdrawal)
+
+    def known_rejected(self, by):
+        return any(by.knew(message) for message in self.rejects.values())
+
+
+@dataclass(eq=False)
 class Track:
     member: str
     state: str = "-"
     outcome: str = None
+    acknowledged: bool = False
     crossed: bool = False
     stands: Message = None  # what an accept accepts
-    accepted: Message = None  # the accept
+    closing: Message = None  # the accept or withdrawal that came last
+
+    @property
+    def settled(self):
+        return self.state in kinds.RECALLED or self.state in kinds.CLOSED
 
 
-@dataclass
+@dataclass(eq=False)
 class Duty:
     type: str
     debtor: str
-    creditors: list
+    creditor: str  # None: every addressee
     message: Message
     urgency: str
-    thread: object
-    due_s: int = None
-    due_at: int = None
-    act: Message = None
-    start: int = None
+    seconds: int = None
+    in_hours: bool = False
     due: int = None
+    start: int = None
+    act: Message = None
     done: int = None
     claimed: bool = False
     state: str = ""
-    to_all: bool = False
 
     def line(self):
-        creditor = "*" if self.to_all else self.creditors[0]
-        act = self.act.ref if self.act else "-"
-        words = [self.type, self.debtor, creditor, self.message.ref, self.state.replace(" ", "-"), self.urgency]
-        words += [time_text(self.start), time_text(self.due), act, time_text(self.done)]
-        return " duty " + " ".join(words) + (" claimed" if self.claimed else "")
+        words = [self.type, self.debtor, self.creditor or "*", self.message.ref, self.state.replace(" ", "-")]
+        words += [self.urgency, time_text(self.start), time_text(self.due), self.act.ref if self.act else "-"]
+        return " duty " + " ".join(words) + f" {time_text(self.done)}" + (" claimed" if self.claimed else "")
 
 
-@dataclass
+@dataclass(eq=False)
 class Thread:
     first: Message
     machine: kinds.Machine
-    commitment: str
+    root: Message
+    terms: Amendment
     messages: list = field(default_factory=list)
     tracks: dict = field(default_factory=dict)
     duties: list = field(default_factory=list)
-    counts: dict = field(default_factory=dict)
+    stops: list = field(default_factory=list)  # [debtor, asker, from, until]
+    finals: set = field(default_factory=set)  # (writer, message answered)
+    accepts: dict = field(default_factory=dict)  # offer: members who accepted it
+    recalled: bool = False
+    severity: str = None
+    agreement: object = None
 
     @property
     def opener(self):
         return self.first.writer
+
+    @property
+    def bound(self):
+        """What every party to the thread has accepted."""
+        parties = {self.opener, *self.tracks}
+        return next((offer for offer, by in self.accepts.items() if by | {offer.writer} >= parties), None)
+
+
+class Anybody:
+    """Knows so many entries of each log."""
+
+    def __init__(self, sizes):
+        self.knows = sizes
+
+    knew = Message.knew
 
 
 class Ledger:
@@ -345,27 +423,25 @@ class Ledger:
 
     def __init__(self, evidence, at=None):
         self.evidence, self.members = evidence, evidence.members
-        latest = evidence.latest()
         self.until = NEVER if at is None else at
-        self.now = at if at is not None else (latest if latest is not None else 0)
+        self.now = evidence.latest() if at is None else at
         self.sizes = evidence.counted(self.until)
-        self.messages = {}
-        self.order = []
+        self.messages = {}  # by (member, index), in an order that causality allows
         self.threads = []
+        self.genesis = Amendment(None, None, evidence.terms)
         self.amendments = []
+        self.suspensions = {name: [] for name in self.members}  # messages that suspend and resume, in turn
         self.take_in()
-        self.place()
+        for message in self.messages.values():
+            self.place(message)
+        self.read_terms()
+        self.frozen = self.find_frozen()
         for thread in self.threads:
             self.run(thread)
-        self.find_terms()
-        self.find_stops()
-        for thread in self.threads:
-            self.owe(thread)
 
     # ---- evidence and knowledge -------------------------------------------------------------------------------------
 
     def take_in(self):
-        """Messages in an order that causality allows."""
         taken = {name: 0 for name in self.members}
         knows = {name: {other: 0 for other in self.members} for name in self.members}
         moved = True
@@ -373,16 +449,16 @@ class Ledger:
             moved = False
             for name in self.members:
                 while taken[name] < self.sizes[name]:
-                    entry = self.evidence.entries[name][taken[name]]
+                    index = taken[name]
+                    entry = self.evidence.entries[name][index]
                     acks = {ack["origin"].split("/")[0]: ack["size"] for ack in entry["acks"]}
                     if any(size > taken[other] for other, size in acks.items()):
                         break
-                    message = Message(self, entry, self.evidence.logs[name][taken[name]])
+                    message = Message(self, entry, self.evidence.logs[name][index])
                     knows[name].update(acks)
-                    knows[name][name] = taken[name]
+                    knows[name][name] = index
                     message.knows = dict(knows[name])
-                    self.messages[name, taken[name]] = message
-                    self.order.append(message)
+                    self.messages[name, index] = message
                     taken[name] += 1
                     moved = True
 
@@ -392,147 +468,178 @@ class Ledger:
         at = bisect.bisect_right([size for size, _ in steps], index)
         return steps[at][1] if at < len(steps) and steps[at][1] <= self.until else None
 
-    def first_evidence(self, message):
-        times = [self.receipt(message.writer, other, message.index) for other in self.members if other != message.writer]
+    def receipted(self, message, by):
+        """The first receipt of a message by one of these members."""
+        times = [self.receipt(message.writer, name, message.index) for name in by if name != message.writer]
         return min((time for time in times if time is not None), default=None)
 
-    def known_by(self, message):
-        """What a message's writer knew, in the order of taking in."""
-        return [other for other in self.order if message.knew(other)]
+    def first_evidence(self, message):
+        return self.receipted(message, self.members)
+
+    def said_at(self, message):
+        """Its first evidence, but not before its own time; None without evidence."""
+        first = self.first_evidence(message)
+        return None if first is None else max(first, message.time)
 
     # ---- what a writer knew -----------------------------------------------------------------------------------------
 
-    def place(self):
-        for message in self.order:
-            reply = message.entry["reply_to"]
-            target = kinds.reference(reply) if reply else None
-            answered = self.messages.get(target) if target else None
-            message.answers = answered if answered is not None and message.knew(answered) else None
-            if message.known:
-                message.reason = self.refusal(message, target)
-            self.join(message)
-            if message.known and message.reason is None and not message.contested and message.kind == "channel.amendment":
-                self.amendments.append(message)
+    def place(self, message):
+        reply = self.refusal_of_reply(message)
+        message.replies = message.target is not None and reply in (None, "own-message")
+        message.reason = self.refusal(message, reply)
+        if not self.join(message):
+            message.replies = False
+            message.reason = message.reason or "thread-full"
+        elif message.counts:
+            self.follow(message)
 
-    def join(self, message):
-        answered = message.answers
-        if answered is not None and self.joins(message, answered.thread):
-            message.thread = answered.thread
-        else:
-            machine = kinds.MACHINE_OF.get(message.kind)
-            message.thread = Thread(message, machine, self.in_force(message))
-            self.threads.append(message.thread)
-        message.thread.messages.append(message)
-        count = message.thread.counts.get(message.writer, 0) + 1
-        message.thread.counts[message.writer] = count
-        if count > MOST_OF_ONE_WRITER and message.known and message.reason is None:
-            message.reason = "thread-full"
-
-    def joins(self, message, thread):
-        if not message.known or "r" in message.flags or message.kind in kinds.EVERYWHERE:
-            return True
-        return thread.machine is not None and message.kind in thread.machine.takes
-
-    def refusal(self, message, target):
-        entry, flags, answered = message.entry, message.flags, message.answers
-        if any(name == message.writer or name not in self.members for name in entry["to"]):
-            return "to-stranger"
-        if "N" in flags:
-            return "by-neutral"
-        if "n" in flags and self.evidence.neutral is None:
-            return "no-neutral"
-        if "s" not in flags and any(self.suspended(name, message) for name in self.members):
-            return "suspended"
-        if target is None:
-            if "r" in flags:
+    def refusal_of_reply(self, message):
+        entry = message.entry
+        if entry["reply_to"] is None:
+            if "r" in message.flags:
                 return "no-thread"
-            if entry["thread"] is not None:
-                return "thread-mismatch"
-        else:
-            if target[0] not in self.members or (target[0] == message.writer and answered is None):
-                return "reply-to-nothing"
-            if answered is None:
-                return "reply-unseen"
-            if entry["thread"] != (answered.entry["thread"] or answered.ref):
-                return "thread-mismatch"
-            if "r" in flags and "o" not in flags and answered.writer == message.writer:
-                return "own-message"
-        if message.contested:
-            return None
-        return self.refusal_by_fields(message)
+            return "thread-mismatch" if entry["thread"] is not None else None
+        party, index = kinds.reference(entry["reply_to"])
+        own = party == message.writer
+        if party not in self.members or (own and index >= message.index):
+            return "reply-to-nothing"
+        if index >= message.knows[party]:
+            return "reply-unseen"
+        target = self.messages[party, index]
+        root = target.thread.root if target.thread else target
+        message.target = target
+        if entry["thread"] != root.ref:
+            return "thread-mismatch"
+        return "own-message" if own and "r" in message.flags and "o" not in message.flags else None
 
-    def refusal_by_fields(self, message):
-        kind, fields, answered = message.kind, message.fields, message.answers
-        if kind == "correction.recall" and answered.writer != message.writer:
-            return "wrong-side"
-        if kind == "contact.check" and answered is not None and answered.kind == kind:
-            if fields.get("echo") != answered.fields.get("nonce"):
-                return "other-nonce"
-        if kind == "proposal.accept":
-            if fields["digest"] != answered.digest:
-                return "other-digest"
-            if answered.kind == "channel.amendment" and self.stands_by_another(message, answered):
-                return "second-amendment"
-        if kind == "channel.amendment":
-            if fields["replaces"] != self.in_force(message):
-                return "terms"
-            if self.stands_by_another(message, message):
-                return "second-amendment"
+    def refusal(self, message, reply):
+        """The first that applies, of what its writer knew."""
+        if any(name == message.writer or name not in self.members for name in message.entry["to"]):
+            return "to-stranger"
+        if not message.known:
+            return reply
+        if "N" in message.flags:
+            return "by-neutral"
+        if "n" in message.flags and self.evidence.neutral is None:
+            return "no-neutral"
+        if self.knows_suspended(message):
+            return "suspended"
+        if reply or message.contested:
+            return reply
+        return self.refusal_of_side(message) or self.refusal_of_content(message) or self.refusal_of_terms(message)
+
+    def knows_suspended(self, message):
+        if message.kind == "channel.suspend":
+            return self.suspension(message.writer, message) is not None
+        return "s" not in message.flags and any(self.suspension(name, message) for name in self.members)
+
+    def suspension(self, member, by):
+        """A member's suspend message that holds, as far as somebody knew."""
+        known = [message for message in self.suspensions[member] if by.knew(message)]
+        return known[-1] if len(known) % 2 else None
+
+    def refusal_of_side(self, message):
+        target = message.target
+        if target is None:
+            return None
+        own = target.writer == message.writer
+        if message.kind.startswith("correction."):
+            if not own:
+                return "wrong-side"
+            return None if set(target.to) & set(message.to) else "not-addressed"
+        if message.kind == "channel.resume" and target is not self.suspension(message.writer, message):
+            return "not-in-this-state" if own else "wrong-side"
+        if "a" in message.flags and not own and message.writer not in target.to:
+            return "not-addressed"
         return None
 
-    def suspended(self, member, by):
-        """Whether a member was suspended, as far as the writer of a message knew."""
-        state = None
-        for message in self.known_by(by):
-            if message.writer == member and message.moves:
-                if message.kind == "channel.suspend":
-                    state = message
-                elif message.kind == "channel.resume":
-                    state = None
-        return state is not None
+    def refusal_of_content(self, message):
+        target, fields = message.target, message.fields
+        if message.kind == "contact.check" and message.answers("contact.check") and "nonce" in target.fields:
+            return None if fields.get("echo") == target.fields["nonce"] else "other-nonce"
+        if message.kind == "proposal.accept" and target.kind in OFFERS and fields["digest"] != target.digest:
+            return "other-digest"
+        return None
 
-    # ---- amendments -------------------------------------------------------------------------------------------------
+    # ---- suspensions and terms, as writers knew them ----------------------------------------------------------------
 
-    def standing(self, amendment, known):
-        """(members who stand by it, whether it was withdrawn or rejected), among known messages."""
-        by, gone = {amendment.writer}, False
-        for message in known:
-            if message.answers is amendment and message.moves:
-                if message.kind == "proposal.accept" and message.writer in amendment.to:
-                    by.add(message.writer)
-                elif message.kind == "proposal.reject":
-                    gone = True
-                elif message.kind == "proposal.withdraw" and message.writer == amendment.writer:
-                    if not self.complete(amendment, self.known_by(message)):
-                        gone = True
-        return by, gone
+    def in_force(self, by):
+        """The terms in force for what somebody knew: of those complete and not withdrawn, what stands on most."""
+        known = [a for a in self.amendments if a.known_complete(by, self.members) and not a.known_withdrawn(by)]
+        return max(known, key=lambda amendment: amendment.depth, default=self.genesis)
 
-    def complete(self, amendment, known):
-        by, gone = self.standing(amendment, known)
-        return not gone and by == set(self.members)
+    def amendment_of(self, message):
+        return next((amendment for amendment in self.amendments if amendment.message is message), None)
 
-    def in_force(self, message=None):
-        """The commitment of the terms in force for a message, or now."""
-        known = self.order if message is None else self.known_by(message)
-        terms, seen = self.evidence.terms, set()
-        while terms not in seen:
-            seen.add(terms)
-            for amendment in self.amendments:
-                if amendment in known and amendment.fields["replaces"] == terms and self.complete(amendment, known):
-                    terms = kinds.commitment(amendment.fields)
-                    break
-        return terms
-
-    def stands_by_another(self, message, amendment):
-        known = self.known_by(message)
+    def refusal_of_terms(self, message):
+        proposes = message.kind == "channel.amendment"
+        amendment = self.amendment_of(message.target) if message.kind == "proposal.accept" else None
+        if not proposes and amendment is None:
+            return None
+        current = self.in_force(message)
+        if proposes:
+            before, was = current, set()
+            while before is not None:
+                was.add(before.commitment)
+                before = before.parent
+            if message.fields["replaces"] != current.commitment or kinds.commitment(message.fields) in was:
+                return "terms"
+        elif amendment.parent is not current:
+            return "terms"
         for other in self.amendments:
-            if other is not amendment and other in known and other.fields["replaces"] == amendment.fields["replaces"]:
-                by, gone = self.standing(other, known)
-                if message.writer in by and not gone:
-                    return True
-        return False
+            if other is not amendment and other.parent is current and message.writer in other.accepts:
+                if not other.known_withdrawn(message) and not other.known_rejected(message):
+                    return "second-amendment"
+        return None
+
+    def follow(self, message):
+        """What a message that its writer's knowledge does not forbid changes for the channel."""
+        rows = self.suspensions[message.writer]
+        if message.kind == ("channel.resume" if len(rows) % 2 else "channel.suspend"):
+            rows.append(message)
+        if message.kind == "channel.review" and message.fields["purpose"] == "decline-extension":
+            self.in_force(message).declines.setdefault(message.writer, message)
+        if message.kind == "channel.amendment":
+            self.amendments.append(Amendment(message, self.in_force(message), kinds.commitment(message.fields)))
+        amendment = self.amendment_of(message.target) if message.target else None
+        if amendment is None:
+            return
+        said = message.writer in amendment.accepts or message.writer in amendment.rejects
+        if message.kind in ("proposal.accept", "proposal.reject") and not said and not amendment.known_withdrawn(message):
+            (amendment.accepts if message.kind == "proposal.accept" else amendment.rejects)[message.writer] = message
+        elif message.kind == "proposal.withdraw" and message.writer == amendment.message.writer:
+            if amendment.withdrawal is None and not amendment.known_complete(message, self.members):
+                amendment.withdrawal = message
 
     # ---- threads ----------------------------------------------------------------------------------------------------
+
+    def join(self, message):
+        """Put a message into its thread, if it has one; False when that is full."""
+        above = message.target.thread if message.target else None
+        thread = above if message.replies and self.joins(message, above) else None
+        if thread is not None:
+            if sum(other.writer == message.writer for other in thread.messages) >= MOST_OF_ONE_WRITER:
+                return False
+        elif self.begins(message):
+            machine = kinds.MACHINE_OF[message.kind] if message.known else kinds.MACHINES[0]
+            root = above.root if message.replies and above else message.target if message.replies else message
+            thread = Thread(message, machine, root, self.in_force(message))
+            self.threads.append(thread)
+        if thread is not None:
+            message.thread = thread
+            thread.messages.append(message)
+        return True
+
+    def joins(self, message, thread):
+        if thread is None:
+            return False
+        everywhere = not message.known or "r" in message.flags or message.kind in kinds.EVERYWHERE
+        return everywhere or message.kind not in kinds.MACHINE_OF or message.kind in thread.machine.takes
+
+    def begins(self, message):
+        if message.entry["reply_to"] is not None and not message.replies:
+            return False
+        return not message.known or ("r" not in message.flags and message.kind in kinds.MACHINE_OF)
 
     def ordered(self, messages):
         """After what each writer knew; then earlier first evidence; then the smaller leaf hash."""
@@ -547,404 +654,433 @@ class Ledger:
             yield message
 
     def run(self, thread):
-        thread.ordered = list(self.ordered(thread.messages))
-        for member in thread.first.to:
-            thread.tracks[member] = Track(member)
-        finals = set()
-        for message in thread.ordered:
-            if not message.moves:
-                continue
-            if message is thread.first:
-                for track in thread.tracks.values():
-                    track.state = thread.machine.begins[message.kind]
-                    track.stands = message
-                continue
-            message.reason = self.step(thread, message, finals)
+        first = thread.first
+        thread.agreement = self.terms_of(thread)
+        thread.messages = list(self.ordered(thread.messages))
+        for member in first.to:
+            state = thread.machine.begins.get(first.kind, "said") if first.reason is None else "-"
+            thread.tracks[member] = Track(member, state, stands=first if first.kind in OFFERS else None)
+        for message in thread.messages:
+            if message is not first and message.counts:
+                message.reason = self.judge(thread, message)
+            if message.counts:
+                self.take(thread, message)
+        for duty in thread.duties:
+            self.settle(thread, duty)
 
-    def step(self, thread, message, finals):
+    def judge(self, thread, message):
         """Move the tracks; gives the reason when there is no way."""
         side = kinds.OPENER if message.writer == thread.opener else kinds.ADDRESSEE
-        passes = message.kind in kinds.EVERYWHERE
-        if side == kinds.ADDRESSEE and message.writer not in thread.tracks:
-            return None if passes else "not-addressed"
-        if message.kind == "answer.response" and (message.writer, message.answers.ref) in finals:
-            return "second-answer"
-        if message.kind == "correction.recall" and message.answers is not thread.first:
+        other = side == kinds.ADDRESSEE and message.writer not in thread.tracks
+        if message.kind in kinds.EVERYWHERE:
+            if message.kind == "answer.status" and other:
+                return "not-addressed"
+            if not other and thread.first.reason is None:
+                self.move_tracks(thread, message, side)
             return None
-        tracks = self.moved_by(thread, message, side)
-        ways = [(track, self.way(thread, track, message, side)) for track in tracks]
-        ways = [(track, way) for track, way in ways if way]
-        if not ways:
-            if passes:
+        if message.kind == "answer.response" and (message.writer, message.target) in thread.finals:
+            return "second-answer"
+        recall = message if message.kind == "correction.recall" else message.target
+        if recall.kind == "correction.recall" and message.kind in ("correction.recall", "answer.response"):
+            if recall.target is not thread.first:
                 return None
-            others = [thread.machine and thread.machine.step(t.state, message.kind, message.outcome, 3 - side) for t in tracks]
-            return "wrong-side" if any(others) else "not-in-this-state"
-        if message.kind == "proposal.accept" and not any(track.stands is message.answers for track, _ in ways):
-            return "other-digest"
-        if message.kind == "answer.response" and message.outcome not in ("postponed", "needs-clarification"):
-            finals.add((message.writer, message.answers.ref))
-        for track, (state, every) in ways:
-            for moved in thread.tracks.values() if every else [track]:
-                self.move(moved, state, message)
-        return None
+        if thread.first.reason is not None:
+            return "not-in-this-state"
+        return "not-addressed" if other else self.move_tracks(thread, message, side)
 
-    def moved_by(self, thread, message, side):
+    def move_tracks(self, thread, message, side):
         if side == kinds.ADDRESSEE:
-            return [thread.tracks[message.writer]]
-        if message.answers.writer != thread.opener:
-            return [track for track in thread.tracks.values() if track.member == message.answers.writer]
-        return [track for track in thread.tracks.values() if track.member in message.to]
+            moved = [thread.tracks[message.writer]]
+        elif message.target.writer != message.writer:
+            moved = [track for track in thread.tracks.values() if track.member == message.target.writer]
+        else:
+            moved = [track for track in thread.tracks.values() if track.member in message.to]
+        reasons, ways = [], []
+        for track in moved:
+            reason, way = self.move_track(thread, track, message, side)
+            reasons.append(reason)
+            ways += [way] if way else []
+        if ways and ways[-1][1]:
+            self.move_others(thread, message, [track for track in thread.tracks.values() if track not in moved], ways[-1][0])
+        return None if None in reasons else (reasons or ["not-in-this-state"])[-1]
+
+    def move_track(self, thread, track, message, side):
+        """(reason or None, the way it went)."""
+        if self.crosses(track, message, side):
+            track.state, track.crossed = "withdrawn", True
+            thread.accepts.clear()
+            return None, None
+        way = self.way(thread, track, message, side)
+        reason = self.why_not(thread, track, message) if way is None else self.misfit(track, message)
+        if reason:
+            return reason, None
+        if message.kind == "proposal.accept":
+            thread.accepts.setdefault(message.target, set()).add(message.writer)
+        self.move(track, way[0], message)
+        return None, way
 
     def way(self, thread, track, message, side):
-        machine = thread.machine
-        if machine is None:
-            return None
-        if message.kind == "proposal.withdraw" and side == kinds.OPENER and track.state == "accepted":
-            if machine.name == "amendment":
-                if not self.complete(thread.first, self.known_by(message)):
-                    track.crossed = not message.knew(track.accepted)
-                    return "withdrawn", False
-            elif not message.knew(track.accepted) and not track.accepted.knew(message):
-                track.crossed = True
-                return "withdrawn", False
-        if message.kind == "proposal.accept" and track.state == "withdrawn":
-            withdrawal = track.withdrawn
-            if not withdrawal.knew(message) and not message.knew(withdrawal):
-                track.crossed = True
-        return machine.step(track.state, message.kind, message.outcome, side)
+        state = track.state
+        if state == "binding" and message.kind == "consultation.record" and not thread.bound:
+            state = "recorded"
+        return thread.machine.step(state, message.kind, message.outcome, side)
 
-    def move(self, track, state, message):
+    def move_others(self, thread, message, tracks, to):
+        bound = thread.bound
+        for track in tracks:
+            way = self.way(thread, track, message, kinds.EITHER)
+            if way is None and track.state == "binding" and not bound:
+                way = (to, True)
+            if way:
+                self.move(track, way[0], message)
+
+    def crosses(self, track, message, side):
+        """An accept and a withdrawal that did not know of each other."""
+        if track.closing is None or message.knew(track.closing):
+            return False
+        if message.kind == "proposal.withdraw":
+            return track.state == "accepted" and side == kinds.OPENER
+        return message.kind == "proposal.accept" and track.state == "withdrawn" and message.target.kind in OFFERS
+
+    def why_not(self, thread, track, message):
+        if track.state == "-":
+            return "not-in-this-state"
+        if self.way_of_anybody(thread, track, message):
+            return "wrong-side"
+        if message.kind == "answer.response" and (track.outcome or track.state in kinds.CLOSED):
+            return "second-answer"
+        return "not-in-this-state"
+
+    @staticmethod
+    def way_of_anybody(thread, track, message):
+        return thread.machine.step(track.state, message.kind, message.outcome, kinds.EITHER)
+
+    @staticmethod
+    def misfit(track, message):
+        """Why what a message answers is not what it must answer here."""
+        target = message.target
+        if message.kind == "proposal.accept":
+            return None if target is track.stands else "other-digest"
+        if message.kind == "proposal.reject":
+            return None if target is track.stands else "not-in-this-state"
+        if message.kind == "proposal.withdraw":
+            return None if target.kind in OFFERS and target.writer == message.writer else "not-in-this-state"
+        if message.kind == "answer.response":
+            return None if (target.kind == "correction.recall") == (track.state == "recalled") else "not-in-this-state"
+        return None
+
+    @staticmethod
+    def move(track, state, message):
         track.state = state
-        if message.kind in ("proposal.counter", "consultation.record"):
+        if message.kind in OFFERS:
             track.stands = message
-        elif message.kind == "proposal.accept":
-            track.accepted = message
-        elif message.kind == "proposal.withdraw":
-            track.withdrawn = message
-        elif message.kind == "answer.response":
-            track.outcome = message.outcome
+        if message.kind in ("proposal.accept", "proposal.withdraw"):
+            track.closing = message
 
-    def bound(self, thread):
-        """What every party to the thread has accepted."""
-        tracks = list(thread.tracks.values())
-        if not tracks or any(track.state not in ("accepted", "binding") for track in tracks):
-            return None
-        standing = {track.stands.ref: track.stands for track in tracks}
-        return standing.popitem()[1] if len(standing) == 1 else None
+    def take(self, thread, message):
+        """What an allowed message brings with it."""
+        if message.writer == thread.opener:
+            severity = message.fields.get("severity")
+            thread.severity = severity if severity in ("low", "medium", "high", "critical") else thread.severity
+        track, target = thread.tracks.get(message.writer), message.target
+        if message is not thread.first and track and target.writer == thread.opener and "a" in message.flags:
+            track.acknowledged = True
+            if message.kind == "answer.response" and target.kind != "correction.recall":
+                track.outcome = message.outcome
+        if message.kind == "correction.recall" and target is thread.first:
+            thread.recalled = True
+        if message.outcome not in (None, "postponed", "needs-clarification"):
+            thread.finals.add((message.writer, target))
+        self.act(thread, message)
+        if message.outcome == "needs-clarification":
+            thread.stops.append([message.writer, target.writer, self.act_time(message, [target.writer])[0], NEVER])
+        if message.kind == "answer.status" and message.fields["state"] == "clarification":
+            self.clarify(thread, message)
+        self.bring_about(thread, message)
 
     def evidence_of(self, thread):
         """Items by which the claim of a thread is supported."""
         claim = thread.first
         items = []
-        for item in self.order:
-            if item.kind != "evidence.item" or not item.moves or item.writer != claim.writer:
+        for item in self.messages.values():
+            if item.kind != "evidence.item" or not item.counts or item.writer != claim.writer:
                 continue
-            named = claim.ref in item.fields.get("supports", []) or item.ref in claim.fields.get("evidence", [])
-            if not (named or item.thread is thread):
-                continue
-            if not any(m.kind == "correction.recall" and m.moves and m.answers is item for m in self.order):
+            named = (item.knew(claim) and claim.ref in item.fields.get("supports", [])[:16]) or (
+                claim.counts and claim.knew(item) and item.ref in claim.fields.get("evidence", [])[:16]
+            )
+            if (named or item.thread is thread) and not self.was_recalled(item):
                 items.append(item)
         return sorted(items, key=lambda item: item.id)
 
+    def was_recalled(self, item):
+        recalls = (m for m in self.messages.values() if m.kind == "correction.recall" and m.target is item)
+        return any(m.counts for m in recalls)
+
     # ---- terms ------------------------------------------------------------------------------------------------------
 
-    def find_terms(self):
-        self.agreements = {}
-        for message in self.order:
-            if message.kind in ("channel.genesis", "channel.amendment") and message.moves:
-                commitment = kinds.commitment(message.fields)
-                if commitment not in self.agreements:
+    def read_terms(self):
+        self.agreements = {}  # by amendment
+        for amendment in [self.genesis, *self.amendments]:
+            messages = [amendment.message] if amendment.message else [
+                self.messages[name, 0] for name in self.members if (name, 0) in self.messages]  # fmt: skip
+            self.agreements[amendment] = NoAgreement()
+            for message in messages:
+                if not message.contested and kinds.commitment(message.fields) == amendment.commitment:
                     try:
-                        self.agreements[commitment] = Agreement(formats.unb64(message.fields["terms"]))
+                        self.agreements[amendment] = Agreement(formats.unb64(message.fields["terms"]))
                     except Refused:
-                        self.agreements[commitment] = NoAgreement()
-        self.current = self.in_force()
-        self.agreement = self.agreements.get(self.current) or NoAgreement()
-        seen = [
-            self.first_evidence(message)
-            for message in self.order
-            if message.kind == "channel.review" and message.moves and message.fields["purpose"] == "decline-extension"
-        ]
-        self.declined = min((time for time in seen if time is not None), default=NEVER)
+                        pass
+        self.terms = self.in_force(Anybody(self.sizes))
+        self.agreement = self.agreements[self.terms]
 
-    def terms_of(self, thread, began):
-        agreement = self.agreements.get(thread.commitment) or NoAgreement()
-        if agreement.start <= began < agreement.end(began, self.declined):
+    def declined(self, terms):
+        times = [self.said_at(message) for message in terms.declines.values()]
+        return min((time for time in times if time is not None), default=NEVER)
+
+    def terms_of(self, thread):
+        """The agreement under which a thread began; none when it began outside its validity."""
+        agreement, began = self.agreements[thread.terms], self.said_at(thread.first)
+        if began is None or agreement.start <= began < agreement.end(began, self.declined(thread.terms)):
             return agreement
         return NoAgreement()
 
-    def find_stops(self):
-        """When the channel was suspended by anyone."""
-        self.suspensions = []  # (member's suspend message, since, until)
-        for name in self.members:
-            since = None
-            for message in self.order:
-                if message.writer != name or not message.moves:
-                    continue
-                if message.kind == "channel.suspend" and since is None:
-                    since = message
-                elif message.kind == "channel.resume" and since is not None:
-                    self.suspensions.append((since, self.first_evidence(since), self.first_evidence(message)))
-                    since = None
-            if since is not None:
-                self.suspensions.append((since, self.first_evidence(since), NEVER))
+    def find_frozen(self):
+        """When the channel was suspended by anyone: spans that may overlap."""
+        spans = []
+        for rows in self.suspensions.values():
+            for at in range(0, len(rows), 2):
+                since, until = self.said_at(rows[at]), None
+                if at + 1 < len(rows):
+                    until = self.said_at(rows[at + 1])
+                if since is not None:
+                    spans.append((since, NEVER if until is None else until))
+        return [span for span in spans if span[0] < span[1]]
 
     # ---- duties -----------------------------------------------------------------------------------------------------
 
-    def urgency(self, message, agreement):
+    @staticmethod
+    def urgency(message, agreement):
         named = message.fields.get("protected_systems", [])
+        named = list(named.values()) if isinstance(named, dict) else named if isinstance(named, list) else []
+        named = [name for name in named if isinstance(name, str) and name][:8]
         own = URGENCY.index(message.entry["urgency"] or "routine")
         return max([own] + [agreement.floors[name] for name in named if name in agreement.floors])
 
-    def owe(self, thread):
-        for message in thread.messages:
-            if not message.moves:
-                continue
-            began = self.first_evidence(thread.first)
-            agreement = self.terms_of(thread, thread.first.time if began is None else began)
-            urgency = self.urgency(message, agreement)
-            row = agreement.deadlines(message.kind, urgency)
-            word = URGENCY[urgency]
-            hours = agreement.hours if row.get("in_service_hours") else {}
-            for member in message.to:
-                if row.get("acknowledge_s"):
-                    duty = Duty("acknowledge", member, [message.writer], message, word, thread, row["acknowledge_s"])
-                    self.settle(duty, agreement, hours)
-                if row.get("answer_s") or kinds.asks(message.kind, message.entry["reply_to"]):
-                    duty = Duty("answer", member, [message.writer], message, word, thread, row.get("answer_s"))
-                    self.settle(duty, agreement, hours)
-            if message.outcome == "postponed":
-                until = kinds.parse_time(message.fields["until"][:19] + "Z")
-                debtor, creditor = message.writer, message.answers.writer
-                duty = Duty("follow-up", debtor, [creditor], message, word, thread, due_at=until)
-                self.settle(duty, agreement, {})
-            if message.kind == "incident.early-warning" and row.get("notification_s"):
-                duty = Duty("notification", message.writer, message.to, message, word, thread, row["notification_s"])
-                duty.to_all = True
-                self.settle(duty, agreement, hours)
-            if message.kind in ("incident.early-warning", "incident.notification") and row.get("final_s"):
-                duty = Duty("final", message.writer, message.to, message, word, thread, row["final_s"])
-                duty.to_all = True
-                self.settle(duty, agreement, hours)
-        order = ("acknowledge", "answer", "follow-up", "notification", "final")
-        thread.duties.sort(key=lambda d: (d.message.id, order.index(d.type), self.members.index(d.debtor)))
+    def bring_about(self, thread, message):
+        if message.kind == "contact.check" and message.target is not None:
+            return
+        urgency = self.urgency(message, thread.agreement)
+        row, word = thread.agreement.deadlines(message.kind, urgency), URGENCY[urgency]
+        in_hours = row.get("in_service_hours", False)
+        asks = kinds.asks(message.kind, message.entry["reply_to"]) and not message.kind.startswith("incident.")
+        if message is thread.first or message.kind not in kinds.EVERYWHERE:
+            asks = asks or bool(row.get("answer_s"))
+        debtors = message.to
+        if message.kind == "proposal.counter":
+            debtors = [name for name in debtors if name == message.target.writer]
+        for member in debtors:
+            duty = Duty("acknowledge", member, message.writer, message, word, row.get("acknowledge_s"), in_hours)
+            if duty.seconds:
+                thread.duties.append(duty)
+            if asks:
+                duty = Duty("answer", member, message.writer, message, word, row.get("answer_s"), in_hours)
+                if not duty.seconds and message.kind == "contact.check":
+                    duty.due = self.date(message, "reply_by")
+                thread.duties.append(duty)
+        if message.kind == "incident.early-warning" and row.get("notification_s"):
+            thread.duties.append(Duty("notification", message.writer, None, message, word, row["notification_s"], in_hours))
+        if message.kind != "incident.final" and row.get("final_s"):
+            thread.duties.append(Duty("final", message.writer, None, message, word, row["final_s"], in_hours))
 
-    def does(self, duty, act):
-        if act.writer != duty.debtor or not act.moves or act.answers is None:
+    @staticmethod
+    def date(message, name):
+        """A date in a body, to the second; dates before 1970 are none."""
+        text = message.fields.get(name)
+        seconds = kinds.parse_time(text[:19] + "Z") if text else 0
+        return seconds if seconds > 0 else None
+
+    def act(self, thread, message):
+        for duty in list(thread.duties):
+            if duty.act is None and duty.debtor == message.writer and self.does(duty, message):
+                duty.act = message
+                if duty.type in ("answer", "follow-up") and message.outcome == "postponed":
+                    later = Duty("follow-up", duty.debtor, duty.creditor, duty.message, duty.urgency)
+                    later.due = self.date(message, "until")
+                    thread.duties.append(later)
+
+    @staticmethod
+    def does(duty, act):
+        if duty.type == "notification":
+            return act.kind in ("incident.notification", "incident.final")
+        if duty.type == "final":
+            return act.kind == "incident.final"
+        target = act.target
+        if target is None or target.writer != duty.message.writer or target.index < duty.message.index:
             return False
-        answers, message = act.answers, duty.message
+        full = act.outcome not in (None, "needs-clarification") or act.kind in (
+            "contact.check", "proposal.accept", "proposal.reject", "proposal.counter", "attribution.denial",
+            "commitment.match", "consultation.agenda", "consultation.record", "exchange.core", "exchange.abort")  # fmt: skip
         if duty.type == "acknowledge":
-            later = answers.writer == message.writer and answers.index >= message.index
-            return "a" in act.flags and later
-        if duty.type == "answer":
-            if answers is not message:
-                return False
-            if act.kind == "answer.response":
-                return act.outcome != "needs-clarification"
-            return act.kind in (
-                "proposal.accept", "proposal.reject", "proposal.counter", "attribution.denial", "commitment.match",
-                "consultation.agenda", "consultation.record", "contact.check")  # fmt: skip
-        if duty.type == "follow-up":
-            return act.kind == "answer.response" and act.index > message.index and answers is message.answers
-        if act.index < message.index:
+            return full or "a" in act.flags
+        recalls = "correction.recall" in (target.kind, duty.message.kind)
+        return full and (target is duty.message or not recalls)
+
+    def not_before(self, act):
+        """The later of its own time and the receipts that its writer had given for what he knew."""
+        times = [self.receipt(name, act.writer, size - 1) for name, size in act.knows.items() if name != act.writer and size]
+        return max([act.time] + [time for time in times if time is not None])
+
+    def act_time(self, act, creditors):
+        """(when it is done, whether that is claimed); what the creditors have not receipted is done when it may be."""
+        receipt, claimed = self.receipted(act, creditors), self.not_before(act)
+        return (claimed, True) if receipt is None or claimed < receipt else (receipt, False)
+
+    def clarify(self, thread, message):
+        target = message.target
+        to = [target.writer] if target.writer != message.writer else message.to
+        for stop in thread.stops:
+            if stop[3] == NEVER and stop[1] == message.writer and stop[0] in to:
+                until = self.receipted(message, [stop[0]])
+                if until is not None:
+                    stop[3] = max(until, stop[2])
+
+    def settle(self, thread, duty):
+        message, agreement = duty.message, thread.agreement
+        duty.start = self.receipted(message, [duty.debtor] if duty.creditor else message.to)
+        if not duty.creditor and duty.start is not None:
+            duty.start = max(duty.start, message.time)
+        stops = [stop for stop in thread.stops if duty.type == "answer" and stop[:2] == [duty.debtor, duty.creditor]]
+        frozen = self.frozen if agreement.freezes else []
+        if duty.due is None and duty.seconds and duty.start is not None:
+            hours = agreement.hours.get(duty.debtor) if duty.in_hours else None
+            spans = frozen + [(since, until) for _, _, since, until in stops if since < until]
+            duty.due = advance(duty.start, duty.seconds, hours, spans)
+        if duty.act:
+            creditors = [duty.creditor] if duty.creditor else self.members
+            if self.receipted(duty.act, creditors) is None:
+                duty.state = "answered, not receipted"
+                return
+            duty.done, duty.claimed = self.act_time(duty.act, creditors)
+            duty.state = "done late" if duty.due is not None and duty.done > duty.due else "done"
+        elif self.ended(thread, duty):
+            duty.state = "ended"
+        elif duty.start is None:
+            duty.state = "sent, not receipted"
+        elif duty.due is not None and duty.due < self.now:
+            duty.state = "overdue"
+        elif any(stop[3] == NEVER for stop in stops):
+            duty.state = "stopped"
+        elif duty.seconds and any(since <= self.now < until for since, until in frozen):
+            duty.state = "frozen"
+        else:
+            duty.state = "open"
+
+    @staticmethod
+    def ended(thread, duty):
+        if duty.message.kind == "correction.recall":
             return False
-        return act.kind == "incident.final" or (duty.type == "notification" and act.kind == "incident.notification")
-
-    def settle(self, duty, agreement, hours):
-        message = duty.message
-        duty.thread.duties.append(duty)
-        if duty.debtor == message.writer:
-            starts = [self.receipt(message.writer, member, message.index) for member in duty.creditors]
-        else:
-            starts = [self.receipt(message.writer, duty.debtor, message.index)]
-        duty.start = min((time for time in starts if time is not None), default=None)
-        stops = self.stops_of(duty, agreement)
-        if duty.start is not None:
-            if duty.due_at is not None:
-                duty.due = duty.due_at
-            elif duty.due_s:
-                duty.due = advance(duty.start, duty.due_s, hours.get(duty.debtor), stops)
-        duty.act = next((act for act in duty.thread.messages if self.does(duty, act)), None)
-        if duty.act:
-            self.date_act(duty)
-        duty.state = self.state_of(duty, agreement)
-
-    def date_act(self, duty):
-        act = duty.act
-        receipts = [self.receipt(act.writer, member, act.index) for member in duty.creditors]
-        duty.done = min((time for time in receipts if time is not None), default=None)
-        bounds = [act.time]
-        for name, size in act.knows.items():
-            if name != act.writer and size > 0:
-                bounds.append(self.receipt(name, act.writer, size - 1))
-        if None not in bounds and (duty.done is None or max(bounds) < duty.done):
-            duty.done, duty.claimed = max(bounds), True
-
-    def clarifying(self, duty):
-        """From each needs-clarification to the asker's clarification."""
-        spans, since = [], None
-        for message in duty.thread.ordered:
-            if not message.moves:
-                continue
-            if message.outcome == "needs-clarification" and message.writer == duty.debtor:
-                if message.answers is duty.message and since is None:
-                    since = self.first_evidence(message)
-            elif message.kind == "answer.status" and message.fields["state"] == "clarification":
-                if message.writer == duty.message.writer and since is not None:
-                    until = self.first_evidence(message)
-                    spans.append((since, NEVER if until is None else until))
-                    since = None
-        if since is not None:
-            spans.append((since, NEVER))
-        return spans
-
-    def stops_of(self, duty, agreement):
-        spans = []
-        if agreement.freezes:
-            spans += [(since, NEVER if until is None else until) for _, since, until in self.suspensions if since is not None]
-        if duty.type == "answer":
-            spans += self.clarifying(duty)
-        return [span for span in spans if span[0] < span[1]]
-
-    def state_of(self, duty, agreement):
-        if duty.act:
-            if self.first_evidence(duty.act) is None:
-                return "answered, not receipted"
-            late = duty.due is not None and duty.done is not None and duty.done > duty.due
-            return "done late" if late else "done"
-        if self.ended(duty):
-            return "ended"
-        if duty.start is None:
-            return "sent, not receipted"
-        if duty.due is not None and duty.due < self.now:
-            return "overdue"
-        if duty.type == "answer" and any(since <= self.now < until for since, until in self.clarifying(duty)):
-            return "stopped"
-        if agreement.freezes and any(
-            since is not None and since <= self.now < (NEVER if until is None else until)
-            for _, since, until in self.suspensions
-        ):
-            return "frozen"
-        return "open"
-
-    def ended(self, duty):
-        thread = duty.thread
-        if duty.debtor in thread.tracks:
-            tracks = [thread.tracks[duty.debtor]]
-        elif duty.to_all:
-            tracks = list(thread.tracks.values())
-        else:
-            tracks = [track for track in thread.tracks.values() if track.member in duty.creditors]
-        recalled = duty.message.kind != "correction.recall"
-        return bool(tracks) and all(t.state in kinds.CLOSED or (recalled and t.state == "recalled") for t in tracks)
+        track = thread.tracks.get(duty.debtor) or thread.tracks.get(duty.creditor)
+        tracks = [track] if track else thread.tracks.values()
+        states = kinds.RECALLED if thread.machine.name == "incident" else (*kinds.RECALLED, *kinds.CLOSED)
+        return all(track.state in states for track in tracks)
 
     # ---- sums -------------------------------------------------------------------------------------------------------
 
     def balances(self):
-        rows = []
+        lines = []
         for row in self.agreement.classes:
-            counts = {(a, b): dict.fromkeys(("asked", "acknowledged", "answered", "in_time", "granted", "refused",
-                      "overdue", "told"), 0) for a in self.members for b in self.members if a != b}  # fmt: skip
-            for message in self.order:
-                if message.moves and not message.exercise and message.kind in row["kinds"]:
-                    self.count(counts, message)
-            for a in self.members:
-                for b in self.members:
-                    if a == b:
-                        continue
-                    c, back = counts[a, b], counts[b, a]
-                    given, received = back["granted"] + c["told"], c["granted"] + back["told"]
-                    most = row["hold_back_at_balance"]
-                    may = "may-hold-back" if most and given >= received + most else "-"
-                    numbers = [c[k] for k in ("asked", "acknowledged", "answered", "in_time", "granted", "refused", "overdue")]
-                    words = [quoted(row["class"]), a, b, *numbers, given, received, may]
-                    rows.append("balance " + " ".join(map(str, words)))
-        return rows
+            names = ("asked", "acknowledged", "answered", "in time", "granted", "refused", "overdue", "given", "received")
+            sums = {(a, b): dict.fromkeys(names, 0) for a in self.members for b in self.members if a != b}
+            for thread in self.threads:
+                if thread.first.kind in row["kinds"] and thread.first.known and not thread.first.exercise:
+                    self.count(sums, thread)
+            for (a, b), sum_ in sums.items():
+                most = row["hold_back_at_balance"]
+                may = "may-hold-back" if most and sum_["given"] >= sum_["received"] + most else "-"
+                lines.append(f"balance {quoted(row['class'])} {a} {b} " + " ".join(str(sum_[name]) for name in names) + f" {may}")
+        return lines
 
-    def count(self, counts, message):
-        for member in message.to:
-            c = counts[message.writer, member]
-            if self.receipt(message.writer, member, message.index) is None:
+    def count(self, sums, thread):
+        for track in thread.tracks.values():
+            mine, back = sums[thread.opener, track.member], sums[track.member, thread.opener]
+            if track.state == "-":
                 continue
-            if not message.kind.startswith("request."):
-                c["told"] += message.kind.startswith(("incident.", "evidence."))
-                continue
-            c["asked"] += 1
-            acts = [m for m in message.thread.messages if m.moves and m.writer == member and m.answers is message]
-            c["acknowledged"] += any("a" in m.flags for m in acts)
-            for duty in message.thread.duties:
-                if duty.type == "answer" and duty.message is message and duty.debtor == member:
-                    c["answered"] += duty.state in ("done", "done late")
-                    c["in_time"] += duty.state == "done"
-                    c["overdue"] += duty.state == "overdue"
-            outcomes = [m.outcome for m in acts if m.outcome not in (None, "postponed", "needs-clarification")]
-            if outcomes:
-                c["granted"] += outcomes[-1] in ("granted", "partial")
-                c["refused"] += outcomes[-1] in ("refused", "impossible")
+            if thread.machine.name in ("request", "consultation", "proposal", "amendment", "check"):
+                granted = track.outcome in ("granted", "partial") or track.state == "accepted"
+                self.count_asked(mine, thread, track)
+                mine["granted"] += granted
+                mine["received"] += granted
+                back["given"] += granted
+            elif not thread.recalled and self.first_evidence(thread.first) is not None:
+                mine["given"] += 1
+                back["received"] += 1
+
+    @staticmethod
+    def count_asked(sum_, thread, track):
+        duties = [duty for duty in thread.duties if duty.debtor == track.member]
+        for duty in duties:
+            if duty.type == "answer" and duty.message is thread.first:
+                sum_["asked"] += duty.start is not None
+                sum_["answered"] += duty.act is not None
+                sum_["in time"] += duty.state == "done"
+        sum_["acknowledged"] += track.acknowledged
+        sum_["refused"] += track.outcome in ("refused", "impossible") or track.state == "rejected"
+        sum_["overdue"] += any(duty.state == "overdue" for duty in duties)
 
     def threat(self):
         if not self.agreement.threat:
             return "threat 0 -"
         total = 0
         for thread in self.threads:
-            if thread.machine is None or thread.machine.name != "incident" or not thread.first.moves:
-                continue
             seen = self.first_evidence(thread.first)
-            if thread.first.exercise or seen is None or not self.now - self.agreement.threat["window_s"] <= seen <= self.now:
+            if thread.machine.name != "incident" or thread.first.exercise or thread.recalled or seen is None:
                 continue
-            if thread.tracks and all(track.state in kinds.RECALLED for track in thread.tracks.values()):
-                continue
-            severity = None
-            for message in thread.ordered:
-                if message.moves and message.writer == thread.opener and message.kind.startswith("incident."):
-                    severity = message.fields.get("severity", severity)
-            total += self.agreement.threat["severity_weights"].get(severity, 0)
+            if self.now - seen <= self.agreement.threat["window_s"]:
+                total += self.agreement.threat["severity_weights"].get(thread.severity, 0)
         level = [row["name"] for row in self.agreement.threat["levels"] if row["from"] <= total][-1]
         return f"threat {total} {quoted(level)}"
 
     # ---- lines ------------------------------------------------------------------------------------------------------
 
+    def heading(self, what):
+        return [f"entente ledger {what} v1", f"channel {self.evidence.channel}", f"rules {self.evidence.rules}"]
+
     def evidence_lines(self):
-        lines = ["entente ledger evidence v1", f"channel {self.evidence.channel}", f"rules {self.evidence.rules}"]
+        lines = self.heading("evidence")
         for name in self.members:
             size, tree = self.sizes[name], Tree()
             for entry in self.evidence.logs[name][:size]:
                 tree.append(formats.leaf_hash(entry))
             lines.append(f"log {name} {size} {tree.roots[size].hex()}")
             for receiver in self.members:
-                rows = [(min(of, size), time) for of, time in self.evidence.steps.get((name, receiver), []) if time <= self.until]
-                for of, time in staircase([row for row in rows if row[0] > 0]):
+                steps = self.evidence.steps.get((name, receiver), [])
+                for of, time in staircase((min(of, size), time) for of, time in steps if time <= self.until):
                     lines.append(f"receipt {name} {receiver} {of} {time_text(time)}")
-        lines += [f"unread {m.ref}" for m in self.in_order() if m.contested]
+            of_log = [self.messages[name, index] for index in range(size)]
+            lines += [f"unread {message.ref}" for message in of_log if message.contested]
         return lines
 
-    def in_order(self):
-        return sorted(self.messages.values(), key=lambda message: message.id)
-
     def agreement_line(self):
-        agreement = self.agreement
-        if isinstance(agreement, NoAgreement):
-            return f"agreement {self.current} unreadable -"
-        end = agreement.end(self.now, self.declined)
-        word = "in-force" if agreement.start <= self.now < end else "not-in-force"
-        return f"agreement {self.current} {word} {time_text(end)}"
+        if isinstance(self.agreement, NoAgreement):
+            return f"agreement {self.terms.commitment} unreadable -"
+        end = self.agreement.end(self.now, self.declined(self.terms))
+        word = "in-force" if self.agreement.start <= self.now < end else "not-in-force"
+        return f"agreement {self.terms.commitment} {word} {time_text(end)}"
 
-    def amendment_state(self, amendment):
-        if self.complete(amendment, self.order):
-            return "accepted"
-        words = {track.state for track in amendment.thread.tracks.values()}
-        return next((word for word in ("withdrawn", "rejected") if word in words), "proposed")
+    @staticmethod
+    def amendment_line(amendment):
+        thread = amendment.message.thread
+        words = [track.state for track in thread.tracks.values() if track.state in ("withdrawn", "rejected")]
+        word = "accepted" if thread.bound else (words or ["proposed"])[-1]
+        return f"amendment {amendment.message.ref} {amendment.parent.commitment} {amendment.commitment} {word}"
 
     def state_lines(self):
-        lines = ["entente ledger state v1", f"channel {self.evidence.channel}", f"rules {self.evidence.rules}"]
-        lines += [f"at {time_text(self.now)}", self.agreement_line()]
-        for message in self.in_order():
-            if message in self.amendments and message.moves:
-                replaces, new = message.fields["replaces"], kinds.commitment(message.fields)
-                lines.append(f"amendment {message.ref} {replaces} {new} {self.amendment_state(message)}")
-        for message, since, until in self.suspensions:
-            if until == NEVER:
-                lines.append(f"suspended {message.ref} {time_text(since)}")
+        lines = self.heading("state") + [f"at {time_text(self.now)}", self.agreement_line()]
+        lines += [self.amendment_line(a) for a in sorted(self.amendments, key=lambda a: a.message.id)]
+        for rows in self.suspensions.values():
+            if len(rows) % 2:
+                since = self.first_evidence(rows[-1])
+                lines.append(f"suspended {rows[-1].ref} {time_text(rows[-1].time if since is None else since)}")
         for thread in sorted(self.threads, key=lambda thread: thread.first.id):
             lines += self.thread_lines(thread)
         return lines + self.balances() + [self.threat()]
@@ -952,17 +1088,15 @@ class Ledger:
     def thread_lines(self, thread):
         first = thread.first
         kind = first.kind if first.known else "unknown"
-        lines = [f"thread {first.ref} {kind} {thread.commitment}" + (" exercise" if first.exercise else "")]
+        lines = [f"thread {first.ref} {kind} {thread.terms.commitment}" + (" exercise" if first.exercise else "")]
         for track in thread.tracks.values():
             outcome = f" {track.outcome}" if track.outcome else ""
             lines.append(f" track {track.member} {track.state}{outcome}" + (" crossed" if track.crossed else ""))
-        messages = sorted(thread.messages, key=lambda message: message.id)
-        lines += [f" refused {m.ref} {m.reason}" for m in messages if m.reason]
+        lines += [f" refused {message.ref} {message.reason}" for message in thread.messages if message.reason]
         lines += [duty.line() for duty in thread.duties]
-        bound = self.bound(thread)
-        if bound:
-            lines.append(f" bound {bound.ref} {bound.digest}")
-        if first.kind == "attribution.claim" and first.moves:
+        if thread.bound:
+            lines.append(f" bound {thread.bound.ref} {thread.bound.digest}")
+        if first.kind == "attribution.claim":
             items = self.evidence_of(thread)
             lines.append(" ".join([" supported" if items else " unsupported"] + [item.ref for item in items]))
         return lines

@@ -21,19 +21,34 @@ OPENERS = (
     "evidence.item commitment.pledge contact.check consultation.agenda channel.suspend channel.review feed.indicators "
     "contact.nomination channel.escalation"
 ).split()
-REPLIES = {
-    "request": "answer.response answer.response answer.acknowledgement answer.status correction.recall evidence.item",
-    "incident": "incident.update incident.notification incident.final answer.acknowledgement answer.response "
-    "correction.recall request.information",
-    "proposal": "proposal.accept proposal.counter proposal.reject proposal.withdraw answer.acknowledgement",
-    "channel": "proposal.accept proposal.accept proposal.withdraw proposal.reject channel.resume",
-    "consultation": "consultation.record consultation.agenda proposal.accept proposal.reject answer.response",
-    "attribution": "attribution.denial answer.response evidence.item correction.recall",
-    "evidence": "answer.response correction.recall correction.correction evidence.item",
-    "commitment": "commitment.match commitment.fulfilment commitment.breach-claim proposal.withdraw answer.response",
+# What fits a message of a family: from those who heard it, and from its writer.
+HEARERS = {
+    "request": "answer.response answer.response answer.response answer.acknowledgement answer.status evidence.item "
+    "consultation.agenda consultation.record",
+    "incident": "answer.acknowledgement answer.response request.information",
+    "proposal": "proposal.accept proposal.accept proposal.counter proposal.reject answer.acknowledgement",
+    "channel": "proposal.accept proposal.accept proposal.accept proposal.reject answer.acknowledgement answer.response",
+    "consultation": "consultation.record consultation.agenda proposal.accept proposal.accept proposal.reject answer.response",
+    "attribution": "attribution.denial answer.response answer.response",
+    "evidence": "answer.response evidence.item",
+    "commitment": "commitment.match commitment.match commitment.fulfilment commitment.breach-claim answer.response",
     "contact": "contact.check contact.check answer.acknowledgement",
     "correction": "answer.response answer.response",
-    "answer": "answer.status answer.status answer.response correction.correction correction.recall",
+    "answer": "answer.status answer.status answer.status correction.recall proposal.accept",
+    "exchange": "exchange.core exchange.manifest exchange.held exchange.abort",
+    "feed": "answer.response",
+}
+WRITERS = {
+    "request": "correction.recall evidence.item answer.status consultation.agenda consultation.record",
+    "incident": "incident.update incident.notification incident.final incident.final correction.recall",
+    "proposal": "proposal.withdraw proposal.withdraw",
+    "channel": "proposal.withdraw channel.resume channel.resume correction.recall",
+    "consultation": "consultation.record consultation.agenda correction.recall",
+    "attribution": "evidence.item evidence.item correction.recall",
+    "evidence": "correction.recall correction.correction evidence.item",
+    "commitment": "commitment.fulfilment commitment.breach-claim proposal.withdraw",
+    "answer": "answer.status correction.correction correction.recall",
+    "feed": "correction.recall",
 }
 
 
@@ -57,21 +72,23 @@ class Member:
 class Scenario:
     """`feed` is the evidence in the order in which it came about."""
 
-    def __init__(self, seed, steps=60):
+    def __init__(self, seed):
         self.random = random.Random(seed)
         self.now = START
         names = NAMES[: self.random.choice([2, 2, 3])]
         self.members = {name: Member(name) for name in names}
         self.messages = {}  # ref: (fields of the entry, body)
+        self.said = {}  # ref: how many came before
         self.receipts = {}
         self.bodies = {}
         self.feed = []
         self.spell = self.random.choice([1, 10, 60, 600, 3600])  # how fast things go
         self.hostility = self.random.choice([0.0, 0.03, 0.15, 0.4])
+        self.openers = OPENERS if self.random.random() < 0.4 else self.random.sample(OPENERS, 3)  # deep or wide
         self.all_terms = [self.terms()]
         self.salt = bytes(32)
         self.open_channel(names)
-        for _ in range(steps):
+        for _ in range(self.random.choice([30, 60, 60, 120])):
             self.step()
 
     # ---- the channel ------------------------------------------------------------------------------------------------
@@ -104,8 +121,7 @@ class Scenario:
                 row["notification_s"] = 2 * base
             row["final_s"] = 3 * base
         else:
-            if self.random.random() < 0.8:
-                row["acknowledge_s"] = base
+            row["acknowledge_s"] = base
             row["answer_s"] = 2 * base
         return row
 
@@ -121,11 +137,11 @@ class Scenario:
         for kind in sorted(set(answered)):
             if chance() < 0.7:
                 urgencies = sorted(self.random.sample(range(4), self.random.choice([1, 1, 2, 4])))
-                columns = None
+                without = self.random.choice(["none", "none", "acknowledge_s", "answer_s", "final_s"])
                 for at, urgency in enumerate(urgencies):
                     row = self.deadline(kind, URGENCY[urgency], at)
-                    columns = columns or set(row)
-                    terms["deadlines"].append({key: row.get(key, 4) for key in columns})
+                    row.pop(without, None)
+                    terms["deadlines"].append(row)
         if chance() < 0.5:
             terms["protected_systems"] = [
                 {"id": name, "name": name, "urgency_floor": self.random.choice(URGENCY)} for name in SYSTEMS[:2]
@@ -202,19 +218,25 @@ class Scenario:
         mine = [f"{name}/{index}" for index in range(len(member.log))]
         return mine + [f"{log}/{index}" for log, size in member.holds.items() for index in range(size)]
 
+    def recent(self, known):
+        return sorted(known, key=lambda ref: self.said[ref])[-8:]
+
     def say(self):
         name = self.random.choice(list(self.members))
         hostile = self.random.random() < self.hostility
         known = [ref for ref in self.known(name) if self.messages[ref][0]["kind"] != "channel.genesis"]
-        known = known[-12:] if self.random.random() < 0.8 else known
+        known = self.recent(known) if self.random.random() < 0.8 else known
         reply = self.random.choice(known) if known and self.random.random() < 0.72 else None
+        suspends = [ref for ref in known if self.messages[ref][0]["kind"] == "channel.suspend" and ref.startswith(name)]
+        reply = suspends[-1] if suspends and self.random.random() < 0.15 else reply
         if reply:
-            family = self.messages[reply][0]["kind"].split(".")[0]
-            kind = self.random.choice(REPLIES.get(family, "answer.acknowledgement").split())
+            entry = self.messages[reply][0]
+            table, other = (WRITERS, "correction.correction") if entry["writer"] == name else (HEARERS, "answer.status")
+            kind = self.random.choice(table.get(entry["kind"].split(".")[0], other).split())
             if self.random.random() < 0.08:
                 kind = self.random.choice(["correction.correction", "channel.consent", "channel.notice", "evidence.held"])
         else:
-            kind = self.random.choice(OPENERS)
+            kind = self.random.choice(self.openers)
         if hostile and self.random.random() < 0.4:
             kind = self.random.choice([*kinds.KINDS, "future.kind", "answer.response"])
             kind = "answer.acknowledgement" if kind == "channel.genesis" else kind
@@ -260,6 +282,7 @@ class Scenario:
         data = formats.entry_encode(fields)
         member.log.append(fields)
         member.data.append(data)
+        self.said[f"{name}/{fields['index']}"] = len(self.messages)
         self.messages[f"{name}/{fields['index']}"] = (fields, body)
         sealed = self.bodies.get((name, fields["index"]))
         self.feed.append({"entry": formats.b64(data), "body": None if sealed is None else formats.b64(sealed)})
@@ -276,13 +299,14 @@ class Scenario:
         if how == 0:
             fields["to"] = [self.random.choice([fields["writer"], "stranger.example"])]
         elif how == 1:
-            fields["reply_to"] = f"{self.random.choice(NAMES)}/{self.random.randint(0, 40)}"
+            strangers = [name for name in [*NAMES, "stranger.example"] if name != fields["writer"]]
+            fields["reply_to"] = f"{self.random.choice(strangers)}/{self.random.randint(0, 40)}"
         elif how == 2:
             fields["reply_to"] = self.random.choice(everything)
         elif how == 3:
             fields["thread"] = self.random.choice([None, self.random.choice(everything)])
         elif how == 4:
-            fields["reply_to"] = self.random.choice([None, f"{fields['writer']}/{fields['index']}"])
+            fields["reply_to"] = None
         elif how == 5 and body:
             body["fields"] = {}
         elif how == 6 and body:
@@ -327,7 +351,7 @@ class Scenario:
             fields.update(replaces=self.random.choice(self.commitments[-2:]), salt=salt, terms=formats.b64(terms))
             self.commitments.append(kinds.commitment(fields))
         elif kind == "attribution.claim":
-            fields["evidence"] = list({self.reference(name) for _ in range(self.random.randint(0, 2))})
+            fields["evidence"] = sorted({self.reference(name) for _ in range(self.random.randint(0, 2))})
         elif kind == "evidence.item":
             claims = [ref for ref in self.known(name) if self.messages[ref][0]["kind"] == "attribution.claim"]
             fields["supports"] = self.random.sample(claims, min(len(claims), self.random.randint(0, 2)))
