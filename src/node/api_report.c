@@ -213,7 +213,7 @@ static ent_rc put_lines(reporting *work, ent_json_writer *writer, ent_err *err)
 /* --- sums --- */
 
 typedef struct {
-    uint64_t asked, answered, in_time, overdue, granted, refused;
+    uint64_t asked, answered, in_time, overdue, granted, refused, unanswered;
 } pair_sum;
 
 /* What one asked of the other, and got. Exercises are counted apart, what was not receipted was not asked yet. */
@@ -235,6 +235,7 @@ static void add_to_sum(pair_sum *sum, const ent_report_line *line)
     sum->answered += line->duty.has_act;
     sum->in_time += line->duty.state == ENT_DUTY_DONE;
     sum->overdue += line->duty.state == ENT_DUTY_OVERDUE;
+    sum->unanswered += is_unanswered(line);
     sum->granted +=
         outcome == ENT_OUTCOME_GRANTED || outcome == ENT_OUTCOME_PARTIAL || line->track.state == ENT_STATE_ACCEPTED;
     sum->refused +=
@@ -265,6 +266,7 @@ static void put_pair(const reporting *work, ent_json_writer *writer, uint32_t fr
     ent_json_member_unsigned(writer, "overdue", sum.overdue);
     ent_json_member_unsigned(writer, "granted", sum.granted);
     ent_json_member_unsigned(writer, "refused", sum.refused);
+    ent_json_member_unsigned(writer, "not_answered", sum.unanswered);
     ent_json_object_end(writer);
 }
 
