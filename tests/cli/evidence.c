@@ -221,7 +221,8 @@ static void put_report(const world *w, ent_buf *ret)
              "\"due\":\"2021-05-30T11:13:20Z\",\"answer\":\"boreal.example/1\",\"answered\":\"2021-05-30T10:20:"
              "00Z\",\"claimed\":false,\"in_time\":true,\"overdue\":false,\"not_receipted\":false}],"
              "\"sums\":[{\"from\":\"aurora.example\",\"to\":\"boreal.example\",\"asked\":1,\"answered\":1,"
-             "\"answered_in_time\":1,\"overdue\":0,\"granted\":1,\"refused\":0,\"unanswered\":[]}],"
+             "\"answered_in_time\":1,\"overdue\":0,\"granted\":1,\"refused\":0,\"not_answered\":0,"
+             "\"unanswered\":[]}],"
              "\"balances\":[],\"threat_level\":null,\"exercises\":0,\"proofs\":");
     ent_json_array_begin(&writer);
     for (size_t i = 0; i < PARTIES; i++) {

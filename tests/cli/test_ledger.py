@@ -291,9 +291,10 @@ class Report(WithNode):
 
     def test_report__unanswered_are_named(self):
         self.report["lines"][0].update(answer=None, answered=None, in_time=None, overdue=True, state="overdue", outcome=None, duty="answer")
-        self.report["sums"][0].update(answered=0, unanswered=["aurora.example/3"])
+        self.report["sums"][0].update(answered=0, answered_in_time=0, granted=0, not_answered=1, unanswered=["aurora.example/3"])
         self.serve(self.report)
         out, _ = self.ask("report", "--channel", "north")
+        self.assertIn("| aurora.example | boreal.example | 1 | 0 | 0 | 0 | 0 | 0 | 1 |", out)
         part = out.split("## Not answered")[1].split("##")[0]
         self.assertIn("aurora.example/3 (proof 1)", part)
         self.assertIn("**overdue**", part)
