@@ -43,8 +43,11 @@ void ent_message_seen(const ent_ledger *ledger, uint32_t member, const ent_entry
 }
 
 /* What concerns the channel as a whole is addressed to all, whomever it names. */
-static bool is_for_all(const ent_message *message)
+static bool is_for_all(const ent_ledger *ledger, const ent_message *message)
 {
+    if (ent_message_is(message, "proposal.withdraw"))
+        return ent_message_is(ent_ledger_message(ledger, message->reply_member, message->reply_index),
+                              "channel.amendment");
     return ent_message_is(message, "channel.amendment") || ent_message_is(message, "channel.suspend") ||
            ent_message_is(message, "channel.resume");
 }
@@ -59,7 +62,7 @@ static ent_reason fill_addressees(const ent_ledger *ledger, const ent_entry *ent
         }
         message->to |= UINT32_C(1) << member;
     }
-    if (is_for_all(message))
+    if (is_for_all(ledger, message))
         message->to = 0;
     return ENT_ALLOWED;
 }

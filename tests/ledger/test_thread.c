@@ -181,7 +181,8 @@ static void test_counter__takes_the_place_of_the_proposal(void **state)
 }
 
 /* Both say theirs before they hear of the other's. */
-static void cross(world *w, bool accept_first, ent_ledger_ref *proposal, ent_ledger_ref *accept, ent_ledger_ref *withdraw)
+static void cross(world *w, bool accept_first, ent_ledger_ref *proposal, ent_ledger_ref *accept,
+                  ent_ledger_ref *withdraw)
 {
     *proposal = SAY(w, A, "proposal.proposal", .to = 0);
     meet(w);
