@@ -1,6 +1,5 @@
 #include "base/clock.h"
 
-#include <stdio.h>
 #include <time.h>
 
 enum { SECONDS_A_DAY = 86400 };
@@ -29,6 +28,12 @@ static void civil_from_days(int64_t days, int *ret_year, int *ret_month, int *re
     *ret_year = (int)(year_of_era + era * 400 + (*ret_month <= 2));
 }
 
+static void put_digits(char *out, int count, int number)
+{
+    for (int i = count; i > 0; i--, number /= 10)
+        out[i - 1] = (char)('0' + number % 10);
+}
+
 void ent_time_format(int64_t unix_s, char ret_text[ENT_TIME_TEXT_SIZE + 1])
 {
     const int64_t earliest = -62167219200LL; /* 0000-01-01T00:00:00Z */
@@ -38,11 +43,14 @@ void ent_time_format(int64_t unix_s, char ret_text[ENT_TIME_TEXT_SIZE + 1])
     int year = 0;
     int month = 0;
     int day = 0;
-    char text[96];
     civil_from_days(days, &year, &month, &day);
-    (void)snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02dZ", year, month, day, second / 3600,
-                   second / 60 % 60, second % 60);
-    memcpy(ret_text, text, ENT_TIME_TEXT_SIZE);
+    memcpy(ret_text, "0000-00-00T00:00:00Z", ENT_TIME_TEXT_SIZE); /* the ledger writes millions of these */
+    put_digits(ret_text, 4, year);
+    put_digits(ret_text + 5, 2, month);
+    put_digits(ret_text + 8, 2, day);
+    put_digits(ret_text + 11, 2, second / 3600);
+    put_digits(ret_text + 14, 2, second / 60 % 60);
+    put_digits(ret_text + 17, 2, second % 60);
     ret_text[ENT_TIME_TEXT_SIZE] = 0;
 }
 
