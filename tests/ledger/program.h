@@ -9,9 +9,18 @@
  *  @in   world   not begun; the caller ends it */
 void program_run(world *w, ent_bytes choices);
 
-/** Hold the life to its promises: every order of feeding gives the same lines, the past is what it was, and what is
- * asked before something is said is what is answered afterwards. Ends the process with a word about what is not so.
+/** What a life is held to. */
+enum {
+    PROGRAM_ORDERS = 1,  /* every order of feeding gives the same lines */
+    PROGRAM_PAST = 2,    /* an earlier moment is as if nothing later had come */
+    PROGRAM_GROWTH = 4,  /* asked before and after, and what is open, while it grows */
+    PROGRAM_REMOVAL = 8, /* one message more changes no thread but its own */
+    PROGRAM_ALL = 15
+};
+
+/** Hold the life to its promises. Ends the process with a word about what is not so.
+ *  @in   parts    of those above
  *  @in   orders   how many orders of feeding to try */
-void program_check(const world *w, uint64_t seed, unsigned orders);
+void program_check(const world *w, uint64_t seed, unsigned parts, unsigned orders);
 
 #endif

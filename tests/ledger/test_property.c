@@ -35,7 +35,7 @@ static void live(uint64_t number, size_t most)
     for (size_t i = 0; i < count; i++)
         choices[i] = (uint8_t)world_random(&seed);
     program_run(&w, ent_bytes_of(choices, count));
-    program_check(&w, seed, 3);
+    program_check(&w, seed, PROGRAM_ALL, 3);
     world_end(&w);
 }
 

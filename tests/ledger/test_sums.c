@@ -204,6 +204,34 @@ static void test_exercises__are_counted_apart(void **state)
     assert_int_equal(balance(w, 0, A, B).asked, 0);
 }
 
+static void test_exercises__change_nothing_that_is_real(void **state)
+{
+    world *w = *state;
+    ent_ledger_ref asked = SAY(w, A, "request.information", .to = 0);
+    ent_ledger_ref drill = SAY(w, A, "request.information", .exercise = true);
+    ent_ledger_ref claim = SAY(w, A, "attribution.claim", .to = 0);
+    meet(w);
+    ent_facts granted = {.readable = true, .outcome = ENT_OUTCOME_GRANTED};
+    ent_ledger_ref answer = SAY(w, B, "answer.response", .reply_to = &asked, .facts = &granted, .exercise = true);
+    ent_ledger_ref told = SAY(w, B, "answer.acknowledgement", .reply_to = &asked, .exercise = true);
+    ent_ledger_ref played = SAY(w, B, "answer.response", .reply_to = &drill, .facts = &granted, .exercise = true);
+    ent_ledger_ref item = SAY(w, A, "evidence.item", .reply_to = &claim, .exercise = true);
+    ent_ledger_ref more = SAY(w, A, "evidence.item", .reply_to = &item, .exercise = true);
+    ent_ledger_ref suspend = SAY(w, A, "channel.suspend", .exercise = true);
+    ent_facts declines = {.readable = true, .declines_extension = true};
+    ent_ledger_ref review = SAY(w, B, "channel.review", .facts = &declines, .exercise = true);
+    ent_ledger_ref later = SAY(w, A, "request.information", .to = 0);
+    meet(w);
+    ent_ledger_ref refused[] = {answer, told, item, more, suspend, review};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        assert_reason(w, refused[i], ENT_REASON_EXERCISE);
+    assert_reason(w, played, ENT_ALLOWED);
+    assert_reason(w, later, ENT_ALLOWED);
+    assert_state(w, asked, B, ASKED);
+    assert_state(w, drill, B, GRANTED);
+    assert_duty(w, asked, ANSWER, B, OPEN);
+}
+
 /* --- the past, and the open --- */
 
 static void test_past__is_as_it_was(void **state)
@@ -346,6 +374,7 @@ int main(void)
         TEST(test_checks__are_counted_apart),
         TEST(test_threat__is_the_sum_of_what_lies_in_the_window),
         TEST(test_exercises__are_counted_apart),
+        TEST(test_exercises__change_nothing_that_is_real),
         TEST(test_past__is_as_it_was),
         TEST(test_walk_open__finds_what_is_open),
         cmocka_unit_test(test_memory__that_runs_out_anywhere_leaves_nothing),
