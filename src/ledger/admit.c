@@ -69,11 +69,20 @@ static ent_reason fill_addressees(const ent_ledger *ledger, const ent_entry *ent
 
 /* --- what forbids it --- */
 
+/* The channel has one state and one agreement: no exercise may suspend or change them. */
+static bool is_of_channel(const ent_message *message)
+{
+    return ent_message_is(message, "channel.amendment") || ent_message_is(message, "channel.suspend") ||
+           ent_message_is(message, "channel.review");
+}
+
 static ent_reason admit_kind(const ent_ledger *ledger, const ent_message *message)
 {
     if (message->kind->by_neutral)
         return ENT_REASON_BY_NEUTRAL;
-    return message->kind->needs_neutral && !ledger->genesis->has_neutral ? ENT_REASON_NO_NEUTRAL : ENT_ALLOWED;
+    if (message->kind->needs_neutral && !ledger->genesis->has_neutral)
+        return ENT_REASON_NO_NEUTRAL;
+    return message->exercise && is_of_channel(message) ? ENT_REASON_EXERCISE : ENT_ALLOWED;
 }
 
 /* Whether a member is suspended as far as the message's writer knew: his last suspend or resume is a suspend. */
@@ -181,11 +190,20 @@ static ent_reason admit_content(const ent_message *message, const ent_message *t
     return ENT_ALLOWED;
 }
 
+/* An exercise has threads of its own: what is said in one answers nothing that is real. */
+static bool is_real(const ent_ledger *ledger, const ent_message *target)
+{
+    const ent_thread *thread = ent_ledger_thread_at(ledger, target->thread);
+    return !(thread == NULL ? target : thread->first)->exercise;
+}
+
 static ent_reason admit_target(const ent_ledger *ledger, const ent_message *message, const ent_facts *facts)
 {
     const ent_message *target = ent_ledger_message(ledger, message->reply_member, message->reply_index);
     if (target == NULL || !message->readable)
         return ENT_ALLOWED;
+    if (message->exercise && is_real(ledger, target))
+        return ENT_REASON_EXERCISE;
     ent_reason reason = admit_side(ledger, message, target);
     return reason == ENT_ALLOWED ? admit_content(message, target, facts) : reason;
 }

@@ -386,7 +386,7 @@ static ent_rc follow_evidence(ent_ledger *ledger, ent_message *message, const en
         ent_message *other = member < 0 ? NULL : ent_ledger_message(ledger, (uint32_t)member, facts->refs[i].index);
         if (other == NULL || !ent_message_knows(message, (uint32_t)member, other->index))
             continue;
-        if (other->member != message->member)
+        if (other->member != message->member || other->exercise != message->exercise)
             continue;
         if (is_item && ent_message_is(other, "attribution.claim"))
             ENT_TRY(link_evidence(ledger, other, message, err));

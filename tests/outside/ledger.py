@@ -522,6 +522,8 @@ class Ledger:
             return "by-neutral"
         if "n" in message.flags and self.evidence.neutral is None:
             return "no-neutral"
+        if message.exercise and message.kind in ("channel.amendment", "channel.suspend", "channel.review"):
+            return "exercise"
         if self.knows_suspended(message):
             return "suspended"
         if reply or message.contested:
@@ -542,6 +544,8 @@ class Ledger:
         target = message.target
         if target is None:
             return None
+        if message.exercise and not (target.thread.first if target.thread else target).exercise:
+            return "exercise"
         own = target.writer == message.writer
         if message.kind.startswith("correction."):
             if not own:
@@ -808,6 +812,7 @@ class Ledger:
             named = (item.knew(claim) and claim.ref in item.fields.get("supports", [])[:16]) or (
                 claim.counts and claim.knew(item) and item.ref in claim.fields.get("evidence", [])[:16]
             )
+            named = named and item.exercise == claim.exercise
             if (named or item.thread is thread) and not self.was_recalled(item):
                 items.append(item)
         return sorted(items, key=lambda item: item.id)
