@@ -317,6 +317,8 @@ void ent_reason_text(const ent_ledger *ledger, const ent_message *message, ent_r
         return;
     if (reason == ENT_REASON_KIND_HERE && state != ENT_STATE_NONE)
         (void)snprintf(ret, ENT_REASON_SIZE, "its thread is %s and does not take %s", ent_state_word(state), kind);
+    else if (reason == ENT_REASON_KIND_HERE && ent_message_is(message, "channel.resume"))
+        (void)snprintf(ret, ENT_REASON_SIZE, "what it answers is no suspension that its writer has still in force");
     else if (reason == ENT_REASON_KIND_HERE)
         (void)snprintf(ret, ENT_REASON_SIZE, "what began its thread does not count, so %s cannot follow", kind);
     else if (reason == ENT_REASON_REPLY_TO_NOTHING || reason == ENT_REASON_REPLY_UNSEEN)

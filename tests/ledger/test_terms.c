@@ -362,6 +362,12 @@ static void test_resume__answers_the_suspension_in_force(void **state)
     ent_ledger_ref other = SAY(w, A, "feed.indicators", .to = 0);
     ent_ledger_ref first = SAY(w, A, "channel.suspend", .to = 0);
     assert_may(MAY(w, A, "channel.resume", .reply_to = &other), ENT_REASON_KIND_HERE);
+    world_message draft;
+    char text[ENT_REASON_SIZE];
+    ent_reason reason = ENT_ALLOWED;
+    world_draft(w, A, "channel.resume", &(saying){.reply_to = &other}, &draft);
+    assert_int_equal(ent_ledger_judge(w->ledger, A, &draft.entry, &draft.facts, &reason, text, NULL).code, ENT_OK);
+    assert_string_equal(text, "what it answers is no suspension that its writer has still in force");
     (void)SAY(w, A, "channel.resume", .reply_to = &other);
     assert_may(MAY(w, A, "request.information", .to = 0), ENT_REASON_SUSPENDED);
     (void)SAY(w, A, "channel.resume", .reply_to = &first);
