@@ -1,5 +1,5 @@
-"""The kinds of message as tables, the machines of threads, and what makes an opened body valid: written from docs/kinds.md
-and docs/ledger.md. The schemas are data of the project; what reads them here is a second reader."""
+"""The kinds of message as tables, the machines of threads, and what makes an opened body valid: written from
+docs/kinds.md and docs/ledger.md. The schemas are data of the project; what reads them here is a second reader."""
 
 import datetime
 import hashlib
@@ -91,8 +91,8 @@ EVERYWHERE = frozenset(
 )
 
 CLOSED = frozenset(
-    "granted partial refused impossible answered final accepted rejected withdrawn binding denied fulfilled aborted resumed "
-    "recall-confirmed recall-refused".split()
+    "granted partial refused impossible answered final accepted rejected withdrawn binding denied fulfilled aborted "
+    "resumed recall-confirmed recall-refused".split()
 )
 RECALLED = ("recalled", "recall-confirmed", "recall-refused")
 
@@ -107,7 +107,8 @@ recalled answer.response=postponed,needs-clarification A recalled"""
 # "from kind[=outcome…] side to[ *]"; `from` is a list, "-" begins, "*" at the end moves every addressee's track.
 _MACHINES = {
     "statement": """
-- contact.nomination,feed.indicators,evidence.held,channel.genesis,channel.rotate,channel.escalation,channel.review O said
+- contact.nomination,feed.indicators,evidence.held,channel.genesis O said
+- channel.rotate,channel.escalation,channel.review O said
 said answer.response A answered
 said,answered correction.recall O recalled"""
     + _RECALL_ANSWERS,
@@ -236,8 +237,8 @@ MACHINE_OF = {kind: machine for machine in MACHINES for kind in machine.begins}
 
 
 def asks(kind, replies):
-    """Whether a message of this kind waits for an answer: what both answers and asks and may stand alone (a check) asks only
-    when it stands alone."""
+    """Whether a message of this kind waits for an answer: what both answers and asks and may stand alone (a check)
+    asks only when it stands alone."""
     flags = KINDS[kind]
     return "w" in flags and not ("a" in flags and "r" not in flags and replies)
 
@@ -305,7 +306,9 @@ FORMATS = {
     "uri": lambda text: bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]*:.", text)),
     "email": lambda text: bool(re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", text)),
     "recipient": lambda text: text.startswith("age1"),
-    "stix-id": lambda text: bool(re.fullmatch(r"[a-z0-9-]{3,250}--[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", text)),
+    "stix-id": lambda text: bool(
+        re.fullmatch(r"[a-z0-9-]{3,250}--[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", text)
+    ),
     "media-type": lambda text: bool(re.fullmatch(r"[!-~]+/[!-~]+", text)),
 }
 TYPES = {
@@ -328,7 +331,11 @@ def schema_check(schema, value, path=""):
     need("enum" not in schema or value in schema["enum"], "invalid", f"{path}: enum")
     need("const" not in schema or value == schema["const"], "invalid", f"{path}: const")
     if isinstance(value, str):
-        need(schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)), "invalid", f"{path}: length")
+        need(
+            schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)),
+            "invalid",
+            f"{path}: length",
+        )
         need("format" not in schema or FORMATS[schema["format"]](value), "invalid", f"{path}: {schema.get('format')}")
     elif TYPES["number"](value):
         need(schema.get("minimum", value) <= value <= schema.get("maximum", value), "invalid", f"{path}: range")

@@ -1,5 +1,6 @@
-"""A second implementation of the ledger, written from docs/ledger.md: who owes whom what by when, computed from evidence
-alone. It is made for being read beside the document, not for speed: every moment is computed from the beginning."""
+"""A second implementation of the ledger, written from docs/ledger.md: who owes whom what by when, computed from
+evidence alone. It is made for being read beside the document, not for speed: every moment is computed from the
+beginning."""
 
 import bisect
 import hashlib
@@ -79,8 +80,16 @@ class Agreement:
             of_kind, urgency = self.rows.setdefault(row["kind"], {}), URGENCY.index(row["urgency"])
             need(urgency not in of_kind, "invalid", "deadlines: a row twice")
             of_kind[urgency] = row
-            need((row.get("answer_s") or NEVER) >= (row.get("acknowledge_s") or 0), "invalid", "answer before acknowledge")
-            need((row.get("final_s") or NEVER) >= (row.get("notification_s") or 0), "invalid", "final before notification")
+            need(
+                (row.get("answer_s") or NEVER) >= (row.get("acknowledge_s") or 0),
+                "invalid",
+                "answer before acknowledge",
+            )
+            need(
+                (row.get("final_s") or NEVER) >= (row.get("notification_s") or 0),
+                "invalid",
+                "final before notification",
+            )
             need(not row.get("notification_s") or row["kind"] == "incident.early-warning", "invalid", "notification_s")
             need(not row.get("final_s") or row["kind"].startswith("incident."), "invalid", "final_s")
             need(not row.get("in_service_hours") or self.terms.get("service_hours"), "invalid", "no service hours")
@@ -113,7 +122,9 @@ class Agreement:
     def _others(self):
         parties, two = self.terms["parties"], self.terms.get("two_officers", [])
         need(len(set(parties)) == len(parties), "invalid", "parties")
-        self.floors = {row["id"]: URGENCY.index(row["urgency_floor"]) for row in self.terms.get("protected_systems", [])}
+        self.floors = {
+            row["id"]: URGENCY.index(row["urgency_floor"]) for row in self.terms.get("protected_systems", [])
+        }
         need(len(self.floors) == len(self.terms.get("protected_systems", [])), "invalid", "protected_systems")
         said_by_nobody = {"channel.genesis", "channel.notice", "channel.rotate", "evidence.held"}
         need(len(set(two)) == len(two) and set(two) <= set(kinds.KINDS) - said_by_nobody, "invalid", "two_officers")
@@ -213,8 +224,8 @@ def staircase(rows):
 
 @dataclass
 class Evidence:
-    """Of one channel: its genesis, the entries of each member's log, receipts as (log, receiver): [(size, time)], and the
-    opened bodies by (member, index)."""
+    """Of one channel: its genesis, the entries of each member's log, receipts as (log, receiver): [(size, time)], and
+    the opened bodies by (member, index)."""
 
     genesis: bytes
     logs: dict
@@ -283,7 +294,7 @@ class Message:
         self.flags = kinds.KINDS.get(self.kind, frozenset())
         self.leaf = formats.leaf_hash(data)
         self.exercise = entry["exercise"]
-        self.to = self.addressees(ledger.members)
+        self.to = []
         self.fields = {}
         self.contested = False
         if self.known:
@@ -307,6 +318,7 @@ class Message:
         others = [name for name in members if name != self.writer]
         named = [name for name in others if name in self.entry["to"]]
         for_all = self.kind in ("channel.amendment", "channel.suspend", "channel.resume")
+        for_all = for_all or (self.kind == "proposal.withdraw" and self.answers("channel.amendment"))
         return others if for_all or not named or len(named) < len(self.entry["to"]) else named
 
     @property
@@ -321,7 +333,7 @@ class Message:
         return self.target is not None and self.target.kind == kind
 
 
-OFFERS = ("proposal.proposal", "proposal.counter", "channel.amendment", "consultation.record", "commitment.pledge")
+OFFERS = ("proposal.proposal", "proposal.counter", "channel.amendment", "consultation.record")
 
 
 class Amendment:
@@ -485,12 +497,16 @@ class Ledger:
 
     def place(self, message):
         reply = self.refusal_of_reply(message)
+        message.to = message.addressees(self.members)
         message.replies = message.target is not None and reply in (None, "own-message")
         message.reason = self.refusal(message, reply)
         if not self.join(message):
             message.replies = False
             message.reason = message.reason or "thread-full"
-        elif message.counts:
+        nowhere = message.thread is None and message.replies and message.kind not in kinds.EVERYWHERE
+        if nowhere and message.known:
+            message.reason = message.reason or "not-in-this-state"
+        if message.counts:
             self.follow(message)
 
     def refusal_of_reply(self, message):
@@ -609,7 +625,11 @@ class Ledger:
         if amendment is None:
             return
         said = message.writer in amendment.accepts or message.writer in amendment.rejects
-        if message.kind in ("proposal.accept", "proposal.reject") and not said and not amendment.known_withdrawn(message):
+        if (
+            message.kind in ("proposal.accept", "proposal.reject")
+            and not said
+            and not amendment.known_withdrawn(message)
+        ):
             (amendment.accepts if message.kind == "proposal.accept" else amendment.rejects)[message.writer] = message
         elif message.kind == "proposal.withdraw" and message.writer == amendment.message.writer:
             if amendment.withdrawal is None and not amendment.known_complete(message, self.members):
@@ -647,15 +667,16 @@ class Ledger:
 
     def ordered(self, messages):
         """After what each writer knew; then earlier first evidence; then the smaller leaf hash."""
-        left = list(messages)
-        while left:
-            ready = [m for m in left if not any(other is not m and m.knew(other) for other in left)]
-            evidence = [(self.first_evidence(m), m) for m in ready]
-            _, _, message = min(
-                ((NEVER if time is None else time, m.leaf, m) for time, m in evidence), key=lambda row: row[:2]
-            )
-            left.remove(message)
-            yield message
+        left = {name: [m for m in messages if m.writer == name] for name in self.members}
+
+        def rank(name):
+            evidence = self.first_evidence(left[name][0])
+            return NEVER if evidence is None else evidence, left[name][0].leaf
+
+        while any(left.values()):
+            heads = [name for name in self.members if left[name]]  # each writer's own come in their order
+            ready = [a for a in heads if not any(a != b and left[a][0].knew(left[b][0]) for b in heads)]
+            yield left[min(ready, key=rank)].pop(0)
 
     def run(self, thread):
         first = thread.first
@@ -705,7 +726,9 @@ class Ledger:
             reasons.append(reason)
             ways += [way] if way else []
         if ways and ways[-1][1]:
-            self.move_others(thread, message, [track for track in thread.tracks.values() if track not in moved], ways[-1][0])
+            self.move_others(
+                thread, message, [track for track in thread.tracks.values() if track not in moved], ways[-1][0]
+            )
         return None if None in reasons else (reasons or ["not-in-this-state"])[-1]
 
     def move_track(self, thread, track, message, side):
@@ -768,7 +791,8 @@ class Ledger:
         if message.kind == "proposal.reject":
             return None if target is track.stands else "not-in-this-state"
         if message.kind == "proposal.withdraw":
-            return None if target.kind in OFFERS and target.writer == message.writer else "not-in-this-state"
+            own = target.writer == message.writer and target.kind in (*OFFERS, "commitment.pledge")
+            return None if own else "not-in-this-state"
         if message.kind == "answer.response":
             return None if (target.kind == "correction.recall") == (track.state == "recalled") else "not-in-this-state"
         return None
@@ -893,7 +917,9 @@ class Ledger:
                     duty.due = self.date(message, "reply_by")
                 thread.duties.append(duty)
         if message.kind == "incident.early-warning" and row.get("notification_s"):
-            thread.duties.append(Duty("notification", message.writer, None, message, word, row["notification_s"], in_hours))
+            thread.duties.append(
+                Duty("notification", message.writer, None, message, word, row["notification_s"], in_hours)
+            )
         if message.kind != "incident.final" and row.get("final_s"):
             thread.duties.append(Duty("final", message.writer, None, message, word, row["final_s"], in_hours))
 
@@ -924,7 +950,8 @@ class Ledger:
             return False
         full = act.outcome not in (None, "needs-clarification") or act.kind in (
             "contact.check", "proposal.accept", "proposal.reject", "proposal.counter", "attribution.denial",
-            "commitment.match", "consultation.agenda", "consultation.record", "exchange.core", "exchange.abort")  # fmt: skip
+            "commitment.match", "consultation.agenda", "consultation.record", "exchange.core",
+            "exchange.abort")  # fmt: skip
         if duty.type == "acknowledge":
             return full or "a" in act.flags
         recalls = "correction.recall" in (target.kind, duty.message.kind)
@@ -932,7 +959,9 @@ class Ledger:
 
     def not_before(self, act):
         """The later of its own time and the receipts that its writer had given for what he knew."""
-        times = [self.receipt(name, act.writer, size - 1) for name, size in act.knows.items() if name != act.writer and size]
+        times = [
+            self.receipt(name, act.writer, size - 1) for name, size in act.knows.items() if name != act.writer and size
+        ]
         return max([act.time] + [time for time in times if time is not None])
 
     def act_time(self, act, creditors):
@@ -994,7 +1023,17 @@ class Ledger:
     def balances(self):
         lines = []
         for row in self.agreement.classes:
-            names = ("asked", "acknowledged", "answered", "in time", "granted", "refused", "overdue", "given", "received")
+            names = (
+                "asked",
+                "acknowledged",
+                "answered",
+                "in time",
+                "granted",
+                "refused",
+                "overdue",
+                "given",
+                "received",
+            )
             sums = {(a, b): dict.fromkeys(names, 0) for a in self.members for b in self.members if a != b}
             for thread in self.threads:
                 if thread.first.kind in row["kinds"] and thread.first.known and not thread.first.exercise:
@@ -1002,7 +1041,9 @@ class Ledger:
             for (a, b), sum_ in sums.items():
                 most = row["hold_back_at_balance"]
                 may = "may-hold-back" if most and sum_["given"] >= sum_["received"] + most else "-"
-                lines.append(f"balance {quoted(row['class'])} {a} {b} " + " ".join(str(sum_[name]) for name in names) + f" {may}")
+                lines.append(
+                    f"balance {quoted(row['class'])} {a} {b} " + " ".join(str(sum_[name]) for name in names) + f" {may}"
+                )
         return lines
 
     def count(self, sums, thread):

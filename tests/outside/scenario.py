@@ -1,5 +1,5 @@
-"""Random channels: what members say to each other, honestly, wrongly and out of order, and what they receipt, as evidence
-for the two implementations of the ledger. Everything follows from the seed."""
+"""Random channels: what members say to each other, honestly, wrongly and out of order, and what they receipt, as
+evidence for the two implementations of the ledger. Everything follows from the seed."""
 
 import copy
 import json
@@ -14,7 +14,7 @@ from ledger import DAY, URGENCY, Evidence, time_text
 EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples")
 START = 1622505600  # 2021-06-01T00:00:00Z, a Tuesday
 NAMES = ["aurora.example", "boreal.example", "cirrus.example"]
-SYSTEMS = ["food", "health", "water"]
+SYSTEMS = ["food", "health", "water", *(f"system-{number}" for number in range(9))]
 OPENERS = (
     "request.information request.information request.preservation request.consultation request.surrender "
     "incident.early-warning incident.notification incident.final proposal.proposal channel.amendment attribution.claim "
@@ -28,10 +28,12 @@ HEARERS = {
     "incident": "answer.acknowledgement answer.response request.information",
     "proposal": "proposal.accept proposal.accept proposal.counter proposal.reject answer.acknowledgement",
     "channel": "proposal.accept proposal.accept proposal.accept proposal.reject answer.acknowledgement answer.response",
-    "consultation": "consultation.record consultation.agenda proposal.accept proposal.accept proposal.reject answer.response",
+    "consultation": "consultation.record consultation.agenda proposal.accept proposal.accept proposal.reject "
+    "answer.response",
     "attribution": "attribution.denial answer.response answer.response",
     "evidence": "answer.response evidence.item",
-    "commitment": "commitment.match commitment.match commitment.fulfilment commitment.breach-claim answer.response",
+    "commitment": "commitment.match commitment.match commitment.fulfilment commitment.breach-claim answer.response "
+    "proposal.accept",
     "contact": "contact.check contact.check answer.acknowledgement",
     "correction": "answer.response answer.response",
     "answer": "answer.status answer.status answer.status correction.recall proposal.accept",
@@ -72,7 +74,7 @@ class Member:
 class Scenario:
     """`feed` is the evidence in the order in which it came about."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, steps=None):
         self.random = random.Random(seed)
         self.now = START
         names = NAMES[: self.random.choice([2, 2, 3])]
@@ -88,7 +90,7 @@ class Scenario:
         self.all_terms = [self.terms()]
         self.salt = bytes(32)
         self.open_channel(names)
-        for _ in range(self.random.choice([30, 60, 60, 120])):
+        for _ in range(self.random.choice([30, 60, 60, 120]) if steps is None else steps):
             self.step()
 
     # ---- the channel ------------------------------------------------------------------------------------------------
@@ -97,13 +99,17 @@ class Scenario:
         return self.random.randbytes(size).hex()
 
     def open_channel(self, names):
-        rows = [{"name": name, **{key: self.hex(32) for key in ("root", "log", "receipt", "age", "tls")}} for name in names]
+        rows = [
+            {"name": name, **{key: self.hex(32) for key in ("root", "log", "receipt", "age", "tls")}} for name in names
+        ]
         self.commitments = [sha256(self.salt + self.all_terms[0]).hex()]
         neutral = None
         if self.random.random() < 0.2:
             keys = {key: self.hex(32) for key in ("root", "log", "witness", "age", "tls")}
             neutral = {"name": "neutral.example", **keys}
-        genesis = formats.genesis_encode(rows, bytes.fromhex(self.commitments[0]), self.random.randbytes(16), neutral=neutral)
+        genesis = formats.genesis_encode(
+            rows, bytes.fromhex(self.commitments[0]), self.random.randbytes(16), neutral=neutral
+        )
         self.genesis, self.channel = genesis, sha256(genesis).hex()
         for name in names:
             fields = {"salt": self.salt.hex(), "terms": formats.b64(self.all_terms[0])}
@@ -132,8 +138,16 @@ class Scenario:
             return self.random.choice([b'{"title":"Not an agreement"}', b"no JSON at all", b'{"a":1,"a":2}'])
         names = list(self.members)
         terms = {"title": f"Terms {self.hex(4)}", "parties": names, "validity": self.validity(), "deadlines": []}
-        answered = [kind for kind in kinds.KINDS if kind.startswith(("request.", "incident.", "proposal.p", "contact.c"))]
-        answered += ["channel.amendment", "correction.recall", "commitment.pledge", "incident.final", "attribution.claim"]
+        answered = [
+            kind for kind in kinds.KINDS if kind.startswith(("request.", "incident.", "proposal.p", "contact.c"))
+        ]
+        answered += [
+            "channel.amendment",
+            "correction.recall",
+            "commitment.pledge",
+            "incident.final",
+            "attribution.claim",
+        ]
         for kind in sorted(set(answered)):
             if chance() < 0.7:
                 urgencies = sorted(self.random.sample(range(4), self.random.choice([1, 1, 2, 4])))
@@ -144,7 +158,7 @@ class Scenario:
                     terms["deadlines"].append(row)
         if chance() < 0.5:
             terms["protected_systems"] = [
-                {"id": name, "name": name, "urgency_floor": self.random.choice(URGENCY)} for name in SYSTEMS[:2]
+                {"id": name, "name": name, "urgency_floor": self.random.choice(URGENCY)} for name in SYSTEMS[:3]
             ]
         if chance() < 0.8:
             terms["reciprocity"] = [
@@ -234,7 +248,9 @@ class Scenario:
             table, other = (WRITERS, "correction.correction") if entry["writer"] == name else (HEARERS, "answer.status")
             kind = self.random.choice(table.get(entry["kind"].split(".")[0], other).split())
             if self.random.random() < 0.08:
-                kind = self.random.choice(["correction.correction", "channel.consent", "channel.notice", "evidence.held"])
+                kind = self.random.choice(
+                    ["correction.correction", "channel.consent", "channel.notice", "evidence.held"]
+                )
         else:
             kind = self.random.choice(self.openers)
         if hostile and self.random.random() < 0.4:
@@ -255,7 +271,9 @@ class Scenario:
             "channel": self.channel,
             "writer": name,
             "index": len(member.log),
-            "time": time_text(self.now if self.random.random() < 0.9 else self.now + self.random.randint(-3, 3) * self.seconds()),
+            "time": time_text(
+                self.now if self.random.random() < 0.9 else self.now + self.random.randint(-3, 3) * self.seconds()
+            ),
             "kind": kind,
             "nonce": self.hex(16),
             "thread": (target["thread"] or reply) if target else None,
@@ -273,10 +291,16 @@ class Scenario:
             self.spoil(fields, body)
         if body is not None:
             for row in body.get("files") or []:
-                fields["attachments"].append({"digest": sha256(row["name"].encode()).hex(), "size": 1, "type": "text/plain"})
+                fields["attachments"].append(
+                    {"digest": sha256(row["name"].encode()).hex(), "size": 1, "type": "text/plain"}
+                )
             sealed = json.dumps(body).encode() if not isinstance(body, bytes) else body
             ref = f"{name}/{fields['index']}"
-            fields["body"] = {"digest": sha256(sealed + ref.encode()).hex(), "size": len(sealed), "type": "application/json"}
+            fields["body"] = {
+                "digest": sha256(sealed + ref.encode()).hex(),
+                "size": len(sealed),
+                "type": "application/json",
+            }
             opened = hostile and self.random.random() < 0.1
             self.bodies[name, fields["index"]] = b"" if opened else sealed
         data = formats.entry_encode(fields)
@@ -327,11 +351,14 @@ class Scenario:
         target, of_target = self.messages[reply] if reply else (None, None)
         chance = self.random.random
         if "protected_systems" in kinds.schema_of(kind).get("properties", {}):
-            fields["protected_systems"] = self.random.sample(SYSTEMS, self.random.randint(0, 2))
+            fields["protected_systems"] = self.random.sample(SYSTEMS, self.random.choice([0, 0, 1, 2, 11]))
         if kind == "answer.response":
             words = ["granted", "granted", "partial", "refused", "postponed", "impossible", "needs-clarification"]
             fields["outcome"] = self.random.choice(words)
-            fields["until"] = time_text(self.now + self.seconds(80))
+            until = time_text(
+                self.random.choice([self.now, -self.now]) if chance() < 0.1 else self.now + self.seconds(80)
+            )
+            fields["until"] = until if chance() < 0.9 else until[:-1] + ".75Z"
         elif kind == "answer.status":
             fields["state"] = self.random.choice(["clarification", "clarification", "in-progress"])
         elif kind == "contact.check":
@@ -351,7 +378,7 @@ class Scenario:
             fields.update(replaces=self.random.choice(self.commitments[-2:]), salt=salt, terms=formats.b64(terms))
             self.commitments.append(kinds.commitment(fields))
         elif kind == "attribution.claim":
-            fields["evidence"] = sorted({self.reference(name) for _ in range(self.random.randint(0, 2))})
+            fields["evidence"] = sorted({self.reference(name) for _ in range(self.random.choice([0, 1, 2, 40]))})
         elif kind == "evidence.item":
             claims = [ref for ref in self.known(name) if self.messages[ref][0]["kind"] == "attribution.claim"]
             fields["supports"] = self.random.sample(claims, min(len(claims), self.random.randint(0, 2)))
