@@ -4,6 +4,7 @@
 #define ENT_CLI_FIELDS_H
 
 #include "base/json.h"
+#include "message/kind.h"
 
 typedef struct {
     ent_text path;         /* "participants[].name"; "*" stands for a name of the writer's choice */
@@ -20,6 +21,10 @@ ENT_RC ent_cli_fields_walk(ent_json_value schema, ent_cli_field_fn fn, void *con
 bool ent_cli_field_required(ent_json_value schema, ent_text name);
 /** Append what a value may be: "text of at most 200 characters", "one of: low, high", "list of: party's name". */
 void ent_cli_put_type(ent_buf *buf, ent_json_value schema);
+
+/** Append the names of those members of a body's fields that the kind's schema does not know, commas between, safe for
+ *  a terminal; nothing when it knows all.  Errors: NOMEM. */
+ENT_RC ent_cli_put_unknown_fields(ent_buf *buf, const ent_kind *kind, ent_json_value fields, ent_err *err);
 
 /** Append JSON over several lines, two spaces a level; scalars and short lists stay on one line. No newline at the
  * end.

@@ -286,7 +286,7 @@ static void put_not_counted(ent_cli *cli, ent_json_value ledger)
     }
     if (ent_cli_count(exercises, "threads") > 0)
         ent_buf_put_format(&cli->out,
-                           "  %" PRIu64 " threads of exercises, with %" PRIu64 " duties, are counted apart\n",
+                           "  threads of exercises are counted apart: %" PRIu64 ", with %" PRIu64 " open duties\n",
                            ent_cli_count(exercises, "threads"), ent_cli_count(exercises, "obligations"));
 }
 

@@ -1,4 +1,5 @@
 #include "cli/api.h"
+#include "cli/fields.h"
 #include "cli/files.h"
 #include "cli/people.h"
 #include "cli/verbs.h"
@@ -110,19 +111,48 @@ static void put_unknown(ent_cli *cli, ent_json_value body)
     }
 }
 
-static void put_body(ent_cli *cli, const char *message, ent_json_value body)
+/* "Unknown kinds and body fields are kept and shown as unknown" (design 2). Its kind is in the message's entry. */
+static ent_rc put_unknown_fields(ent_cli *cli, const char *message, ent_json_value fields, ent_err *err)
+{
+    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", "/messages");
+    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf names = {0};
+    if (ent_json_count(fields) == 0)
+        return ENT_DONE;
+    ent_cli_request_message(&request, message);
+    ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
+    ent_text name = ent_cli_text(answer.root, "kind");
+    const ent_kind *kind = ent_kind_find(name);
+    if (kind != NULL)
+        ENT_TRY(ent_cli_put_unknown_fields(&names, kind, fields, err));
+    if (kind != NULL && names.size == 0)
+        return ENT_DONE;
+    ent_buf_put_string(&cli->out,
+                       kind == NULL ? "\nUnknown to this version: the kind " : "\nUnknown to this version: ");
+    if (kind == NULL)
+        ent_cli_put_line(&cli->out, name);
+    else
+        ent_buf_put_text(&cli->out, ent_buf_text(&names));
+    ent_buf_put_string(&cli->out, kind == NULL ? ". Its fields are shown as they are, and nothing follows from them.\n"
+                                               : ". Shown as said, and nothing follows from it.\n");
+    return ENT_DONE;
+}
+
+static ent_rc put_body(ent_cli *cli, const char *message, ent_json_value body, ent_err *err)
 {
     ent_json_value fields = ent_json_get(body, "fields");
     if (ent_json_count(fields) > 0) {
         put_title(cli, "Fields");
         ent_cli_put_value(&cli->out, fields, INDENT);
     }
+    ENT_TRY(put_unknown_fields(cli, message, fields, err));
     put_texts(cli, body);
     put_stix(cli, ent_json_get(body, "stix"));
     put_files(cli, message, ent_json_get(body, "files"));
     put_unknown(cli, body);
     if (cli->out.size == 0)
         ent_buf_put_string(&cli->out, "The body is empty.\n");
+    return ENT_DONE;
 }
 
 /* ---- the verb --------------------------------------------------------------- */
@@ -170,9 +200,7 @@ static ent_rc run(ent_cli *cli, ent_err *err)
     if (path != NULL)
         return save(cli, &request, path, err);
     ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
-    if (!cli->json)
-        put_body(cli, message, answer.root);
-    return ENT_DONE;
+    return cli->json ? ENT_DONE : put_body(cli, message, answer.root, err);
 }
 
 const ent_cli_command ent_cli_open = {

@@ -92,6 +92,22 @@ static ent_rc add_digest(const ent_cli *cli, ent_cli_saying *saying, ent_err *er
     return ent_cli_body_field(&saying->body, "digest", digest, err);
 }
 
+/* A name that is not in the schema is a newer version's, or mistyped. */
+static ent_rc note_unknown(const ent_cli_saying *saying, ent_err *err)
+{
+    ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
+    ENT_CLEANUP(ent_buf_release) ent_buf names = {0};
+    const ent_kind *kind = ent_kind_find(ent_text_of(saying->kind));
+    if (kind == NULL)
+        return ENT_DONE;
+    ENT_TRY(ent_json_parse(ent_buf_bytes(&saying->body), &json, err));
+    ENT_TRY(ent_cli_put_unknown_fields(&names, kind, ent_json_get(ent_json_root(json), "fields"), err));
+    if (names.size > 0 && ent_buf_string(&names) != NULL)
+        ent_cli_note("%s has no field of this name: %s; it is sent as it is, and nothing follows from it", kind->name,
+                     (const char *)names.data);
+    return ENT_DONE;
+}
+
 static ent_rc read_body(const ent_cli *cli, ent_cli_saying *ret, ent_err *err)
 {
     const char *path = ent_cli_value(cli, "--body");
@@ -250,6 +266,8 @@ static ent_rc run(ent_cli *cli, ent_err *err)
                     : ent_cli_body_check(saying.kind, ent_buf_text(&saying.body), saying.attachment_count, err);
     bool is_whole = rc.code == ENT_OK;
     if (is_whole)
+        rc = note_unknown(&saying, err);
+    if (rc.code == ENT_OK)
         rc = say(cli, &saying, &answer, err);
     if (rc.code != ENT_OK) {
         keep(&saying, &edited, is_whole);

@@ -105,7 +105,7 @@ class Ledger(WithNode, Terminal):
                       "boreal.example answers in 2 h 10 min (median of 14)", "boreal.example answered 14 of 15, in 12 s (median), missed 1",
                       "unsupported: no evidence refers to it", "supported by north/aurora.example/11", "without a neutral: the later side chooses",
                       "north/boreal.example/7: second-answer", "1 contested: north/boreal.example/6", "1 of kinds unknown to this version",
-                      "2 threads of exercises, with 1 duties", "evidence " + "e1" * 32, "state    " + "57" * 32, "digest " + "dd" * 32,
+                      "threads of exercises are counted apart: 2, with 1 open duties", "evidence " + "e1" * 32, "state    " + "57" * 32, "digest " + "dd" * 32,
                       "north/boreal.example/9, proposed"):
             self.assertIn(words, out)
         self.assertNotIn("empty-class", out)

@@ -230,6 +230,15 @@ class Accepting(WithNode):
         self.ask("send", "proposal.accept", "--reply-to", MSG, "--body", "-", stdin=b'{"fields":{"note":"yes"}}')
         self.assertEqual(json.loads(self.asked()[3])["body"], {"fields": {"note": "yes", "digest": self.digest}})
 
+    def test_send__a_name_that_is_no_field_is_told(self):
+        self.route("POST", "/messages", {"message": MSG, "done": True})
+        body = {"fields": {"outcome": "granted", "reson": "typed \u202e"}, "text": {"en": "Yes."}, "authentic": "en"}
+        _, err = self.ask("send", "answer.response", "--reply-to", MSG, "--body", "-", stdin=json.dumps(body).encode())
+        self.assertIn("answer.response has no field of this name: reson; it is sent as it is", err)
+        del body["fields"]["reson"]
+        _, err = self.ask("send", "answer.response", "--reply-to", MSG, "--body", "-", stdin=json.dumps(body).encode())
+        self.assertNotIn("no field", err)
+
     def test_accept__own_digest_stands(self):
         self.ask("send", "proposal.accept", "--reply-to", MSG, "--body", "-", stdin=json.dumps({"fields": {"digest": "ab" * 32}}).encode())
         self.assertEqual(json.loads(self.asked()[3])["body"], {"fields": {"digest": "ab" * 32}})

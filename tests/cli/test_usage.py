@@ -523,7 +523,18 @@ class Asking(WithNode):
     def test_open(self):
         raw = json.dumps(BODY, ensure_ascii=False, indent=1).encode()
         self.route("GET", "/bodies/" + MSG, raw)
+        self.route("GET", "/messages/" + MSG, dict(MESSAGE, kind="incident.notification"))
         out, _ = self.ask("open", MSG)
+        self.assertIn("Unknown to this version: affected, empty, evil, lines. Shown as said", out)
+        self.route("GET", "/messages/" + MSG, dict(MESSAGE, kind="future.kind"))
+        self.assertIn("Unknown to this version: the kind future.kind. Its fields", self.ask("open", MSG)[0])
+        self.route("GET", "/messages/" + MSG, dict(MESSAGE, kind="incident.notification"))
+        self.route("GET", "/bodies/" + MSG, {"fields": {"systems": [{"of " + EVIL: 1}], **{f"f{i}": {} for i in range(20)}}})
+        self.safe(self.ask("open", MSG)[0])
+        self.assertIn("f14 and 5 more. Shown", self.ask("open", MSG)[0])
+        self.route("GET", "/bodies/" + MSG, {"fields": {"title": "Known"}})
+        self.assertNotIn("Unknown", self.ask("open", MSG)[0])
+        self.route("GET", "/bodies/" + MSG, raw)
         self.safe(out)
         for words in ("title: Ransomware", "- country: AU" if False else "country: AU", "authentic: this one rules", "malware: REvil",
                       "indicator: [x]", "0  image.dd: disk", "Unknown to this version: later", "\n  Second "):
