@@ -224,7 +224,7 @@ static void only_other_threads(const ent_buf *state, const char *but, ent_buf *r
     const char *line = (const char *)state->data;
     ent_buf_clear(ret);
     for (const char *end = line + state->size; line < end;) {
-        const char *next = strchr(line, '\n') + 1;
+        const char *next = (const char *)memchr(line, '\n', (size_t)(end - line)) + 1;
         if (is_thread_line(line))
             keep = strncmp(line + 7, but, strlen(but)) != 0 || line[7 + strlen(but)] != ' ';
         else if (line[0] != ' ')
