@@ -68,9 +68,10 @@ static void read_sizes(const ent_buf *evidence, uint64_t sizes[WORLD_MAX_MEMBERS
 {
     uint32_t member = 0;
     const char *line = (const char *)evidence->data;
-    for (const char *end = line + evidence->size; line < end; line = strchr(line, '\n') + 1) {
+    for (const char *end = line + evidence->size; line < end;
+         line = (const char *)memchr(line, '\n', (size_t)(end - line)) + 1) {
         if (strncmp(line, "log ", 4) == 0)
-            sizes[member++] = strtoull(strchr(line + 4, ' '), NULL, 10);
+            sizes[member++] = strtoull((const char *)memchr(line + 4, ' ', (size_t)(end - line - 4)), NULL, 10);
     }
 }
 
