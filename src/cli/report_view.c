@@ -149,6 +149,14 @@ static void put_heading(report *at)
         ent_buf_put_format(
             out, "- Only what may be published is named. %" PRIu64 " further lines are in the figures and not named.\n",
             withheld);
+    for (ent_json_iter i = ent_json_iterate(ent_json_get(head, "checks")); ent_json_next(&i);) {
+        if (ent_cli_count(i.value, "asked") == 0)
+            continue;
+        ent_buf_put_string(out, "- Comm checks, counted apart: ");
+        ent_cli_put_markdown(out, ent_cli_text(i.value, "by"));
+        ent_buf_put_format(out, " answered %" PRIu64 " of %" PRIu64 "\n", ent_cli_count(i.value, "answered"),
+                           ent_cli_count(i.value, "asked"));
+    }
     if (ent_cli_count(head, "exercises") > 0)
         ent_buf_put_format(out, "- Exercises: %" PRIu64 " messages, counted apart\n", ent_cli_count(head, "exercises"));
 }
@@ -287,7 +295,7 @@ static void put_outcome(report *at, ent_json_value line)
     put_reference(at, answer);
 }
 
-/* As the sums count: what was receipted, is no exercise, and has got no answer. */
+/* As the sums count: what was receipted, is no exercise and no comm check, and has got no answer. */
 static bool is_unanswered(ent_json_value line)
 {
     static const char *const states[] = {"open", "overdue", "stopped", "frozen"};
@@ -295,7 +303,7 @@ static bool is_unanswered(ent_json_value line)
     for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
         is_open |= ent_text_is(ent_cli_text(line, "state"), states[i]);
     return is_open && ent_cli_text(line, "duty").size > 0 && ent_cli_text(line, "answer").size == 0 &&
-           !ent_json_true(ent_json_get(line, "exercise"));
+           !ent_json_true(ent_json_get(line, "exercise")) && !ent_text_is(ent_cli_text(line, "kind"), "contact.check");
 }
 
 static bool is_selected(selection which, ent_json_value line)

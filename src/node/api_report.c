@@ -19,6 +19,9 @@ typedef struct {
     ent_account_list named; /* ent_ledger_ref: every message that a line names */
     ent_publishing publishing;
     uint64_t withheld;
+    struct {
+        uint64_t asked, answered;
+    } checks[ENT_ENTRY_MAX_MEMBERS]; /* comm checks of the period, by who was asked */
 } reporting;
 
 static void release(reporting *work)
@@ -29,10 +32,24 @@ static void release(reporting *work)
     ent_publishing_release(&work->publishing);
 }
 
+/* Those whose clock started in the period. */
+static void note_checks(reporting *work, const ent_thread_view *thread)
+{
+    for (size_t i = 0; i < thread->duty_count && ent_report_is_check(thread->kind); i++) {
+        const ent_duty *duty = &thread->duties[i];
+        if (duty->type != ENT_DUTY_ANSWER || thread->exercise || !duty->has_start || duty->start_unix_s < work->from ||
+            duty->start_unix_s > work->to)
+            continue;
+        work->checks[duty->debtor].asked++;
+        work->checks[duty->debtor].answered += duty->has_act;
+    }
+}
+
 static ent_rc see_thread(void *context, const ent_thread_view *thread, ent_err *err)
 {
     reporting *work = context;
     ENT_TRY(ent_publishing_note(&work->publishing, thread, err));
+    note_checks(work, thread);
     return ent_report_lines_collect(&work->lines, thread, err);
 }
 
@@ -216,11 +233,12 @@ typedef struct {
     uint64_t asked, answered, in_time, overdue, granted, refused, unanswered;
 } pair_sum;
 
-/* What one asked of the other, and got. Exercises are counted apart, what was not receipted was not asked yet. */
+/* What one asked of the other, and got. Exercises and comm checks are counted apart; what was not receipted was not
+ * asked yet. */
 static bool counts(const ent_report_line *line, uint32_t from, uint32_t to)
 {
     return line->message.member == from && line->asked_of == to && from != to && line->has_duty && !line->exercise &&
-           line->duty.has_start;
+           line->duty.has_start && !ent_report_is_check(line->kind);
 }
 
 static bool is_unanswered(const ent_report_line *line)
@@ -287,6 +305,16 @@ static void put_sums(const reporting *work, ent_json_writer *writer)
     for (size_t i = 0; i < work->lines.count; i++)
         exercises += rows[i].exercise;
     ent_json_member_unsigned(writer, "exercises", exercises);
+    ent_json_key(writer, "checks");
+    ent_json_array_begin(writer);
+    for (uint32_t m = 0; m < members; m++) {
+        ent_json_object_begin(writer);
+        ent_json_member_text(writer, "by", work->channel->genesis.members[m].name);
+        ent_json_member_unsigned(writer, "asked", work->checks[m].asked);
+        ent_json_member_unsigned(writer, "answered", work->checks[m].answered);
+        ent_json_object_end(writer);
+    }
+    ent_json_array_end(writer);
 }
 
 /* --- proofs --- */

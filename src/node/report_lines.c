@@ -80,10 +80,26 @@ static ent_rc collect_others(ent_account_list *lines, const ent_thread_view *thr
     return ENT_DONE;
 }
 
+bool ent_report_is_check(const char *kind)
+{
+    return kind != NULL && strcmp(kind, "contact.check") == 0;
+}
+
+/* Answered comm checks are figures: on a schedule they would be more lines than all the rest. */
+static bool is_answered_check(const ent_thread_view *thread)
+{
+    bool is_open = false;
+    for (size_t i = 0; i < thread->duty_count; i++)
+        is_open |= ent_duty_is_open(thread->duties[i].state);
+    return ent_report_is_check(thread->kind) && thread->duty_count > 0 && !is_open;
+}
+
 ent_rc ent_report_lines_collect(ent_account_list *lines, const ent_thread_view *thread, ent_err *err)
 {
     if (thread->message_count == 0 || thread->messages[0].reason != ENT_ALLOWED || thread->kind == NULL)
         return ENT_DONE; /* nothing came of it */
+    if (is_answered_check(thread))
+        return ENT_DONE;
     ENT_TRY(collect_first(lines, thread, err));
     return collect_others(lines, thread, err);
 }

@@ -28,6 +28,8 @@ typedef struct {
  *  @in   lines   of ent_report_line
  *  Errors: PEER_TOO_LARGE beyond ENT_REPORT_MAX_LINES, NOMEM. */
 ENT_RC ent_report_lines_collect(ent_account_list *lines, const ent_thread_view *thread, ent_err *err);
+/** Comm checks are counted apart, and those that were answered have no line. */
+bool ent_report_is_check(const char *kind);
 /** Keep those said in [from, to], by time; and what of them may be shown, when a report is published.
  *  @out  ret_withheld   lines left out */
 ENT_RC ent_report_lines_cut(ent_account_list *lines, int64_t from, int64_t to, bool publish, ent_publishing *publishing,

@@ -289,6 +289,14 @@ class Report(WithNode):
         entry = self.report["proofs"][0]["entry"].encode()
         self.assertIn(f"| 1 | aurora.example/3 | `{hashlib.sha256(bytes(1) + entry).hexdigest()}` |", out)
 
+    def test_report__comm_checks_are_a_figure(self):
+        self.report["checks"] = [{"by": "boreal.example", "asked": 3, "answered": 2}, {"by": "aurora.example", "asked": 0, "answered": 0}]
+        self.report["lines"][0].update(kind="contact.check", answer=None, answered=None, in_time=None, state="open", outcome=None, duty="answer")
+        self.serve(self.report)
+        out, _ = self.ask("report", "--channel", "north")
+        self.assertEqual(re.findall("Comm checks.*", out), ["Comm checks, counted apart: boreal.example answered 2 of 3"])
+        self.assertIn("Nothing that is named here.", out.split("## Not answered")[1].split("##")[0])
+
     def test_report__unanswered_are_named(self):
         self.report["lines"][0].update(answer=None, answered=None, in_time=None, overdue=True, state="overdue", outcome=None, duty="answer")
         self.report["sums"][0].update(answered=0, answered_in_time=0, granted=0, not_answered=1, unanswered=["aurora.example/3"])

@@ -380,6 +380,20 @@ class Judged(LedgerTest):
         nothing = self.node.api("GET", f"/report?channel={self.alias}&from=2090-01-01T00:00:00Z&to=2090-01-02T00:00:00Z")
         self.assertEqual((nothing["lines"], nothing["proofs"], nothing["marking"]), ([], [], "TLP:CLEAR"))
 
+    def test_report__comm_checks_are_counted_apart__checks(self):
+        asked = self.send("contact.check", example("contact.check"))
+        nonce = example("contact.check")["fields"]["nonce"]
+        open_one = self.say("contact.check", changed("contact.check", nonce=os.urandom(16).hex()))
+        self.say("contact.check", {"fields": {"echo": nonce, "answered_by": "officer"}}, f"{self.node.name}/{asked}")
+        self.assert_agrees()
+        report = self.node.api("GET", f"/report?channel={self.alias}")
+        lines = [line["message"] for line in report["lines"] if line["kind"] == "contact.check"]
+        self.assertEqual(lines, [f"{self.party.name}/{open_one}"])
+        self.assertEqual({row["by"]: (row["asked"], row["answered"]) for row in report["checks"]},
+                         {self.node.name: (1, 0), self.party.name: (1, 1)})  # fmt: skip
+        self.assertEqual([(row["asked"], row["unanswered"]) for row in report["sums"]], [(0, []), (0, [])])
+        self.assert_proofs(report)
+
     def assert_proofs(self, report):
         proven = {row["message"] for row in report["proofs"]}
         named = {line["message"] for line in report["lines"]} | {line["answer"] for line in report["lines"]} - {None}
