@@ -184,8 +184,9 @@ static ent_reason admit_content(const ent_message *message, const ent_message *t
     if (ent_message_is(message, "contact.check") && target->extra != NULL && target->extra->has_nonce &&
         (!facts->has_echo || memcmp(facts->echo, target->extra->nonce, sizeof facts->echo) != 0))
         return ENT_REASON_ECHO;
-    if (ent_message_is(message, "proposal.accept") && ent_message_offers(target) &&
-        (!facts->has_digest || !ent_hash_equal(&facts->digest, &target->extra->body_digest)))
+    const ent_extra *offer = ent_message_offers(target) ? target->extra : NULL;
+    if (offer != NULL && ent_message_is(message, "proposal.accept") &&
+        (!facts->has_digest || !ent_hash_equal(&facts->digest, &offer->body_digest)))
         return ENT_REASON_OTHER_DIGEST;
     return ENT_ALLOWED;
 }

@@ -125,7 +125,8 @@ static bool takes_answers(const ent_fold_state *fold, const ent_message *message
 static uint32_t debtors_of(const ent_fold_state *fold, const ent_message *message)
 {
     uint32_t addressees = ent_message_addressees(fold->room->ledger, message);
-    return ent_message_is(message, "proposal.counter") ? addressees & UINT32_C(1) << message->reply_member : addressees;
+    const ent_message *countered = ent_message_is(message, "proposal.counter") ? target_of(fold, message) : NULL;
+    return countered == NULL ? addressees : addressees & UINT32_C(1) << countered->member;
 }
 
 static ent_rc add_for_addressee(ent_fold_state *fold, const ent_message *message, uint32_t debtor,

@@ -268,7 +268,7 @@ typedef struct {
 /** Begin folding at a moment.
  *  Owns: caller releases with ent_folding_release. */
 ENT_RC ent_folding_begin(const ent_ledger *ledger, ent_moment moment, ent_folding *ret, ent_err *err);
-void ent_folding_release(ent_folding *folding);
+void ent_folding_release(ent_folding *room);
 /** When a message counts as said: at its first evidence, but not before the time that its writer gives. INT64_MAX
  * without evidence. */
 int64_t ent_folding_said_at(const ent_folding *room, const ent_message *message);

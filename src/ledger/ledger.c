@@ -242,8 +242,7 @@ static ent_rc add_thread(ent_ledger *ledger, ent_message *message, const ent_mac
 {
     if (ledger->thread_count % ENT_CHUNK_MESSAGES == 0 &&
         ledger->thread_count / ENT_CHUNK_MESSAGES == ledger->thread_chunks) {
-        if (!ent_ledger_grow(&ledger->threads, ledger->thread_chunks, &ledger->thread_chunk_capacity,
-                             sizeof *ledger->threads))
+        if (!ent_ledger_grow(&ledger->threads, ledger->thread_chunks, &ledger->thread_chunk_capacity, sizeof(void *)))
             return no_memory(err);
         ent_thread *chunk = ent_alloc_array(ENT_CHUNK_MESSAGES, sizeof *chunk);
         if (chunk == NULL)
@@ -417,7 +416,7 @@ static ent_rc follow_suspension(ent_ledger *ledger, const ent_message *message, 
     bool suspended = toggles->count % 2 == 1;
     if (!ent_message_is(message, suspended ? "channel.resume" : "channel.suspend"))
         return ENT_DONE;
-    if (!ent_ledger_grow(&toggles->rows, toggles->count, &toggles->capacity, sizeof *toggles->rows))
+    if (!ent_ledger_grow(&toggles->rows, toggles->count, &toggles->capacity, sizeof(void *)))
         return no_memory(err);
     toggles->rows[toggles->count++] = message;
     return ENT_DONE;

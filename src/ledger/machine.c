@@ -236,7 +236,7 @@ static const char *const suspension_kinds[] = {"channel.suspend", NULL};
 
 #define MACHINE(word, what)                                                                                            \
     {                                                                                                                  \
-        .name = #word, .text = what, .kinds = word##_kinds, .arrows = word##_arrows,                                   \
+        .name = #word, .text = (what), .kinds = word##_kinds, .arrows = word##_arrows,                                 \
         .arrow_count = sizeof word##_arrows / sizeof word##_arrows[0]                                                  \
     }
 

@@ -168,6 +168,8 @@ static void sort(const ent_folding *room, const ent_message **rows, size_t count
     const ent_ledger *ledger = room->ledger;
     queues q = {.left = {0}};
     size_t at = 0;
+    for (size_t m = 0; m < ENT_ENTRY_MAX_MEMBERS; m++)
+        q.rows[m] = grouped;
     for (uint32_t m = 0; m < ledger->member_count; m++) {
         q.rows[m] = grouped + at;
         for (size_t i = 0; i < count; i++) {
@@ -191,7 +193,7 @@ ent_rc ent_fold_order(ent_folding *room, const ent_thread *thread, size_t *ret_c
     size_t wanted = 2 * ((size_t)thread->count + 1);
     bool in_order = true; /* each knew the one before: there is no other order */
     if (wanted > room->order_capacity) {
-        const ent_message **grown = ent_realloc(room->order, wanted * sizeof *grown);
+        const ent_message **grown = ent_realloc(room->order, wanted * sizeof(void *));
         if (grown == NULL)
             return no_memory(err);
         room->order = grown;

@@ -177,8 +177,7 @@ static ent_rc add_amendment(ent_ledger *ledger, ent_message *message, const ent_
 
 static ent_rc complete(ent_ledger *ledger, const ent_amended *amended, ent_err *err)
 {
-    if (!ent_ledger_grow(&ledger->complete, ledger->complete_count, &ledger->complete_capacity,
-                         sizeof *ledger->complete))
+    if (!ent_ledger_grow(&ledger->complete, ledger->complete_count, &ledger->complete_capacity, sizeof(void *)))
         return no_memory(err);
     size_t at = ledger->complete_count++;
     for (; at > 0 && ledger->complete[at - 1]->depth > amended->depth; at--)
