@@ -122,6 +122,8 @@ static ent_rc run(ent_cli *cli, ent_err *err)
     ent_cli_request_query(&request, "since", since);
     ent_cli_request_query(&request, "limit", ent_cli_value(cli, "--limit"));
     ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
+    if (ent_json_count(ent_json_get(answer.root, "messages")) == limit)
+        ent_cli_note("only the newest %" PRIu64 " are shown; --limit N shows more", limit);
     return cli->json ? ENT_DONE : put_messages(cli, ent_json_get(answer.root, "messages"), err);
 }
 

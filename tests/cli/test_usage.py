@@ -511,6 +511,8 @@ class Asking(WithNode):
             self.assertIn(words, out)
         self.assertEqual(self.asked()[2], {"channel": "north", "thread": MSG, "unanswered": "1", "since": "2021-05-30T00:00:00Z", "limit": "7"})
         self.assertEqual(json.loads(self.ask("list", "--json")[0])["messages"], [MESSAGE])
+        self.assertNotIn("newest", self.ask("list")[1])
+        self.assertIn("only the newest 1 are shown", self.ask("list", "--limit", "1")[1])
         self.route("GET", "/messages", {"messages": []})
         self.assertIn("no such messages", self.ask("list")[0])
         self.route("GET", "/messages/" + MSG, DETAIL)
