@@ -15,7 +15,8 @@ enum {
     PROGRAM_PAST = 2,    /* an earlier moment is as if nothing later had come */
     PROGRAM_GROWTH = 4,  /* asked before and after, and what is open, while it grows */
     PROGRAM_REMOVAL = 8, /* one message more changes no thread but its own */
-    PROGRAM_ALL = 15
+    PROGRAM_LOSSES = 16, /* whoever holds the same part of it agrees, too */
+    PROGRAM_ALL = 31
 };
 
 /** Hold the life to its promises. Ends the process with a word about what is not so.

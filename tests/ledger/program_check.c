@@ -104,6 +104,29 @@ static void check_past(const world *w, const ent_ledger *ledger, ent_moment mome
     free(keep);
 }
 
+/* --- a part of it --- */
+
+static void check_losses(const world *w, uint64_t *seed)
+{
+    world part = *w;
+    bool *keep = calloc(w->event_count + 1, sizeof *keep);
+    part.events = calloc(w->event_count + 1, sizeof *part.events);
+    need(keep != NULL && part.events != NULL, "memory");
+    for (size_t i = 0; i < w->event_count; i++)
+        keep[i] = world_below(seed, w->events[i].is_receipt ? 3 : 40) != 0;
+    ent_ledger *ledger = world_partly(w, keep);
+    part.event_count = 0;
+    for (size_t i = 0; i < w->event_count; i++) {
+        const world_event *event = &w->events[i];
+        if (keep[i] && (event->is_receipt || event->index < ent_ledger_size(ledger, event->member)))
+            part.events[part.event_count++] = *event;
+    }
+    check_orders(&part, ledger, (ent_moment){INT64_MAX, w->now}, seed, 2);
+    ent_ledger_free(ledger);
+    free(part.events);
+    free(keep);
+}
+
 /* --- asked before, answered afterwards --- */
 
 static bool knows_all(const world *w, const ent_ledger *ledger, const uint64_t known[], uint32_t member)
@@ -310,6 +333,8 @@ void program_check(const world *w, uint64_t seed, unsigned parts, unsigned order
         check_past(w, ledger, (ent_moment){until, until});
         check_orders(w, ledger, (ent_moment){until, w->now}, &seed, 1);
     }
+    if ((parts & PROGRAM_LOSSES) != 0)
+        check_losses(w, &seed);
     if ((parts & PROGRAM_GROWTH) != 0) {
         ent_buf one = {0};
         ent_buf two = {0};
