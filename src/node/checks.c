@@ -17,7 +17,10 @@ enum {
     RETRY_S = 5,
     BACK_ENTRIES = 100000, /* of our own log, to find when each member was checked last */
     PAGE_ENTRIES = 4096,
-    PAGE_BYTES = 4 << 20
+    PAGE_BYTES = 4 << 20,
+    MOST_QUEUED = 4096,
+    ANSWERS_AT_ONCE = 16, /* to one member: after an outage its checks come together */
+    ANSWER_EVERY_S = 60   /* and then, unless checks were agreed on that are more frequent */
 };
 
 /* A check that another member's clock has sent. */
@@ -34,11 +37,19 @@ typedef struct {
     int64_t time_unix_s;
 } last_check;
 
+/* How many answers a member may still have. Who sends checks without end gets no end of entries in our log for it. */
+typedef struct {
+    unsigned left;
+    int64_t filled_ms; /* monotonic */
+} allowance;
+
 typedef struct {
     ent_channel *channel;
-    bool searched;    /* for checks that came before this start */
-    uint64_t read;    /* entries of our own log that were looked at */
-    last_check *last; /* one a member */
+    bool searched;      /* for checks that came before this start */
+    uint32_t every_s;   /* agreed; 0 = no checks are */
+    uint64_t read;      /* entries of our own log that were looked at */
+    last_check *last;   /* one a member */
+    allowance *answers; /* one a member */
 } watched;
 
 struct ent_checks {
@@ -60,8 +71,11 @@ struct ent_checks {
 
 /* --- what came in --- */
 
+/* False without memory. Those beyond MOST_QUEUED would get no answer anyway. */
 static bool enqueue(ent_checks *checks, const asked *item)
 {
+    if (checks->queued == MOST_QUEUED)
+        return true;
     if (checks->queued == checks->capacity) {
         size_t capacity = checks->capacity == 0 ? 16 : checks->capacity * 2;
         asked *queue = ent_realloc(checks->queue, capacity * sizeof *queue);
@@ -160,9 +174,35 @@ static ent_rc say_answer(ent_node *node, const asked *check, const ent_entry *en
     return ENT_DONE;
 }
 
-/* Answer a check, unless it was answered, or a person sent it.  Errors: our own trouble, or that it cannot be said. */
-static ent_rc answer(ent_node *node, const asked *check, ent_err *err)
+static void refill(allowance *of, uint32_t every_s)
 {
+    int64_t now = ent_clock_monotonic_ms();
+    int64_t every_ms = every_s > 0 && every_s < 2 * ANSWER_EVERY_S ? (int64_t)every_s * 500 : ANSWER_EVERY_S * 1000;
+    while (of->left < ANSWERS_AT_ONCE && of->filled_ms + every_ms <= now) {
+        of->left++;
+        of->filled_ms += every_ms;
+    }
+    if (of->left == ANSWERS_AT_ONCE)
+        of->filled_ms = now;
+}
+
+/* A look at the schedules comes before, so every channel is watched. */
+static allowance *allowance_for(ent_checks *checks, const asked *check)
+{
+    for (size_t i = 0; i < checks->channel_count; i++) {
+        if (checks->channels[i].channel != check->channel)
+            continue;
+        refill(&checks->channels[i].answers[check->member], checks->channels[i].every_s);
+        return &checks->channels[i].answers[check->member];
+    }
+    return NULL;
+}
+
+/* Answer a check, unless it was answered, or a person sent it.  Errors: our own trouble, or that it cannot be said;
+ * WAITING: not so soon again. */
+static ent_rc answer(ent_checks *checks, const asked *check, ent_err *err)
+{
+    ent_node *node = checks->node;
     ENT_CLEANUP(ent_arena_release) ent_arena arena = {0};
     ENT_CLEANUP(ent_buf_wipe) ent_buf plain = {0};
     ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
@@ -179,10 +219,26 @@ static ent_rc answer(ent_node *node, const asked *check, ent_err *err)
     ent_text nonce = ent_json_string(ent_json_get(fields, "nonce"));
     if (nonce.size == 0 || !ent_json_true(ent_json_get(fields, "scheduled")))
         return ENT_DONE;
-    return say_answer(node, check, &entry, nonce, err);
+    allowance *of = allowance_for(checks, check);
+    if (of == NULL || of->left == 0)
+        return ent_rc_of(ENT_WAITING);
+    ent_rc rc = say_answer(node, check, &entry, nonce, err);
+    if (rc.code == ENT_OK || rc.code == ENT_REFUSED_KEEPER)
+        of->left--;
+    return rc;
 }
 
-/* Answer all that came; what meets trouble of ours waits for the next look. *ret_later: something does. */
+static void report_flood(uint64_t passed_over)
+{
+    if (passed_over == 0)
+        return;
+    ent_report report = ent_report_begin("check.too-many");
+    ent_report_number(&report, "not_answered", passed_over);
+    ent_report_end(&report);
+}
+
+/* Answer all that came, the newest first; what meets trouble of ours waits for the next look. *ret_later: something
+ * does. */
 static void answer_all(ent_checks *checks, bool *ret_later)
 {
     (void)pthread_mutex_lock(&checks->lock);
@@ -191,12 +247,14 @@ static void answer_all(ent_checks *checks, bool *ret_later)
     checks->queued = 0;
     checks->capacity = 0;
     (void)pthread_mutex_unlock(&checks->lock);
-    for (size_t i = 0; i < count && !atomic_load(&checks->node->stopping); i++) {
+    uint64_t passed_over = 0;
+    for (size_t i = count; i-- > 0 && !atomic_load(&checks->node->stopping);) {
         ent_err err = {0};
         bool can = !ent_channel_is_held(queue[i].channel);
-        ent_rc rc = can ? answer(checks->node, &queue[i], &err) : ent_rc_of(ENT_RETRY);
+        ent_rc rc = can ? answer(checks, &queue[i], &err) : ent_rc_of(ENT_RETRY);
+        passed_over += rc.code == ENT_WAITING;
         ent_class error_class = ent_code_class(rc.code);
-        if (rc.code == ENT_OK || rc.code == ENT_REFUSED_KEEPER)
+        if (rc.code == ENT_OK || rc.code == ENT_REFUSED_KEEPER || rc.code == ENT_WAITING)
             continue;
         if (error_class == ENT_CLASS_RETRY || error_class == ENT_CLASS_IO || error_class == ENT_CLASS_NOMEM) {
             (void)pthread_mutex_lock(&checks->lock);
@@ -212,6 +270,7 @@ static void answer_all(ent_checks *checks, bool *ret_later)
         ent_report_end(&report);
     }
     ent_free(queue);
+    report_flood(passed_over);
 }
 
 /* --- what came before this start --- */
@@ -392,6 +451,7 @@ static ent_rc look_at(ent_checks *checks, watched *on, int64_t now, int64_t *ret
         on->searched = true;
     }
     ENT_TRY(read_schedule(node, on->channel, now, &agreed, &begins, err));
+    on->every_s = agreed.every_s;
     if (begins < *ret_next)
         *ret_next = begins;
     if (agreed.every_s == 0)
@@ -413,9 +473,15 @@ static watched *watch(ent_checks *checks, size_t at, ent_channel *channel)
         return NULL;
     checks->channels = channels;
     last_check *last = ent_alloc_array(channel->genesis.member_count, sizeof *last);
-    if (last == NULL)
+    allowance *answers = ent_alloc_array(channel->genesis.member_count, sizeof *answers);
+    if (last == NULL || answers == NULL) {
+        ent_free(last);
+        ent_free(answers);
         return NULL;
-    channels[at] = (watched){.channel = channel, .last = last};
+    }
+    for (size_t i = 0; i < channel->genesis.member_count; i++)
+        answers[i] = (allowance){ANSWERS_AT_ONCE, ent_clock_monotonic_ms()};
+    channels[at] = (watched){.channel = channel, .last = last, .answers = answers};
     checks->channel_count = at + 1;
     return &channels[at];
 }
@@ -501,8 +567,10 @@ void ent_checks_free(ent_checks *checks)
         (void)pthread_mutex_unlock(&checks->lock);
         (void)pthread_join(checks->thread, NULL);
     }
-    for (size_t i = 0; i < checks->channel_count; i++)
+    for (size_t i = 0; i < checks->channel_count; i++) {
         ent_free(checks->channels[i].last);
+        ent_free(checks->channels[i].answers);
+    }
     ent_free(checks->channels);
     ent_free(checks->queue);
     (void)pthread_cond_destroy(&checks->woken);
