@@ -103,6 +103,7 @@ int main(int count, char **arguments)
     (void)sigaddset(&signals, SIGINT);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGCHLD, SIG_DFL); /* ignored, as some starters leave it, it would hide how an alert's program ended */
     ENT_CLEANUP(ent_buf_wipe) ent_buf passphrase = {0};
     if (read_passphrase(chosen.passphrase_file, &passphrase, &err).code != ENT_OK)
         return fail(&err);
