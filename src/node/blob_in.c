@@ -1,8 +1,10 @@
 #include "node/blob_in.h"
 
 #include "node/channel.h"
+#include "node/checks.h"
 #include "node/courier.h"
 #include "node/events.h"
+#include "node/ledgers.h"
 #include "node/receipt.h"
 #include "node/report.h"
 #include "node/say.h"
@@ -17,7 +19,8 @@ typedef struct {
     ent_store_blob blob;
     ent_channel *channel;
     uint32_t member;
-    bool held; /* already */
+    bool held;  /* already */
+    bool twice; /* it came twice at once: said already */
 } incoming;
 
 static void free_incoming(void *pointer)
@@ -115,10 +118,11 @@ static ent_rc mark_row(void *context, const ent_store_blob *row, ent_err *err)
 /* Wherever the entry names it. */
 static ent_rc mark_held(void *context, ent_node *node, ent_err *err)
 {
-    const incoming *work = context;
+    incoming *work = context;
     marking mark = {.work = work};
     ENT_TRY(node->store->engine->blob_walk(node->store, work->blob.log, work->blob.index, mark_row, &mark, err));
-    return mark.marked ? ENT_DONE : ent_fail(err, ENT_RETRY, NULL, "it came twice at once"); /* said already */
+    work->twice = !mark.marked;
+    return mark.marked ? ENT_DONE : ent_fail(err, ENT_RETRY, NULL, "it came twice at once");
 }
 
 static ent_rc say_held(ent_node *node, incoming *work, ent_err *err)
@@ -127,6 +131,10 @@ static ent_rc say_held(ent_node *node, incoming *work, ent_err *err)
     ENT_CLEANUP(ent_arena_release) ent_arena arena = {0};
     ent_entry entry;
     uint64_t index = 0;
+    if (!ent_ledgers_is_made(work->channel)) { /* this thread serves all peers, and must not make it */
+        ent_checks_wake(node->checks);
+        return ent_fail(err, ENT_RETRY, NULL, "the channel is being read after a start; try again in a moment");
+    }
     ENT_TRY(ent_channel_entry(node, work->channel, work->member, work->blob.index, &arena, NULL, &entry, err));
     ent_json_writer writer = ent_json_writer_of(&body);
     ent_json_object_begin(&writer);
@@ -157,8 +165,10 @@ static ent_rc say_held(ent_node *node, incoming *work, ent_err *err)
 static ent_rc say_and_tell(ent_node *node, incoming *work, ent_err *err)
 {
     ent_rc rc = say_held(node, work, err);
-    if (rc.code == ENT_RETRY)
+    if (work->twice) {
+        work->twice = false;
         return ENT_DONE;
+    }
     ENT_TRY(rc);
     ent_report report = ent_report_begin("attachment.held");
     ent_report_string(&report, "channel", work->channel->id_text);

@@ -288,8 +288,25 @@ void ent_channel_receipted(ent_channel *channel, uint32_t member, uint64_t most,
     (void)pthread_mutex_unlock(&channel->lock);
 }
 
+/* Else who floods us could keep us from answering what he asked before. */
+ent_rc ent_channel_ackable(ent_node *node, ent_channel *channel, uint32_t member, uint64_t most, uint64_t covering,
+                           ent_tree_head *ret, ent_err *err)
+{
+    ent_tree_head head;
+    ent_store_receipt receipt;
+    ent_channel_receipted(channel, member, most, &head);
+    *ret = head;
+    if (covering == 0 || covering > most || head.size >= covering)
+        return ENT_DONE;
+    ent_rc rc = node->store->engine->receipt_covering(node->store, channel->members[member].log.number, channel->self,
+                                                      covering, &receipt, err);
+    if (rc.code == ENT_OK && receipt.head.size <= most && ent_receipt_is_signed(&receipt))
+        *ret = receipt.head;
+    return rc.code == ENT_ABSENT ? ENT_DONE : rc;
+}
+
 /* When the opener lags behind by many receipts, those in the middle are passed over: the oldest is the next that can be
- * acked, the newest the last. */
+ * acked, the newest the last. What is answered is looked up in the store then. */
 void ent_channel_receipt_signed(ent_channel *channel, uint32_t member, const ent_tree_head *head)
 {
     ent_channel_member *of = &channel->members[member];

@@ -35,6 +35,11 @@ void ent_channel_log(ent_channel *channel, uint32_t member, ent_store_log *ret);
 /** The largest head of a member's log that we have receipted and that has at most this many entries; size 0 when there
  * is none, or it was acked long ago. */
 void ent_channel_receipted(ent_channel *channel, uint32_t member, uint64_t most, ent_tree_head *ret);
+/** The head that an answer acks: the same, or, when the opener has not come as far, the first that covers the entry.
+ *  @in   covering   number of the entry + 1; 0 = none is answered
+ *  Errors: those of the store. */
+ENT_RC ent_channel_ackable(ent_node *node, ent_channel *channel, uint32_t member, uint64_t most, uint64_t covering,
+                           ent_tree_head *ret, ent_err *err);
 /** A receipt for a larger head was signed. With the channel's lock held. */
 void ent_channel_receipt_signed(ent_channel *channel, uint32_t member, const ent_tree_head *head);
 /** How many entries of our log a signed head covers. */

@@ -4,11 +4,21 @@
 #include "node/examine.h"
 #include "node/receipt.h"
 
-enum { PAGE_ENTRIES = 256, PAGE_BYTES = 1 << 20, RECEIPTS_AT_A_TIME = 512 };
+#include <time.h>
+
+enum {
+    PAGE_ENTRIES = 256,
+    PAGE_BYTES = 1 << 20,
+    RECEIPTS_AT_A_TIME = 512,
+    FEED_ENTRIES = 256, /* then others may have the lock */
+    SOON_TRIES = 100,   /* … */
+    SOON_US = 100       /* a look takes microseconds, a report on a large ledger seconds */
+};
 
 struct ent_channel_ledger {
     pthread_mutex_t lock;
     atomic_bool stale;  /* what it holds was not committed */
+    atomic_bool made;   /* ledger is set */
     ent_ledger *ledger; /* NULL: not made yet */
     int64_t receipts;   /* number of the last receipt that was read */
     struct {
@@ -24,6 +34,7 @@ ent_rc ent_ledgers_new(ent_channel_ledger **ret, ent_err *err)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     (void)pthread_mutex_init(&held->lock, NULL);
     atomic_init(&held->stale, false);
+    atomic_init(&held->made, false);
     *ret = held;
     return ENT_DONE;
 }
@@ -78,6 +89,7 @@ typedef struct {
     ent_channel_ledger *held;
     uint64_t ends[ENT_ENTRY_MAX_MEMBERS];
     page pages[ENT_ENTRY_MAX_MEMBERS];
+    unsigned left; /* entries that may be added before others get the lock */
 } feeding;
 
 static void release_pages(feeding *work)
@@ -130,15 +142,18 @@ static ent_rc add_entry(feeding *work, uint32_t member, const ent_entry *entry, 
             *err = wrong;
         return rc;
     }
-    return ent_ledger_entry(work->held->ledger, member, entry, &leaf, &examined.facts, err);
+    rc = ent_ledger_entry(work->held->ledger, member, entry, &leaf, &examined.facts, err);
+    if (rc.code == ENT_NOMEM) /* perhaps half of it was added */
+        ent_ledgers_forget(work->channel);
+    return rc;
 }
 
-/* Add what stands in one log until the end, or until something acks what is not in the ledger. */
+/* Add what stands in one log until the end, or until something acks what is not in the ledger, or it is enough. */
 static ent_rc feed_log(feeding *work, uint32_t member, bool *ret_moved, ent_err *err)
 {
     ent_ledger *ledger = work->held->ledger;
     page *at = &work->pages[member];
-    while (ent_ledger_size(ledger, member) < work->ends[member]) {
+    for (; ent_ledger_size(ledger, member) < work->ends[member] && work->left > 0; work->left--) {
         ENT_CLEANUP(ent_arena_release) ent_arena arena = {0};
         ent_entry entry;
         uint32_t awaited = 0;
@@ -159,12 +174,13 @@ static ent_rc feed_log(feeding *work, uint32_t member, bool *ret_moved, ent_err 
     return ENT_DONE;
 }
 
-/* Bring the ledger to the state of the store, log by log, as causality lets it. */
-static ent_rc feed(ent_node *node, ent_channel *channel, ent_err *err)
+/* Bring the ledger nearer to the state of the store, log by log, as causality lets it. *ret_whole: it is there. */
+static ent_rc feed(ent_node *node, ent_channel *channel, bool *ret_whole, ent_err *err)
 {
     uint64_t ends[ENT_ENTRY_MAX_MEMBERS];
     bool moved = false;
     find_ends(channel, ends);
+    *ret_whole = true;
     for (uint32_t m = 0; m < channel->genesis.member_count; m++)
         moved = moved || ent_ledger_size(channel->ledger->ledger, m) < ends[m];
     if (!moved)
@@ -175,6 +191,7 @@ static ent_rc feed(ent_node *node, ent_channel *channel, ent_err *err)
     work->node = node;
     work->channel = channel;
     work->held = channel->ledger;
+    work->left = FEED_ENTRIES;
     memcpy(work->ends, ends, sizeof ends);
     ent_rc rc = ENT_DONE;
     while (moved && rc.code == ENT_OK) {
@@ -183,6 +200,7 @@ static ent_rc feed(ent_node *node, ent_channel *channel, ent_err *err)
             rc = feed_log(work, m, &moved, err);
     }
     release_pages(work);
+    *ret_whole = work->left > 0;
     return rc;
 }
 
@@ -238,16 +256,21 @@ static ent_rc feed_receipts(ent_node *node, ent_channel *channel, ent_err *err)
 static ent_rc prepare(ent_node *node, ent_channel *channel, bool evidence, ent_err *err)
 {
     ent_channel_ledger *held = channel->ledger;
+    bool whole = false;
     if (atomic_exchange(&held->stale, false)) {
         ent_ledger_free(held->ledger);
         held->ledger = NULL;
+        atomic_store(&held->made, false);
     }
     if (held->ledger == NULL) {
         held->receipts = 0;
         memset(held->awaits, 0, sizeof held->awaits);
         ENT_TRY(ent_ledger_new(&channel->id, &channel->genesis, &held->ledger, err));
     }
-    ENT_TRY(feed(node, channel, err));
+    ENT_TRY(feed(node, channel, &whole, err));
+    if (!whole)
+        return ent_fail(err, ENT_WAITING, NULL, "the ledger of channel %.8s is being read", channel->id_text);
+    atomic_store(&held->made, true);
     return evidence ? feed_receipts(node, channel, err) : ENT_DONE;
 }
 
@@ -262,14 +285,60 @@ static ent_rc lock(ent_node *node, ent_channel *channel, bool evidence, ent_ledg
     return rc;
 }
 
+static ent_rc lock_whole(ent_node *node, ent_channel *channel, bool evidence, ent_ledger **ret, ent_err *err)
+{
+    ent_rc rc = lock(node, channel, evidence, ret, err);
+    while (rc.code == ENT_WAITING && !atomic_load(&node->stopping))
+        rc = lock(node, channel, evidence, ret, err);
+    return rc.code == ENT_WAITING ? ent_fail(err, ENT_RETRY, NULL, "the node is stopping") : rc;
+}
+
 ent_rc ent_ledgers_lock(ent_node *node, ent_channel *channel, ent_ledger **ret, ent_err *err)
 {
-    return lock(node, channel, false, ret, err);
+    return lock_whole(node, channel, false, ret, err);
 }
 
 ent_rc ent_ledgers_lock_evidence(ent_node *node, ent_channel *channel, ent_ledger **ret, ent_err *err)
 {
-    return lock(node, channel, true, ret, err);
+    return lock_whole(node, channel, true, ret, err);
+}
+
+ent_rc ent_ledgers_lock_step(ent_node *node, ent_channel *channel, ent_ledger **ret, ent_err *err)
+{
+    return lock(node, channel, false, ret, err);
+}
+
+bool ent_ledgers_is_made(ent_channel *channel)
+{
+    return atomic_load(&channel->ledger->made) && !atomic_load(&channel->ledger->stale);
+}
+
+/* Others may hold it for as long as they make it, or walk through it. */
+static bool lock_soon(ent_channel *channel)
+{
+    struct timespec pause = {.tv_nsec = SOON_US * 1000};
+    for (int i = 0; i < SOON_TRIES; i++) {
+        if (pthread_mutex_trylock(&channel->ledger->lock) == 0)
+            return true;
+        if (channel->ledger_busy)
+            return false;
+        (void)nanosleep(&pause, NULL);
+    }
+    channel->ledger_busy = true;
+    return false;
+}
+
+ent_rc ent_ledgers_lock_now(ent_channel *channel, ent_ledger **ret, ent_err *err)
+{
+    bool locked = ent_ledgers_is_made(channel) && lock_soon(channel);
+    if (locked && ent_ledgers_is_made(channel)) {
+        *ret = channel->ledger->ledger;
+        return ENT_DONE;
+    }
+    if (locked)
+        ent_ledgers_unlock(channel);
+    return ent_fail(err, ENT_RETRY, NULL, "the ledger of channel %.8s is being read; try again in a moment",
+                    channel->id_text);
 }
 
 void ent_ledgers_unlock(ent_channel *channel)

@@ -15,11 +15,21 @@ void ent_ledgers_free(ent_channel_ledger *held);
 
 /** Lock a channel's ledger: with every entry that was said, or opened, so far.
  *  Blocks: for as long as others hold it; the first time, while the channel's bodies are opened.
- *  Errors: those of the store, NOMEM; then it is not locked.  Owns: give it back with ent_ledgers_unlock. */
+ *  Errors: those of the store, NOMEM, RETRY when the node stops; then it is not locked.  Owns: give it back with
+ * ent_ledgers_unlock. */
 ENT_RC ent_ledgers_lock(ent_node *node, ent_channel *channel, ent_ledger **ret, ent_err *err);
 /** The same, with the receipts that the store holds by now: for what is due, done, and digests. */
 ENT_RC ent_ledgers_lock_evidence(ent_node *node, ent_channel *channel, ent_ledger **ret, ent_err *err);
+/** For the opener, which has all channels to serve: when it is not made yet, bring it nearer.
+ *  Errors: WAITING when it is not made yet: come again. */
+ENT_RC ent_ledgers_lock_step(ent_node *node, ent_channel *channel, ent_ledger **ret, ent_err *err);
+/** For the sequencer, which has all channels to serve: the ledger as it stands in memory, without reading the store.
+ *  Errors: RETRY when it is not made yet, or somebody holds it for long: lock it once outside the sequencer, and come
+ *  again.  Blocks: for some milliseconds, once a transaction. */
+ENT_RC ent_ledgers_lock_now(ent_channel *channel, ent_ledger **ret, ent_err *err);
 void ent_ledgers_unlock(ent_channel *channel);
+/** Whether it is in memory: locking it reads at most what came last. */
+bool ent_ledgers_is_made(ent_channel *channel);
 
 /** With the ledger locked: whether it holds all that an entry acks; else ent_ledger_entry would say RETRY. */
 bool ent_ledgers_knows_acked(const ent_channel *channel, const ent_ledger *ledger, const ent_entry *entry);

@@ -80,7 +80,8 @@ typedef struct ent_channel {
 
     ent_channel_ledger *ledger; /* has a lock of its own: ledgers.h */
 
-    bool dirty; /* the sequencer's: touched by the running transaction */
+    bool dirty;       /* the sequencer's: touched by the running transaction … */
+    bool ledger_busy; /* … which has waited for the ledger in vain, and does not wait again */
     ent_store_channel next_row;
     ent_channel_appends appends;
 } ent_channel;

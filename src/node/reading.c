@@ -16,7 +16,8 @@ enum {
     OPEN_BATCH = 256,
     NOTICES_AT_A_TIME = 4, /* each costs a transaction */
     BATCH_BYTES = 1 << 20,
-    PATIENCE_MS = 15000 /* a notice waits so long for a head that it can ack */
+    MOST_REMARKS = 2048, /* of one log: then nothing more is opened before some are said */
+    PATIENCE_MS = 15000  /* a notice waits so long for a head that it can ack */
 };
 
 /* Something that is wrong with a message, and is to be said in one notice. */
@@ -165,25 +166,28 @@ static ent_rc say_notice(const look *work, const remark *said, ent_err *err)
 }
 
 /* A notice acks what it is about, so it waits for a head of that log that the ledger holds whole; but not for ever. */
-static bool can_be_said(const look *work, const remark *said)
+static ent_rc can_be_said(const look *work, const remark *said, bool *ret, ent_err *err)
 {
     ent_tree_head head;
     ent_store_log own;
-    ent_channel_receipted(work->channel, work->member, work->at, &head);
+    ENT_TRY(ent_channel_ackable(work->node, work->channel, work->member, work->at, said->index + 1, &head, err));
     ent_channel_log(work->channel, work->channel->self, &own);
-    return head.size > said->index || own.acked[work->member] > said->index || ent_channel_is_held(work->channel) ||
+    *ret = head.size > said->index || own.acked[work->member] > said->index || ent_channel_is_held(work->channel) ||
            ent_clock_monotonic_ms() - said->since_ms > PATIENCE_MS;
+    return ENT_DONE;
 }
 
 static ent_rc say_remarks(const look *work, ent_reading_result *ret, ent_err *err)
 {
     ent_reading *reading = work->reading;
     for (int i = 0; i < NOTICES_AT_A_TIME && reading->count > 0 && !atomic_load(&work->node->stopping); i++) {
-        if (!can_be_said(work, &reading->remarks[0])) {
+        bool can = false;
+        ENT_TRY(can_be_said(work, &reading->remarks[0], &can, err));
+        ent_rc rc = can ? say_notice(work, &reading->remarks[0], err) : ent_rc_of(ENT_RETRY);
+        if (rc.code == ENT_RETRY) { /* our own log waits for what is opened next, or somebody reads the ledger */
             ret->waiting = true;
             return ENT_DONE;
         }
-        ent_rc rc = say_notice(work, &reading->remarks[0], err);
         bool is_said = rc.code == ENT_OK || rc.code == ENT_REFUSED_KEEPER; /* logged, though perhaps held */
         if (ent_examine_failed(rc))
             return rc;
@@ -236,6 +240,8 @@ static ent_rc add_to_ledger(look *work, ent_bytes bytes, const ent_entry *entry,
             rc = ent_ledger_judge(ledger, work->member, entry, facts, &reason, ret_text, err);
         if (rc.code == ENT_OK)
             rc = ent_ledger_entry(ledger, work->member, entry, &leaf, facts, err);
+        if (rc.code == ENT_NOMEM) /* perhaps half of it was added */
+            ent_ledgers_forget(work->channel);
     }
     ent_ledgers_unlock(work->channel);
     *ret_code = reason == ENT_ALLOWED ? NULL : ent_reason_word(reason);
@@ -373,7 +379,7 @@ static ent_rc find_place(look *work, const ent_store_log *log, ent_err *err)
         member->reading->told = log->opened;
     }
     work->reading = member->reading;
-    ENT_TRY(ent_ledgers_lock(work->node, work->channel, &ledger, err));
+    ENT_TRY(ent_ledgers_lock_step(work->node, work->channel, &ledger, err));
     work->at = ent_ledger_size(ledger, work->member);
     ent_ledgers_unlock(work->channel);
     size_t kept = 0; /* one that was made anew knows nothing of what is beyond the mark: it is judged again */
@@ -392,13 +398,18 @@ ent_rc ent_reading_go_on(ent_node *node, ent_channel *channel, uint32_t member, 
     work.end = log.tree.size;
     if (log.own || log.opened >= log.tree.size)
         return ENT_DONE;
-    ENT_TRY(find_place(&work, &log, err));
+    ent_rc placed = find_place(&work, &log, err);
+    ret->more = placed.code == ENT_WAITING; /* after a start: other channels have their turn meanwhile */
+    if (ret->more)
+        return ENT_DONE;
+    ENT_TRY(placed);
     if (work.at < log.opened) { /* opened before, and not in the ledger: what it acks has never come */
         atomic_store(&channel->members[member].blocked, true);
         return ENT_DONE;
     }
     uint64_t began = work.at;
-    ent_rc rc = work.at < work.end ? each_entry(&work, work.at, open_entry, &count, err) : ENT_DONE;
+    bool room = work.reading->count < MOST_REMARKS;
+    ent_rc rc = work.at < work.end && room ? each_entry(&work, work.at, open_entry, &count, err) : ENT_DONE;
     ret->moved = work.at > began;
     atomic_store(&channel->members[member].blocked, work.blocked);
     if (rc.code == ENT_OK && work.blocked)
@@ -413,6 +424,6 @@ ent_rc ent_reading_go_on(ent_node *node, ent_channel *channel, uint32_t member, 
         if (err != NULL)
             *err = again;
     }
-    ret->more = rc.code == ENT_OK && !work.blocked && work.at < work.end;
+    ret->more = rc.code == ENT_OK && room && !work.blocked && work.at < work.end;
     return rc;
 }

@@ -10,10 +10,10 @@
 #include <time.h>
 
 enum {
-    PATIENCE_MS = 10000,     /* for the opener, when it has yet to open what is answered */
-    PATIENCE_NODE_MS = 2000, /* the node's own messages go without */
-    CATCH_UP_MS = 1000,      /* for what has just come in, so that it can be acked … */
-    CATCH_UP_ENTRIES = 16    /* … unless much has, and the opener will not be done with it soon */
+    PATIENCE_MS = 10000,    /* for the opener, when it has yet to open what is answered */
+    PATIENCE_NODE_MS = 500, /* a thread of the peers' listener waits for what the node itself says of an attachment */
+    CATCH_UP_MS = 1000,     /* for what has just come in, so that it can be acked … */
+    CATCH_UP_ENTRIES = 16   /* … unless much has, and the opener will not be done with it soon */
 };
 
 typedef struct {
@@ -27,6 +27,7 @@ typedef struct {
     char time[ENT_TIME_TEXT_SIZE + 1];
     ent_entry drafted; /* as logged */
     bool behind;       /* the ledger does not hold all that we said */
+    bool busy;         /* it could not be had at once */
 } say_job;
 
 void ent_channel_recipients(const ent_channel *channel, ent_recipient ret[ENT_ENTRY_MAX_MEMBERS])
@@ -44,21 +45,27 @@ ent_rc ent_seal_for_channel(const ent_channel *channel, ent_bytes plain, ent_buf
 
 /* Heads of other members' logs that we have receipted since our last entry. Only what is opened is acked: what an
  * officer says next is judged by what he could know. */
-static void collect_acks(say_job *work, const ent_ledger *ledger)
+static ent_rc collect_acks(say_job *work, ent_node *node, const ent_ledger *ledger, ent_err *err)
 {
-    ent_channel *channel = work->saying->channel;
+    const ent_saying *saying = work->saying;
+    ent_channel *channel = saying->channel;
     const ent_store_log *own = &channel->members[channel->self].next;
     work->ack_count = 0;
     for (uint32_t i = 0; i < channel->genesis.member_count; i++) { /* members are sorted by name, so origins are too */
         ent_ack *ack = &work->acks[work->ack_count];
         if (i == channel->self)
             continue;
-        ent_channel_receipted(channel, i, ent_ledger_size(ledger, i), &ack->head);
+        bool answered =
+            saying->has_reply_to && ent_text_equal(saying->reply_to.party, channel->genesis.members[i].name);
+        ENT_TRY(ent_channel_ackable(
+            node, channel, i, ent_ledger_size(ledger, i),
+            answered && saying->reply_to.index >= own->acked[i] ? saying->reply_to.index + 1 : 0, &ack->head, err));
         if (ack->head.size == 0 || ack->head.size <= own->acked[i])
             continue;
         ack->origin = ent_text_of(channel->members[i].origin);
         work->ack_count++;
     }
+    return ENT_DONE;
 }
 
 /* --- what is logged --- */
@@ -208,7 +215,7 @@ static bool is_by_node(const ent_saying *saying)
 }
 
 /* Everything that may refuse it, before anything is written. */
-static ent_rc prepare(say_job *work, const ent_ledger *ledger, ent_err *err)
+static ent_rc prepare(say_job *work, ent_node *node, const ent_ledger *ledger, ent_err *err)
 {
     const ent_saying *saying = work->saying;
     const ent_channel *channel = saying->channel;
@@ -221,7 +228,7 @@ static ent_rc prepare(say_job *work, const ent_ledger *ledger, ent_err *err)
                         "moment",
                         channel->id_text);
     }
-    collect_acks(work, ledger);
+    ENT_TRY(collect_acks(work, node, ledger, err));
     const ent_agreement *terms = ent_ledger_terms(ledger, channel->self, work->acks, work->ack_count, &agreement);
     draft(work, &agreement);
     join_conversation(work, ledger);
@@ -268,7 +275,7 @@ static ent_rc push(say_job *work, ent_ledger *ledger, ent_err *err)
 static ent_rc apply_with(say_job *work, ent_node *node, ent_ledger *ledger, ent_err *err)
 {
     const ent_saying *saying = work->saying;
-    ENT_TRY(prepare(work, ledger, err));
+    ENT_TRY(prepare(work, node, ledger, err));
     if (saying->also != NULL)
         ENT_TRY(saying->also(saying->also_context, node, err));
     ENT_TRY(record_acks(work, err));
@@ -286,8 +293,10 @@ static ent_rc apply(ent_job *job, ent_node *node, ent_err *err)
     ent_ledger *ledger = NULL;
     ENT_TRY(ent_sequencer_touch(node, channel, err));
     ENT_TRY(check_state(work->saying, err));
-    ENT_TRY(ent_ledgers_lock(node, channel, &ledger, err));
-    ent_rc rc = apply_with(work, node, ledger, err);
+    ent_rc rc = ent_ledgers_lock_now(channel, &ledger, err);
+    work->busy = rc.code == ENT_RETRY;
+    ENT_TRY(rc);
+    rc = apply_with(work, node, ledger, err);
     ent_ledgers_unlock(channel);
     return rc;
 }
@@ -343,21 +352,31 @@ static ent_rc see_progress(ent_node *node, const ent_saying *saying, progress *r
     int member = saying->has_reply_to ? ent_genesis_member(&channel->genesis, saying->reply_to.party) : -1;
     if (member < 0 || (uint32_t)member == channel->self)
         return ENT_DONE;
-    ent_channel_receipted(channel, (uint32_t)member, sizes[member], &head);
     (void)pthread_mutex_lock(&channel->lock);
     uint64_t acked = channel->members[channel->self].log.acked[member];
     (void)pthread_mutex_unlock(&channel->lock);
-    ret->has_target = head.size > saying->reply_to.index || acked > saying->reply_to.index;
+    if (acked > saying->reply_to.index)
+        return ENT_DONE;
+    ENT_TRY(
+        ent_channel_ackable(node, channel, (uint32_t)member, sizes[member], saying->reply_to.index + 1, &head, err));
+    bool never = atomic_load(&channel->members[member].blocked) || ent_channel_is_held(channel);
+    ret->has_target = head.size > saying->reply_to.index || (never && is_by_node(saying));
     return ENT_DONE;
+}
+
+/* The opener says these itself, and would wait for nobody. */
+static bool is_by_opener(const ent_saying *saying)
+{
+    return strcmp(saying->kind, "channel.notice") == 0;
 }
 
 /* Give the opener a moment for what has just come in, and longer for what is answered. */
 static ent_rc await_opener(ent_node *node, const ent_saying *saying, int64_t deadline_ms, ent_err *err)
 {
-    int64_t soon_ms = ent_clock_monotonic_ms() + (is_by_node(saying) ? 0 : CATCH_UP_MS); /* the opener says notices */
+    int64_t soon_ms = ent_clock_monotonic_ms() + (is_by_node(saying) ? 0 : CATCH_UP_MS);
     progress now;
     ENT_TRY(see_progress(node, saying, &now, err));
-    while (!atomic_load(&node->stopping)) {
+    while (!atomic_load(&node->stopping) && !is_by_opener(saying)) {
         int64_t time_ms = ent_clock_monotonic_ms();
         bool waits = (!now.whole && now.soon && time_ms < soon_ms) || (!now.has_target && time_ms < deadline_ms);
         if (!waits)
@@ -365,11 +384,27 @@ static ent_rc await_opener(ent_node *node, const ent_saying *saying, int64_t dea
         pause_ms(time_ms < soon_ms ? 1 : 20);
         ENT_TRY(see_progress(node, saying, &now, err));
     }
-    if (now.has_target || is_by_node(saying))
+    if (now.has_target || is_by_opener(saying))
         return ENT_DONE;
     return ent_fail(err, ENT_RETRY, "design 5, Order",
                     "%.*s/%llu has come, but follows on messages that are not here or not opened yet; try again later",
                     ENT_TEXT_ARG(saying->reply_to.party), (unsigned long long)saying->reply_to.index);
+}
+
+/* The sequencer has every channel to serve, so it is here that a ledger is made, or waited for. */
+static ent_rc run_patiently(ent_node *node, say_job *work, int64_t deadline_ms, ent_err *err)
+{
+    ent_rc rc = ent_sequencer_run(node, &work->job, err);
+    while (rc.code == ENT_RETRY && (work->busy || (work->behind && !is_by_opener(work->saying))) &&
+           ent_clock_monotonic_ms() < deadline_ms && !atomic_load(&node->stopping)) {
+        progress now;
+        pause_ms(work->busy ? 1 : 20);
+        work->busy = false;
+        work->behind = false;
+        ENT_TRY(see_progress(node, work->saying, &now, err));
+        rc = ent_sequencer_run(node, &work->job, err);
+    }
+    return rc;
 }
 
 ent_rc ent_say(ent_node *node, const ent_saying *saying, uint64_t *ret_index, ent_err *err)
@@ -383,13 +418,7 @@ ent_rc ent_say(ent_node *node, const ent_saying *saying, uint64_t *ret_index, en
     ent_sha256(saying->sealed, &work.digest);
     work.job.weight_bytes = saying->sealed.size + ENT_ENTRY_LIMIT_BYTES;
     ENT_TRY(await_opener(node, saying, deadline_ms, err));
-    ent_rc rc = ent_sequencer_run(node, &work.job, err);
-    while (rc.code == ENT_RETRY && work.behind && ent_clock_monotonic_ms() < deadline_ms &&
-           !atomic_load(&node->stopping)) {
-        work.behind = false;
-        pause_ms(20);
-        rc = ent_sequencer_run(node, &work.job, err);
-    }
+    ent_rc rc = run_patiently(node, &work, deadline_ms, err);
     ent_buf_release(&work.entry);
     if (rc.code == ENT_OK || rc.code == ENT_REFUSED_KEEPER) {
         *ret_index = work.index;

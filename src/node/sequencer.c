@@ -93,6 +93,7 @@ ent_rc ent_sequencer_touch(ent_node *node, ent_channel *channel, ent_err *err)
     }
     sequencer->dirty[sequencer->dirty_count++] = channel;
     channel->dirty = true;
+    channel->ledger_busy = false;
     channel->next_row = channel->row;
     channel->appends.count = 0;
     channel->appends.bytes = 0;

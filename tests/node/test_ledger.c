@@ -2,9 +2,11 @@
  * anew. */
 #include "bench.h"
 
+#include "base/clock.h"
 #include "node/account.h"
 #include "node/channel.h"
 #include "node/ledgers.h"
+#include "node/say.h"
 #include "node/sequencer.h"
 
 #include <unistd.h>
@@ -183,12 +185,149 @@ static void test_ledger__forgotten_again_and_again_each_wrong_message_has_one_no
     fixture_pair_release(&pair);
 }
 
+/* --- one who holds it for long --- */
+
+typedef struct {
+    bench *b;
+    pthread_t thread;
+    atomic_bool done;
+    ent_rc rc;
+    uint64_t index;
+} patient;
+
+static void *say_one(void *context)
+{
+    patient *self = context;
+    ent_err err = {0};
+    self->rc = bench_say(self->b, 7, &self->index, &err);
+    atomic_store(&self->done, true);
+    return NULL;
+}
+
+static void test_ledger__held_by_a_reader_the_sequencer_serves_others_and_the_speaker_waits(void **state)
+{
+    (void)state;
+    bench b;
+    ent_err err = {0};
+    uint64_t index = 0;
+    bench_make(&b, false, NULL);
+    assert_ok(bench_say(&b, 1, &index, &err));
+    for (int made = 0; made < 2; made++) {
+        ent_ledger *ledger = NULL;
+        patient self = {.b = &b};
+        if (made == 0)
+            ent_ledgers_forget(b.channel);
+        assert_ok(ent_ledgers_lock(&b.node, b.channel, &ledger, &err));
+        assert_int_equal(pthread_create(&self.thread, NULL, say_one, &self), 0);
+        for (int i = 0; i < 20; i++) {
+            int64_t began_ms = ent_clock_monotonic_ms();
+            assert_ok(ent_sequencer_flush(&b.node, &err));
+            assert_true(ent_clock_monotonic_ms() - began_ms < 1000);
+        }
+        assert_false(atomic_load(&self.done));
+        ent_ledgers_unlock(b.channel);
+        (void)pthread_join(self.thread, NULL);
+        assert_ok(self.rc);
+        assert_int_equal(self.index, bench_size(&b) - 1);
+        assert_as_stored(&b.node, b.channel);
+    }
+    bench_release(&b);
+}
+
+/* --- what is acked when the opener lags behind --- */
+
+static bool both_hold(void *context)
+{
+    return fixture_pair_settled(context);
+}
+
+static void test_ledger__far_behind_what_is_answered_can_still_be_acked(void **state)
+{
+    (void)state;
+    enum { SAID = 3 * ENT_RECEIPTED_KEPT };
+    fixture_pair pair;
+    ent_err err = {0};
+    ent_tree_head head;
+    uint64_t index = 0;
+    unsigned looked_up = 0;
+    fixture_pair_make(&pair);
+    fixture_pair_open(&pair);
+    ent_channel *north = fixture_channel(&pair, AURORA);
+    ent_channel *south = fixture_channel(&pair, BOREAL);
+    for (uint64_t i = 0; i < SAID; i++) { /* a receipt each */
+        assert_ok(fixture_say(pair.nodes[AURORA], north, fixture_mark_of(0, 0, i), &index, &err));
+        assert_true(fixture_wait(both_hold, &pair, 20));
+    }
+    assert_ok(ent_sequencer_flush(pair.nodes[BOREAL], &err)); /* the last signature is stored too */
+    for (uint64_t most = 2; most <= index + 1; most++) {
+        for (uint64_t covering = 1; covering <= most; covering++) {
+            assert_ok(ent_channel_ackable(pair.nodes[BOREAL], south, north->self, most, covering, &head, &err));
+            assert_true(head.size >= covering && head.size <= most);
+        }
+        ent_channel_receipted(south, north->self, most, &head);
+        looked_up += head.size < most;
+    }
+    assert_true(looked_up > 0);
+    assert_ok(ent_channel_ackable(pair.nodes[BOREAL], south, north->self, 5, 6, &head, &err)); /* not opened yet */
+    assert_true(head.size <= 5);
+    fixture_pair_release(&pair);
+}
+
+/* --- checks without end --- */
+
+enum { CHECKS = 60, ANSWERED = 16 };
+
+static void say_scheduled(const fixture_pair *pair, uint8_t number)
+{
+    ent_err err = {0};
+    ent_buf body = {0};
+    uint64_t index = 0;
+    ent_saying saying = {.channel = fixture_channel(pair, AURORA), .kind = "contact.check"};
+    ent_buf_put_format(&body,
+                       "{\"fields\":{\"nonce\":\"%032x\",\"reply_by\":\"2036-01-01T00:00:00Z\",\"scheduled\":true}}",
+                       (unsigned)number);
+    if (ent_say_body(pair->nodes[AURORA], &saying, ent_buf_bytes(&body), &index, &err).code != ENT_OK)
+        fail_msg("%s", err.text);
+    ent_buf_release(&body);
+}
+
+static uint64_t said_by(const fixture_pair *pair, unsigned who)
+{
+    ent_store_log log;
+    ent_channel *channel = fixture_channel(pair, who);
+    ent_channel_log(channel, channel->self, &log);
+    return log.tree.size;
+}
+
+static bool answers_are_there(void *context)
+{
+    return said_by(context, BOREAL) >= 1 + ANSWERED;
+}
+
+static void test_ledger__scheduled_checks_without_end_are_not_all_answered(void **state)
+{
+    (void)state;
+    fixture_pair pair;
+    fixture_pair_make(&pair);
+    fixture_pair_open(&pair);
+    for (uint8_t i = 0; i < CHECKS; i++)
+        say_scheduled(&pair, i);
+    fixture_pair_settle(&pair, 60);
+    assert_true(fixture_wait(answers_are_there, &pair, 30));
+    (void)usleep(500000);
+    assert_in_range(said_by(&pair, BOREAL), 1 + ANSWERED, 1 + ANSWERED + 2); /* time may bring one or two more */
+    fixture_pair_release(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ledger__a_batch_that_is_undone_leaves_no_trace),
         cmocka_unit_test(test_ledger__after_many_spoke_at_once_both_sides_and_the_store_agree),
         cmocka_unit_test(test_ledger__forgotten_again_and_again_each_wrong_message_has_one_notice),
+        cmocka_unit_test(test_ledger__held_by_a_reader_the_sequencer_serves_others_and_the_speaker_waits),
+        cmocka_unit_test(test_ledger__far_behind_what_is_answered_can_still_be_acked),
+        cmocka_unit_test(test_ledger__scheduled_checks_without_end_are_not_all_answered),
     };
     return cmocka_run_group_tests_name("node-ledger", tests, NULL, NULL);
 }
