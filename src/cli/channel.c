@@ -2,6 +2,7 @@
 #include "cli/people.h"
 #include "cli/pieces.h"
 #include "cli/table.h"
+#include "cli/terms.h"
 #include "cli/verbs.h"
 
 #include "base/clock.h"
@@ -53,6 +54,8 @@ static void put_member(ent_cli *cli, ent_json_value member, uint64_t our_size)
 
 static void put_terms(ent_cli *cli, ent_json_value channel)
 {
+    ENT_CLEANUP(ent_buf_wipe) ent_buf bytes = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf problem = {0};
     ent_json_value terms = ent_json_get(channel, "terms");
     ent_buf_put_string(&cli->out, "\n  Terms (commitment ");
     ent_cli_put_line(&cli->out, ent_cli_text(channel, "terms_commitment"));
@@ -62,6 +65,19 @@ static void put_terms(ent_cli *cli, ent_json_value channel)
     }
     ent_buf_put_string(&cli->out, "):");
     ent_cli_put_nested(&cli->out, terms, 2);
+    ent_json_put_value(&bytes, terms);
+    ent_rc rc = ent_buf_check(&bytes, NULL);
+    if (rc.code == ENT_OK)
+        rc = ent_cli_put_terms_problem(&problem, ent_buf_bytes(&bytes), ent_json_get(channel, "members"), NULL);
+    if (rc.code != ENT_OK)
+        cli->out.failed = rc.code;
+    if (problem.size > 0) {
+        ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_RED);
+        ent_buf_put_string(&cli->out, "\n  Beware: ");
+        ent_buf_put_text(&cli->out, ent_buf_text(&problem));
+        ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_PLAIN);
+        ent_buf_put_u8(&cli->out, '\n');
+    }
 }
 
 /* How the agreement stands, and who has suspended the channel; nothing before the channel is open. */

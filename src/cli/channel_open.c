@@ -1,6 +1,7 @@
 #include "cli/api.h"
 #include "cli/files.h"
 #include "cli/terminal.h"
+#include "cli/terms.h"
 #include "cli/verbs.h"
 #include "message/genesis.h"
 
@@ -65,6 +66,7 @@ static ent_rc run(ent_cli *cli, ent_err *err)
     ENT_CLEANUP(ent_buf_wipe) ent_buf body = {0};
     ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("POST", "/channels");
     ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf problem = {0};
     ent_json_writer writer = ent_json_writer_of(&body);
     ent_json_object_begin(&writer);
     ENT_TRY(put_members(cli, &writer, err));
@@ -91,6 +93,10 @@ static ent_rc run(ent_cli *cli, ent_err *err)
     ent_cli_note("the invitation is on its way; the channel opens when every member has run\n"
                  "`entente channel accept %.*s`; `entente channel show %.*s` tells how far it is",
                  shown, id.data, shown, id.data);
+    ENT_TRY(ent_cli_put_terms_problem(&problem, ent_buf_bytes(&terms), ent_json_get(answer.root, "members"), err));
+    if (problem.size > 0 && ent_buf_string(&problem) != NULL)
+        ent_cli_note("beware: %s; `entente agreement check FILE` tells before a channel is opened",
+                     (const char *)problem.data);
     return ENT_DONE;
 }
 

@@ -1,6 +1,7 @@
 #include "cli/terms.h"
 
 #include "cli/pieces.h"
+#include "cli/terminal.h"
 
 enum { AMENDMENTS_MOST = 4096 };
 
@@ -119,4 +120,34 @@ ent_rc ent_cli_terms_in_force(const ent_cli *cli, const char *channel, ent_cli_t
         return ent_fail(err, ENT_ABSENT, "design 5", "no message that is held here gives the terms in force in %s",
                         channel);
     return ENT_DONE;
+}
+
+static bool is_member(ent_json_value members, ent_text name)
+{
+    for (ent_json_iter i = ent_json_iterate(members); ent_json_next(&i);) {
+        if (ent_text_equal(ent_cli_text(i.value, "name"), name))
+            return true;
+    }
+    return false;
+}
+
+ent_rc ent_cli_put_terms_problem(ent_buf *buf, ent_bytes terms, ent_json_value members, ent_err *err)
+{
+    ENT_CLEANUP(ent_agreement_release) ent_agreement *agreement = NULL;
+    ent_err problem = {0};
+    ent_rc rc = ent_agreement_parse(terms, &agreement, &problem);
+    if (rc.code == ENT_NOMEM)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory for an agreement");
+    if (rc.code != ENT_OK) {
+        ent_buf_put_string(buf,
+                           "the terms are no agreement that this version can read, so no deadline follows from them: ");
+        ent_cli_put_line(buf, ent_text_of(problem.text));
+        return ent_buf_check(buf, err);
+    }
+    bool same = agreement->party_count == ent_json_count(members);
+    for (size_t i = 0; i < agreement->party_count; i++)
+        same = same && is_member(members, agreement->parties[i]);
+    if (!same)
+        ent_buf_put_string(buf, "the terms name other parties than the channel has members");
+    return ent_buf_check(buf, err);
 }

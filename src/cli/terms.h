@@ -13,6 +13,12 @@ ENT_RC ent_cli_put_terms(ent_cli *cli, const ent_agreement *agreement, ent_err *
  *  @in   now_unix_s   by our clock */
 void ent_cli_put_terms_warnings(ent_buf *buf, const ent_agreement *agreement, int64_t now_unix_s);
 
+/** Append why nothing follows from a channel's terms: they are no agreement, or one of other parties. Nothing when all
+ *  is well.
+ *  @in   members   of the channel, as the API shows them
+ *  Errors: NOMEM. */
+ENT_RC ent_cli_put_terms_problem(ent_buf *buf, ent_bytes terms, ent_json_value members, ent_err *err);
+
 /** A complete agreement to start from, valid as it stands.
  *  @in   parties   at least two valid names
  *  @in   from      the day of today */

@@ -482,6 +482,16 @@ class Asking(WithNode):
                             "--policy", "policy", "--alias", "north")
         self.assertEqual(out, CHANNEL_ID + "\n")
         self.assertIn("entente channel accept 5d1f09ab5d1f", err)
+        self.assertIn("beware: the terms are no agreement", err)
+        for parties, word in (("aurora.example,boreal.example", None), ("aurora.example,corvus.example", "name other parties")):
+            self.run_cli("agreement", "new", "-o", "agreed.json", "--parties", parties)
+            _, err = self.ask("channel", "open", "--with", "boreal.example", "--terms", "agreed.json")
+            self.assertEqual("beware" in err, word is not None, err)
+            self.assertIn(word or "", err)
+            self.route("GET", "/channels/north", dict(CHANNEL, terms=json.loads((self.folder / "agreed.json").read_text())))
+            self.assertEqual("Beware" in self.ask("channel", "show", "north")[0], word is not None)
+        self.ask("channel", "open", "--with", "boreal.example", "corvus.example", "--terms", "terms.json",
+                 "--policy", "policy", "--alias", "north")
         sent = json.loads(self.asked()[3])
         self.assertEqual(sent, {"with": ["boreal.example", "corvus.example"], "terms": base64.b64encode(b'{"a":1}').decode(),
                                 "policy": ["witness W x", "quorum W"], "alias": "north"})
@@ -496,6 +506,7 @@ class Asking(WithNode):
         out, _ = self.ask("channel", "show", "north")
         self.safe(out)
         self.assertIn("FROZEN", out)
+        self.assertIn("Beware: the terms are no agreement that this version can read", out)
         self.assertIn("has receipted 3 of our 4", out)
         self.route("POST", "/channels/north/accept", CHANNEL)
         self.ask("channel", "accept", "north", "--alias", "n")
