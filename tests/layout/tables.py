@@ -98,6 +98,7 @@ DECODERS = {
     "ent_body_parse": "body",
     "ent_kind_find": "kind",  # a body with the kind that it is held to, one kind a file
     "ent_agreement_parse": "agreement",
+    "ent_ledger_entry": "ledger",  # takes in whatever members say
     "ent_ustar_reader_push": "ustar",
     "ent_pouch_index_parse": "pouch_json",
     "ent_pouch_parse": "pouch",
