@@ -401,6 +401,15 @@ static ent_rc reserve_messages(ent_folding *room, size_t count, ent_err *err)
     return ENT_DONE;
 }
 
+/* A record that not every party has accepted yet binds nobody. */
+static void show_unbound(const ent_fold_state *fold)
+{
+    for (size_t i = 0; i < fold->track_count && !is_bound(fold); i++) {
+        if (fold->tracks[i].state == ENT_STATE_BINDING)
+            fold->tracks[i].state = ENT_STATE_RECORD_ACCEPTED;
+    }
+}
+
 static void fill_view(const ent_fold_state *fold, size_t count, ent_thread_view *view)
 {
     const ent_folding *room = fold->room;
@@ -420,6 +429,7 @@ static void fill_view(const ent_fold_state *fold, size_t count, ent_thread_view 
     view->duty_count = room->duty_count;
     view->messages = room->messages;
     view->message_count = count;
+    show_unbound(fold);
     view->bound = is_bound(fold);
     if (view->bound) {
         view->accepted = (ent_ledger_ref){fold->bound->member, fold->bound->index};

@@ -312,7 +312,9 @@ static void test_consultation__of_three_binds_once_all_accept_the_same(void **st
     assert_state(w, asked, C, RECORDED);
     assert_reason(w, world_accept(w, C, record), ENT_ALLOWED);
     assert_false(world_thread_of(w, asked).view.bound);
+    assert_state(w, asked, C, RECORD_ACCEPTED);
     assert_reason(w, world_accept(w, A, record), ENT_ALLOWED);
+    assert_state(w, asked, C, BINDING);
     world_thread thread = world_thread_of(w, asked);
     assert_true(thread.view.bound);
     assert_int_equal(thread.view.accepted.member, B);

@@ -1137,7 +1137,8 @@ class Ledger:
         lines = [f"thread {first.ref} {kind} {thread.terms.commitment}" + (" exercise" if first.exercise else "")]
         for track in thread.tracks.values():
             outcome = f" {track.outcome}" if track.outcome else ""
-            lines.append(f" track {track.member} {track.state}{outcome}" + (" crossed" if track.crossed else ""))
+            state = "record-accepted" if track.state == "binding" and not thread.bound else track.state
+            lines.append(f" track {track.member} {state}{outcome}" + (" crossed" if track.crossed else ""))
         lines += [f" refused {message.ref} {message.reason}" for message in thread.messages if message.reason]
         lines += [duty.line() for duty in thread.duties]
         if thread.bound:
