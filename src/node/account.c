@@ -59,13 +59,16 @@ ent_rc ent_account_asked(const ent_api_call *call, ent_channel **ret_channel, en
     return ENT_DONE;
 }
 
-ent_moment ent_account_moment(const ent_ledger *ledger, ent_account_time time)
+/* "Rows … are those at the clock of the node" (docs/ledger.md); another clock may be a little ahead of it. A receipt
+ * that is dated further ahead must not make everything overdue. */
+ent_moment ent_account_moment(const ent_channel *channel, const ent_ledger *ledger, ent_account_time time)
 {
     if (time.has_at)
         return (ent_moment){time.at_unix_s, time.at_unix_s};
     int64_t latest = ent_ledger_latest(ledger);
     int64_t now = ent_clock_unix_s();
-    return (ent_moment){INT64_MAX, now > latest ? now : latest};
+    bool ahead = latest > now && latest - now <= (int64_t)channel->genesis.delta_s;
+    return (ent_moment){INT64_MAX, ahead ? latest : now};
 }
 
 /* --- digests --- */
@@ -287,7 +290,7 @@ static void sort(ent_account_list *list, size_t size, int (*order)(const void *,
 
 static ent_rc copy_out(ent_node *node, ent_ledger *ledger, ent_account_time time, ent_account *account, ent_err *err)
 {
-    account->moment = ent_account_moment(ledger, time);
+    account->moment = ent_account_moment(account->channel, ledger, time);
     int64_t latest = ent_ledger_latest(ledger);
     bool at_latest = !time.has_at || (time.digests_dated && latest < time.at_unix_s);
     account->evidence_until = at_latest ? latest : time.at_unix_s;

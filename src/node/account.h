@@ -95,7 +95,7 @@ typedef struct {
 /** Read `channel` and `at` of a request.  Errors: USAGE, ABSENT. */
 ENT_RC ent_account_asked(const ent_api_call *call, ent_channel **ret_channel, ent_account_time *ret, ent_err *err);
 /** The moment for rows, with the ledger locked. */
-ent_moment ent_account_moment(const ent_ledger *ledger, ent_account_time time);
+ent_moment ent_account_moment(const ent_channel *channel, const ent_ledger *ledger, ent_account_time time);
 /** Both digests, with the ledger locked.  Errors: those of the lines; RETRY while an entry is being stored. */
 ENT_RC ent_account_digests(ent_node *node, ent_channel *channel, const ent_ledger *ledger, int64_t until_unix_s,
                            ent_hash *ret_evidence, ent_hash *ret_state, ent_err *err);

@@ -129,7 +129,7 @@ ent_rc ent_api_thread(ent_api_call *call, ent_err *err)
     ENT_TRY(ent_api_message(call, &channel, &message.member, &message.index, err));
     copy.self = channel->self;
     ENT_TRY(ent_ledgers_lock_evidence(call->node, channel, &ledger, err));
-    ent_moment moment = ent_account_moment(ledger, (ent_account_time){0});
+    ent_moment moment = ent_account_moment(channel, ledger, (ent_account_time){0});
     bool opened = message.index < ent_ledger_size(ledger, message.member);
     ent_rc rc = ent_ledger_thread(ledger, message, moment, copy_thread, &copy, err);
     ent_ledgers_unlock(channel);
