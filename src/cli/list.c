@@ -19,6 +19,8 @@ enum { LIMIT_MAX = 100000 };
 static ent_text state_words(ent_json_value message)
 {
     ent_text state = ent_cli_text(message, "state");
+    if (ent_json_type_of(ent_json_get(message, "recalled")) == ENT_JSON_OBJECT)
+        return ENT_TEXT("RECALLED");
     if (ent_cli_text(message, "contested").size > 0)
         return ENT_TEXT("CONTESTED");
     if (ent_json_count(ent_json_get(message, "answered_by")) > 0)
@@ -30,7 +32,7 @@ static ent_text state_words(ent_json_value message)
 
 static ent_cli_style state_style(ent_text words)
 {
-    if (ent_text_is(words, "CONTESTED"))
+    if (ent_text_is(words, "CONTESTED") || ent_text_is(words, "RECALLED"))
         return ENT_CLI_RED;
     if (ent_text_is(words, "not receipted"))
         return ENT_CLI_YELLOW;
@@ -135,7 +137,9 @@ const ent_cli_command ent_cli_list = {
             "what kind, its state, its marking, its subject; (+2) stands for two attachments.\n"
             "\n"
             "States of what we said: not receipted (some member has not signed for it yet), receipted (every member\n"
-            "has), answered. Of what others said: received, answered. CONTESTED: a receiver cannot open or read it.",
+            "has), answered. Of what others said: received, answered. CONTESTED: a receiver cannot open or read it. "
+            "RECALLED:\n"
+            "its writer asks for something to be done with it; `entente show MSG` tells what.",
     .examples = "  entente list --dir aurora\n"
                 "  entente list --channel north --unanswered --dir aurora\n"
                 "  entente list --since 2026-01-31 --json --dir aurora",

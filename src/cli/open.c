@@ -2,6 +2,7 @@
 #include "cli/fields.h"
 #include "cli/files.h"
 #include "cli/people.h"
+#include "cli/say.h"
 #include "cli/verbs.h"
 
 static const ent_cli_option options[] = {
@@ -111,17 +112,12 @@ static void put_unknown(ent_cli *cli, ent_json_value body)
     }
 }
 
-/* "Unknown kinds and body fields are kept and shown as unknown" (design 2). Its kind is in the message's entry. */
-static ent_rc put_unknown_fields(ent_cli *cli, const char *message, ent_json_value fields, ent_err *err)
+/* "Unknown kinds and body fields are kept and shown as unknown" (design 2). */
+static ent_rc put_unknown_fields(ent_cli *cli, ent_text name, ent_json_value fields, ent_err *err)
 {
-    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", "/messages");
-    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
     ENT_CLEANUP(ent_buf_release) ent_buf names = {0};
-    if (ent_json_count(fields) == 0)
+    if (ent_json_count(fields) == 0 || name.size == 0)
         return ENT_DONE;
-    ent_cli_request_message(&request, message);
-    ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
-    ent_text name = ent_cli_text(answer.root, "kind");
     const ent_kind *kind = ent_kind_find(name);
     if (kind != NULL)
         ENT_TRY(ent_cli_put_unknown_fields(&names, kind, fields, err));
@@ -138,20 +134,58 @@ static ent_rc put_unknown_fields(ent_cli *cli, const char *message, ent_json_val
     return ENT_DONE;
 }
 
-static ent_rc put_body(ent_cli *cli, const char *message, ent_json_value body, ent_err *err)
+static ent_rc put_body(ent_cli *cli, const char *message, ent_text kind, ent_json_value body, ent_err *err)
 {
     ent_json_value fields = ent_json_get(body, "fields");
+    size_t before = cli->out.size;
     if (ent_json_count(fields) > 0) {
         put_title(cli, "Fields");
         ent_cli_put_value(&cli->out, fields, INDENT);
     }
-    ENT_TRY(put_unknown_fields(cli, message, fields, err));
+    ENT_TRY(put_unknown_fields(cli, kind, fields, err));
     put_texts(cli, body);
     put_stix(cli, ent_json_get(body, "stix"));
     put_files(cli, message, ent_json_get(body, "files"));
     put_unknown(cli, body);
-    if (cli->out.size == 0)
+    if (cli->out.size == before)
         ent_buf_put_string(&cli->out, "The body is empty.\n");
+    return ENT_DONE;
+}
+
+/* What the node knows of the message besides: its kind, and whether it was recalled. Old messages are opened without:
+ * that is no reason to keep the body back. */
+static ent_rc ask_message(const ent_cli *cli, const char *message, ent_cli_answer *ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", "/messages");
+    ent_err reason = {0};
+    ent_cli_request_message(&request, message);
+    ent_rc rc = ent_cli_ask_parsed(cli, &request, ret, &reason);
+    if (rc.code == ENT_OK)
+        return ENT_DONE;
+    if (ent_code_class(rc.code) == ENT_CLASS_NOMEM) {
+        if (err != NULL)
+            *err = reason;
+        return rc;
+    }
+    ent_cli_note("whether it was recalled cannot be told: %s", reason.text);
+    return ENT_DONE;
+}
+
+/* Before the body; beside bytes, which stay as they were said. */
+static ent_rc tell_recall(ent_cli *cli, bool is_text, ent_json_value message, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
+    ent_cli_put_recall(&text, message);
+    if (text.size == 0 || ent_buf_string(&text) == NULL)
+        return ent_buf_check(&text, err);
+    if (!is_text) {
+        ent_cli_note("RECALLED by %s", (const char *)text.data);
+        return ENT_DONE;
+    }
+    ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_RED);
+    ent_buf_put_format(&cli->out, "RECALLED by %s", (const char *)text.data);
+    ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_PLAIN);
+    ent_buf_put_string(&cli->out, "\n\n");
     return ENT_DONE;
 }
 
@@ -188,6 +222,7 @@ static ent_rc run(ent_cli *cli, ent_err *err)
     ENT_CLEANUP(ent_cli_request_release)
     ent_cli_request request = ent_cli_request_of("GET", attachment != NULL ? "/attachments" : "/bodies");
     ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
+    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer about = {0};
     ENT_TRY(ent_cli_check_message(message, err));
     ENT_TRY(ent_cli_number(cli, "--attachment", 15, 0, &number, err));
     ent_cli_request_message(&request, message);
@@ -198,9 +233,13 @@ static ent_rc run(ent_cli *cli, ent_err *err)
                             "where to? An attachment is written to a file: -o FILE, or -o - for standard output");
     }
     if (path != NULL)
-        return save(cli, &request, path, err);
-    ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
-    return cli->json ? ENT_DONE : put_body(cli, message, answer.root, err);
+        ENT_TRY(save(cli, &request, path, err));
+    else
+        ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
+    ENT_TRY(ask_message(cli, message, &about, err));
+    bool is_text = !cli->json && path == NULL;
+    ENT_TRY(tell_recall(cli, is_text, about.root, err));
+    return !is_text ? ENT_DONE : put_body(cli, message, ent_cli_text(about.root, "kind"), answer.root, err);
 }
 
 const ent_cli_command ent_cli_open = {
@@ -209,7 +248,9 @@ const ent_cli_command ent_cli_open = {
     .summary = "open what a message says, or an attachment",
     .text = "Shows fields, texts (the authentic language is named), a summary of STIX content and the attachments'\n"
             "names. Characters that could act on the terminal are shown escaped; with -o every byte is as it was\n"
-            "said. What others attach may be harmful: nothing is run or interpreted here.",
+            "said. What others attach may be harmful: nothing is run or interpreted here. A recall of the message is "
+            "told first,\n"
+            "with what is asked to be done; with -o or --json on standard error.",
     .examples = "  entente open north/aurora.example/3 --dir boreal\n"
                 "  entente open north/aurora.example/3 -o body.json --dir boreal\n"
                 "  entente open north/aurora.example/3 --attachment 0 -o image.dd --dir boreal",

@@ -100,6 +100,19 @@ void ent_cli_put_joined(ent_buf *buf, ent_json_value texts, const char *separato
     }
 }
 
+void ent_cli_put_recall(ent_buf *buf, ent_json_value message)
+{
+    ent_json_value recall = ent_json_get(message, "recalled");
+    ent_text action = ent_json_string(ent_json_get(recall, "action"));
+    if (ent_json_type_of(recall) != ENT_JSON_OBJECT)
+        return;
+    ent_cli_put_line(buf, ent_json_string(ent_json_get(recall, "by")));
+    ent_buf_put_string(buf, " at ");
+    ent_cli_put_time(buf, ent_json_string(ent_json_get(recall, "time")));
+    ent_buf_put_string(buf, ": ");
+    ent_cli_put_line(buf, action.size > 0 ? action : ENT_TEXT("what is asked cannot be read"));
+}
+
 void ent_cli_put_label(ent_buf *buf, const char *label)
 {
     ent_buf_put_format(buf, "  %-*s", LABEL_COLUMNS, label);

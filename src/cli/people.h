@@ -23,6 +23,8 @@ void ent_cli_put_nested(ent_buf *buf, ent_json_value value, unsigned indent);
 void ent_cli_put_names(ent_buf *buf, ent_json_value names);
 /** Strings of an array with only a separator between them. */
 void ent_cli_put_joined(ent_buf *buf, ent_json_value texts, const char *separator);
+/** "MSG at TIME: destroy": what a message's "recalled" says; empty when it was not recalled. */
+void ent_cli_put_recall(ent_buf *buf, ent_json_value message);
 /** A label of two spaces, padded, on a line of its own: "  Arrived     ". */
 void ent_cli_put_label(ent_buf *buf, const char *label);
 /** First 160 bits of SHA-256 over a public key, in groups as a card's fingerprint. */

@@ -29,6 +29,13 @@ static void put_heading(ent_cli *cli, ent_json_value message)
         put_styled(cli, ENT_CLI_YELLOW, ENT_TEXT("EXERCISE EXERCISE EXERCISE"));
         ent_buf_put_u8(out, '\n');
     }
+    if (ent_json_type_of(ent_json_get(message, "recalled")) == ENT_JSON_OBJECT) {
+        ent_cli_put_style(out, cli->colour, ENT_CLI_RED);
+        ent_buf_put_string(out, "RECALLED by ");
+        ent_cli_put_recall(out, message);
+        ent_cli_put_style(out, cli->colour, ENT_CLI_PLAIN);
+        ent_buf_put_u8(out, '\n');
+    }
     if (urgency.size > 0 && !ent_text_is(urgency, "routine")) {
         put_styled(cli, ent_cli_urgency_style(urgency), ent_text_is(urgency, "flash") ? ENT_TEXT("FLASH") : urgency);
         ent_buf_put_u8(out, ' ');
@@ -243,11 +250,11 @@ const ent_cli_command ent_cli_show = {
     .words = "show",
     .arguments = "MSG",
     .summary = "show all evidence of one message, and how its thread stands",
-    .text =
-        "Who said what kind of thing and when, who has receipted it and at what time, whether it is contested,\n"
-        "who holds its attachments; then its thread: how it stands with each who was addressed, what is owed, what\n"
-        "may be said next, which messages it does not allow and why, and the custody log of evidence. The body\n"
-        "itself stays sealed: `entente open` opens it.",
+    .text = "Who said what kind of thing and when, who has receipted it and at what time, whether it is contested or\n"
+            "recalled, who holds its attachments; then its thread: how it stands with each who was addressed, what is "
+            "owed, what\n"
+            "may be said next, which messages it does not allow and why, and the custody log of evidence. The body\n"
+            "itself stays sealed: `entente open` opens it.",
     .examples = "  entente show north/aurora.example/3 --dir aurora\n"
                 "  entente show north/aurora.example/3 --json --dir aurora",
     .options = ent_cli_no_options,

@@ -90,6 +90,28 @@ static void put_notice(const view *seen, ent_json_writer *writer, const ent_row 
     ent_json_member_text(writer, "not_allowed", not_allowed ? ent_buf_text(&text) : none);
 }
 
+/* Who reads or lists a message must not miss that its writer asks for something to be done with it. */
+static void put_recall(const view *seen, ent_json_writer *writer, const ent_row *row)
+{
+    ent_channel *channel = seen->set->channel;
+    const ent_row *recall = row->recall;
+    ent_json_key(writer, "recalled");
+    if (recall == NULL) {
+        ent_json_put_null(writer);
+        return;
+    }
+    ENT_CLEANUP(ent_json_release)
+    ent_json *json = ent_message_document(seen->node, channel, recall->member, &recall->entry);
+    ent_json_value fields = {{NULL, NULL}};
+    if (json != NULL)
+        fields = ent_json_get(ent_json_root(json), "fields");
+    ent_json_object_begin(writer);
+    ent_channel_member_message(channel, writer, "by", (ent_message_ref){recall->entry.writer, recall->entry.index});
+    ent_json_member_text(writer, "time", recall->entry.time);
+    ent_json_member_text(writer, "action", ent_json_string(ent_json_get(fields, "action")));
+    ent_json_object_end(writer);
+}
+
 static void put_header(const view *seen, ent_json_writer *writer, const ent_row *row)
 {
     ent_channel *channel = seen->set->channel;
@@ -132,6 +154,7 @@ static void put_header(const view *seen, ent_json_writer *writer, const ent_row 
     }
     ent_json_array_end(writer);
     put_notice(seen, writer, row);
+    put_recall(seen, writer, row);
 }
 
 /* --- lists --- */

@@ -84,6 +84,9 @@ static ent_rc link_rows(ent_rows *set, const row_index *index, ent_err *err)
         if (ent_text_is(row->entry.kind, "channel.notice")) {
             if (target->notice == NULL)
                 target->notice = row;
+        } else if (ent_text_is(row->entry.kind, "correction.recall") && row->member == target->member) {
+            if (target->recall == NULL)
+                target->recall = row;
         } else if (answers(row, target)) {
             target->answer_count++;
         }

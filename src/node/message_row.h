@@ -12,6 +12,7 @@ typedef struct ent_row {
     ent_entry entry; /* in the set's arena */
     const struct ent_row **answers;
     size_t answer_count;
+    const struct ent_row *recall; /* the first correction.recall of it, by its writer */
     const struct ent_row *notice; /* a channel.notice about it: contested, or not allowed where it stands */
 } ent_row;
 

@@ -533,6 +533,30 @@ class Asking(WithNode):
                       "acknowledged as held by boreal.example", "north/boreal.example/2", "1.2 MB", "had receipted the first 2 entries"):
             self.assertIn(words, out)
 
+    def test_recalled(self):
+        recalled = {"by": "north/aurora.example/7", "time": "2021-06-02T08:00:00Z", "action": "destroy" + EVIL}
+        banner = "RECALLED by north/aurora.example/7 at 2021-06-02 08:00:00 UTC: destroy"
+        self.route("GET", "/messages", {"messages": [MESSAGE, dict(DETAIL, recalled=recalled)]})
+        self.assertEqual([line.count(" RECALLED ") for line in self.ask("list")[0].splitlines()], [0, 0, 1])
+        self.route("GET", "/messages/" + MSG, dict(DETAIL, recalled=recalled))
+        out, _ = self.ask("show", MSG)
+        self.safe(out)
+        self.assertIn(banner, out)
+        self.route("GET", "/bodies/" + MSG, b'{"fields":{}}')
+        self.route("GET", "/attachments/" + MSG + "/0", b"image")
+        self.assertEqual(self.ask("open", MSG), (self.ask("open", MSG)[0], ""))
+        self.assertTrue(self.ask("open", MSG)[0].startswith(banner))
+        self.assertIn("The body is empty.", self.ask("open", MSG)[0])
+        for arguments in (["--json"], ["-o", "body"], ["--attachment", "0", "-o", "image"]):
+            err = self.ask("open", MSG, *arguments)[1]
+            self.assertIn(banner, err)
+            self.safe(err)
+        self.route("GET", "/messages/" + MSG, dict(DETAIL, recalled=dict(recalled, action=None)))
+        self.assertIn("UTC: what is asked cannot be read", self.ask("show", MSG)[0])
+        self.route("GET", "/messages/" + MSG, DETAIL)
+        self.assertNotIn("RECALLED", self.ask("show", MSG)[0])
+        self.assertEqual(self.ask("open", MSG)[1], "")
+
     def test_open(self):
         raw = json.dumps(BODY, ensure_ascii=False, indent=1).encode()
         self.route("GET", "/bodies/" + MSG, raw)
