@@ -339,31 +339,22 @@ static uint64_t duty_count(ent_json_value ledger)
     return all > shown ? all : shown;
 }
 
+/* Exact, however few of them the answer lists; without those of exercises. */
 static void put_counts(ent_cli *cli, ent_json_value ledger)
 {
-    uint64_t all = duty_count(ledger);
-    ent_json_value rows = ent_json_get(ledger, "obligations");
-    ent_json_value done = ent_json_get(ledger, "done");
-    size_t overdue = 0;
-    size_t mine = 0;
-    for (ent_json_iter i = ent_json_iterate(rows); ent_json_next(&i);) {
-        overdue += ent_text_is(ent_cli_text(i.value, "state"), "overdue");
-        mine += ent_json_true(ent_json_get(i.value, "mine"));
-    }
-    bool is_whole = ent_json_count(rows) == all;
+    ent_json_value duties = ent_json_get(ledger, "duties");
+    uint64_t overdue = ent_cli_count(duties, "overdue");
     ent_cli_put_label(&cli->out, "Duties");
     ent_buf_put_u8(&cli->out, ' ');
     if (overdue > 0)
         ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_RED);
-    ent_buf_put_format(&cli->out, "%s%zu overdue", is_whole || overdue < ent_json_count(rows) ? "" : "at least ",
-                       overdue);
+    ent_buf_put_format(&cli->out, "%" PRIu64 " overdue", overdue);
     if (overdue > 0)
         ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_PLAIN);
-    ent_buf_put_format(&cli->out, ", %" PRIu64 " not done", all);
-    if (is_whole)
-        ent_buf_put_format(&cli->out, " (%zu of them ours)", mine);
-    ent_buf_put_format(&cli->out, "; done in time %" PRIu64 ", late %" PRIu64 "\n", ent_cli_count(done, "in_time"),
-                       ent_cli_count(done, "late"));
+    ent_buf_put_format(
+        &cli->out, ", %" PRIu64 " not done (%" PRIu64 " of them ours); done in time %" PRIu64 ", late %" PRIu64 "\n",
+        ent_cli_count(duties, "open"), ent_cli_count(duties, "mine"), ent_cli_count(duties, "in_time"),
+        ent_cli_count(duties, "late"));
 }
 
 ent_rc ent_cli_put_ledger(ent_cli *cli, ent_json_value ledger, ent_err *err)

@@ -76,6 +76,9 @@ static void put_suspensions(const ent_account *account, ent_json_writer *writer)
 static void put_obligations(ent_node *node, const ent_account *account, uint64_t limit, ent_json_writer *writer)
 {
     const ent_account_duty *rows = account->duties.rows;
+    uint64_t mine = 0;
+    for (size_t i = 0; i < account->duties.count; i++)
+        mine += !rows[i].duty.exercise && rows[i].duty.debtor == account->channel->self;
     ent_json_member_unsigned(writer, "obligation_count", account->duties.count);
     ent_json_key(writer, "obligations");
     ent_json_array_begin(writer);
@@ -88,6 +91,14 @@ static void put_obligations(ent_node *node, const ent_account *account, uint64_t
         ent_json_object_end(writer);
     }
     ent_json_array_end(writer);
+    ent_json_key(writer, "duties");
+    ent_json_object_begin(writer);
+    ent_json_member_unsigned(writer, "open", account->sums.duties_open);
+    ent_json_member_unsigned(writer, "mine", mine);
+    ent_json_member_unsigned(writer, "overdue", account->sums.duties_overdue);
+    ent_json_member_unsigned(writer, "in_time", account->sums.duties_in_time);
+    ent_json_member_unsigned(writer, "late", account->sums.duties_late);
+    ent_json_object_end(writer);
     ent_json_key(writer, "done");
     ent_json_object_begin(writer);
     ent_json_member_unsigned(writer, "in_time", account->sums.duties_in_time);

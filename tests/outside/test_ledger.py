@@ -316,6 +316,11 @@ class Judged(LedgerTest):
         self.assertEqual((shown["threat_level"]["name"], shown["threat_level"]["sum"]), ("elevated", 8))
         pair = next(row for row in shown["balances"] if row["from"] == self.node.name)
         self.assertEqual((pair["asked"], pair["messages"]), (1, [self.ours(asked)]))
+        mine = len([row for row in shown["obligations"] if row["mine"]])
+        counts = {"open": len(rows), "mine": mine, "overdue": 0, "in_time": 0, "late": 0}
+        self.assertEqual(shown["duties"], counts)
+        later = self.ledger(at="2090-01-01T00:00:00Z", limit=1)
+        self.assertEqual((later["duties"], len(later["obligations"])), (counts | {"overdue": len(rows)}, 1))
         later = self.ledger(at="2090-01-01T00:00:00Z")
         self.assertTrue(all(row["state"] == "overdue" and row["left_s"] < 0 for row in later["obligations"]))
         with self.assertRaisesRegex(AssertionError, "400"):
@@ -330,6 +335,15 @@ class Judged(LedgerTest):
         recall = self.say("correction.recall", changed("correction.recall", action="destroy"), f"{self.party.name}/{item}")
         self.send("answer.response", changed("answer.response", outcome="granted"), reply_to=self.theirs(recall))
         self.assert_agrees()
+        said = self.channel.entry(self.party.name, recall)["time"]
+        shown = {"by": self.theirs(recall), "time": said, "action": "destroy"}
+        rows = self.node.api("GET", f"/messages?channel={self.alias}")["messages"]
+        self.assertEqual({row["message"]: row["recalled"] for row in rows if row["recalled"]}, {self.theirs(item): shown})
+        self.assertEqual(self.node.api("GET", f"/messages/{self.theirs(item)}")["recalled"], shown)
+        banner = f"RECALLED by {self.theirs(recall)} at {said.replace('T', ' ')[:-1]} UTC: destroy"
+        for verb in ("show", "open"):
+            self.assertIn(banner, self.node.text(verb, self.theirs(item)))
+            self.assertNotIn("RECALLED", self.node.text(verb, self.theirs(recall)))
         thread = self.node.api("GET", f"/threads/{self.theirs(item)}")
         actions = [(row["who"], row["action"]) for row in thread["custody"]]
         for row in example("evidence.item")["fields"]["custody"]:
