@@ -188,7 +188,7 @@ typedef ENT_RC (*ent_message_fn)(void *context, const ent_thread_message *messag
 ENT_RC ent_ledger_walk_apart(const ent_ledger *ledger, ent_moment moment, ent_message_fn fn, void *context,
                              ent_err *err);
 /** The conversation that an answer to a message must name as its thread: the message itself when it stands alone. */
-ent_ledger_ref ent_ledger_conversation(const ent_ledger *ledger, ent_ledger_ref message);
+ent_ledger_ref ent_ledger_conversation(const ent_ledger *ledger, ent_ledger_ref ref);
 
 /** Kinds that a member may say next in a thread, in the table's order; at most `room`. */
 size_t ent_ledger_takes(const ent_thread_view *thread, uint32_t member, const char **ret, size_t room);

@@ -177,7 +177,7 @@ static ent_rc feed_log(feeding *work, uint32_t member, bool *ret_moved, ent_err 
 /* Bring the ledger nearer to the state of the store, log by log, as causality lets it. *ret_whole: it is there. */
 static ent_rc feed(ent_node *node, ent_channel *channel, bool *ret_whole, ent_err *err)
 {
-    uint64_t ends[ENT_ENTRY_MAX_MEMBERS];
+    uint64_t ends[ENT_ENTRY_MAX_MEMBERS] = {0};
     bool moved = false;
     find_ends(channel, ends);
     *ret_whole = true;

@@ -337,7 +337,7 @@ static ent_rc see_progress(ent_node *node, const ent_saying *saying, progress *r
     ent_tree_head newest;
     ent_tree_head head;
     ENT_TRY(ent_ledgers_lock(node, channel, &ledger, err));
-    uint64_t sizes[ENT_ENTRY_MAX_MEMBERS];
+    uint64_t sizes[ENT_ENTRY_MAX_MEMBERS] = {0};
     for (uint32_t m = 0; m < channel->genesis.member_count; m++)
         sizes[m] = ent_ledger_size(ledger, m);
     ent_ledgers_unlock(channel);
@@ -428,19 +428,17 @@ ent_rc ent_say(ent_node *node, const ent_saying *saying, uint64_t *ret_index, en
     return rc;
 }
 
-ent_rc ent_say_body(ent_node *node, ent_saying *saying, ent_bytes body, uint64_t *ret_index, ent_err *err)
+ent_rc ent_say_body(ent_node *node, const ent_saying *saying, ent_bytes body, uint64_t *ret_index, ent_err *err)
 {
     ENT_CLEANUP(ent_body_release) ent_body parsed = {0};
     ENT_CLEANUP(ent_buf_release) ent_buf sealed = {0};
     ENT_CLEANUP(ent_facts_release) ent_facts facts = {0};
+    ent_saying with = *saying;
     ent_text kind = ent_text_of(saying->kind);
     ENT_TRY(ent_body_parse(node->kinds, kind, body, saying->attachment_count, &parsed, err));
     ENT_TRY(ent_facts_read(&parsed, kind, &facts, err));
     ENT_TRY(ent_seal_for_channel(saying->channel, body, &sealed, err));
-    saying->sealed = ent_buf_bytes(&sealed);
-    saying->facts = &facts;
-    ent_rc rc = ent_say(node, saying, ret_index, err);
-    saying->sealed = (ent_bytes){NULL, 0};
-    saying->facts = NULL;
-    return rc;
+    with.sealed = ent_buf_bytes(&sealed);
+    with.facts = &facts;
+    return ent_say(node, &with, ret_index, err);
 }

@@ -35,9 +35,9 @@ typedef struct {
  *  what it refers to is being opened, those of the sequencer.  Blocks: yes. */
 ENT_RC ent_say(ent_node *node, const ent_saying *saying, uint64_t *ret_index, ent_err *err);
 /** Validate and seal a body that this node has written by itself, and say it.
- *  @in   saying   its sealed and facts are filled in
+ *  @in   saying   without sealed and facts
  *  Errors: those of ent_body_parse and ent_say. */
-ENT_RC ent_say_body(ent_node *node, ent_saying *saying, ent_bytes body, uint64_t *ret_index, ent_err *err);
+ENT_RC ent_say_body(ent_node *node, const ent_saying *saying, ent_bytes body, uint64_t *ret_index, ent_err *err);
 
 /** Seal a body to every member of a channel, the writer included, in genesis order. */
 ENT_RC ent_seal_for_channel(const ent_channel *channel, ent_bytes plain, ent_buf *ret, ent_err *err);
