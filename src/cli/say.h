@@ -37,6 +37,9 @@ ENT_RC ent_cli_say_told(ent_cli *cli, const ent_cli_saying *saying, const ent_cl
 
 /** Digest of the sealed body of a message, as 64 hex digits and a NUL.  Errors: the node's; PEER_MALFORMED. */
 ENT_RC ent_cli_body_digest(const ent_cli *cli, const char *message, char ret[65], ent_err *err);
+/** Fill in what a comm check or the answer to one needs, when its body gives neither nonce nor echo: a fresh nonce and
+ * reply_by, or the nonce of the check that is answered.  Errors: the node's; PEER_INVALID when that is none; NOMEM. */
+ENT_RC ent_cli_check_fill(const ent_cli *cli, ent_cli_saying *saying, ent_err *err);
 /** Ask the node and parse the answer, also with --json. */
 ENT_RC ent_cli_ask_parsed(const ent_cli *cli, const ent_cli_request *request, ent_cli_answer *ret, ent_err *err);
 

@@ -121,6 +121,8 @@ static ent_rc read_body(const ent_cli *cli, ent_cli_saying *ret, ent_err *err)
     if (language != NULL && !plain && !(path == NULL && ent_cli_has(cli, "--edit")))
         return ent_fail(err, ENT_USAGE, NULL, "--lang names the language of a plain text, and the body is %s",
                         path == NULL ? "empty" : "JSON, which names its languages itself");
+    if (strcmp(ret->kind, "contact.check") == 0)
+        return ent_cli_check_fill(cli, ret, err);
     return add_digest(cli, ret, err);
 }
 
@@ -292,7 +294,9 @@ const ent_cli_command ent_cli_send = {
         "\n"
         "--edit opens a form of the kind in your editor, with a note in each place; what does not pass is told, and\n"
         "you may edit again. `entente kinds KIND` explains every field. An acceptance (proposal.accept) without\n"
-        "\"digest\" accepts exactly what the message named by --reply-to says.\n"
+        "\"digest\" accepts exactly what the message named by --reply-to says. A comm check (contact.check) without a\n"
+        "body gets a fresh nonce, to be answered within the agreement's reply_within_s, else an hour; with --reply-to\n"
+        "it answers that check for an officer.\n"
         "\n"
         "Prints MSG, the message's name. With --wait: exit status 0 when it came, 5 when it is logged but has not\n"
         "come in time (the node goes on trying).",
@@ -300,7 +304,8 @@ const ent_cli_command ent_cli_send = {
                 "  entente send incident.notification --channel north --body incident.json --attach image.dd \\\n"
                 "      --marking amber --urgency flash --wait receipt --dir aurora\n"
                 "  echo \"We have it, an officer is on it.\" | entente send answer.acknowledgement \\\n"
-                "      --reply-to north/aurora.example/3 --body - --dir boreal",
+                "      --reply-to north/aurora.example/3 --body - --dir boreal\n"
+                "  entente send contact.check --channel north --wait answer --dir aurora",
     .options = options,
     .least = 1,
     .most = 1,

@@ -250,11 +250,11 @@ const ent_cli_command ent_cli_show = {
     .words = "show",
     .arguments = "MSG",
     .summary = "show all evidence of one message, and how its thread stands",
-    .text = "Who said what kind of thing and when, who has receipted it and at what time, whether it is contested or\n"
-            "recalled, who holds its attachments; then its thread: how it stands with each who was addressed, what is "
-            "owed, what\n"
-            "may be said next, which messages it does not allow and why, and the custody log of evidence. The body\n"
-            "itself stays sealed: `entente open` opens it.",
+    .text =
+        "Who said what kind of thing and when, who has receipted it and at what time, whether it is contested or\n"
+        "recalled, who holds its attachments; then its thread: how it stands with each who was addressed, what is\n"
+        "owed, what may be said next, which messages it does not allow and why, and the custody log of evidence. The\n"
+        "body itself stays sealed: `entente open` opens it.",
     .examples = "  entente show north/aurora.example/3 --dir aurora\n"
                 "  entente show north/aurora.example/3 --json --dir aurora",
     .options = ent_cli_no_options,

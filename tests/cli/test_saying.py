@@ -12,7 +12,9 @@ import re
 import stat
 import subprocess
 import sys
+import time
 import unittest
+from datetime import datetime
 from pathlib import Path
 
 from test_usage import CHANNEL_ID, ENTENTE, EVIDENCE, EVIL, MSG, Case, WithNode
@@ -335,6 +337,42 @@ class Agreement(WithNode):
         terms = json.loads(self.run_cli("agreement", "new", "--parties", "aurora.example,boreal.example")[0])
         terms.update(change)
         return json.dumps(terms).encode()
+
+    def check(self, *arguments, **more):
+        """The body of a comm check that is sent, and how long it leaves for the answer."""
+        self.route("POST", "/messages", SENT)
+        before = time.time()
+        self.ask("send", "contact.check", *arguments, **more)
+        body = json.loads(self.asked()[3])["body"]
+        reply_by = body["fields"].get("reply_by")
+        return body, reply_by and datetime.fromisoformat(reply_by).timestamp() - before
+
+    def test_check__without_a_body_asks_with_a_fresh_nonce(self):
+        first, within = self.check("--channel", "north")  # no terms can be had: an hour
+        self.assertAlmostEqual(within, 3600, delta=30)
+        self.assertEqual(set(first["fields"]), {"nonce", "reply_by"})
+        self.assertRegex(first["fields"]["nonce"], "^[0-9a-f]{32}$")
+        self.channel(self.terms(comm_checks={"every_s": 86400, "reply_within_s": 600}))
+        second, within = self.check("--channel", "north", "--body", "-", stdin=b"Is the line up?")
+        self.assertAlmostEqual(within, 600, delta=30)
+        self.assertNotEqual(first["fields"]["nonce"], second["fields"]["nonce"])
+        self.assertEqual(second["text"], {"en": "Is the line up?"})
+        self.channel(b"no agreement")
+        self.assertAlmostEqual(self.check("--channel", "north")[1], 3600, delta=30)
+        example = json.loads((EXAMPLES / "contact.check.json").read_text())
+        self.assertEqual(self.check("--channel", "north", "--body", EXAMPLES / "contact.check.json")[0], example)
+
+    def test_check__in_reply_answers_with_the_nonce(self):
+        self.route("GET", "/bodies/" + MSG, {"fields": {"nonce": "ab" * 16, "reply_by": "2021-06-01T12:00:00Z"}})
+        body, _ = self.check("--reply-to", MSG)
+        self.assertEqual(body, {"fields": {"echo": "ab" * 16, "answered_by": "officer"}})
+        own = {"fields": {"echo": "cd" * 16}}
+        self.assertEqual(self.check("--reply-to", MSG, "--body", "-", stdin=json.dumps(own).encode())[0], own)
+        for fields in ({"title": "A request"}, [], {"nonce": 7}):
+            self.route("GET", "/bodies/" + MSG, {"fields": fields})
+            self.assertIn("no comm check", self.ask("send", "contact.check", "--reply-to", MSG, status=1)[1])
+        self.route("GET", "/bodies/" + MSG, {"fields": {"nonce": "evil " + EVIL}})
+        self.assertIn("fields.echo", self.ask("send", "contact.check", "--reply-to", MSG, status=1)[1])
 
     def test_agreement__show_finds_the_terms_in_force(self):
         first, second, third = (self.terms(title=title) for title in ("One", "Two", "Three"))
