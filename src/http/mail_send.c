@@ -77,6 +77,7 @@ static CURLcode set_connection(sending *way)
     SET(CURLOPT_PROXY, "");
     SET(CURLOPT_NOPROXY, "*");
     SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_QUICK_EXIT, 1L); /* a name server that is silent must not delay a stop */
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     SET(CURLOPT_TIMEOUT_MS, server->timeout_ms == 0 ? (long)TIMEOUT_MS : (long)server->timeout_ms);
     SET(CURLOPT_ERRORBUFFER, way->detail);

@@ -84,6 +84,7 @@ static CURLcode set_connection(posting *way)
         SET(CURLOPT_CAPATH, NULL);
     }
     SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_QUICK_EXIT, 1L); /* a name server that is silent must not delay a stop */
     SET(CURLOPT_USERAGENT, "entente");
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     SET(CURLOPT_TIMEOUT_MS, hook->timeout_ms == 0 ? (long)TIMEOUT_MS : (long)hook->timeout_ms);
