@@ -2,6 +2,7 @@
 
 #include "node/channel.h"
 #include "node/proof.h"
+#include "node/sequencer.h"
 
 typedef struct {
     const ent_channel *channel;
@@ -38,6 +39,7 @@ ent_rc ent_api_proofs(ent_api_call *call, ent_err *err)
     uint64_t index = 0;
     ENT_TRY(ent_api_message(call, &channel, &member, &index, err));
     ENT_TRY(ent_channel_entry(call->node, channel, member, index, &arena, &bytes, &entry, err));
+    ENT_TRY(ent_sequencer_flush(call->node, err)); /* so that our newest receipt counts */
     putting work = {channel, &writer};
     ent_json_object_begin(&writer);
     ent_json_member_text(&writer, "entry", ent_buf_text(&bytes));
