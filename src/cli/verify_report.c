@@ -4,6 +4,7 @@
 #include "cli/api.h"
 #include "cli/people.h"
 #include "cli/proof.h"
+#include "cli/verify_sums.h"
 
 #include "base/clock.h"
 
@@ -42,6 +43,7 @@ typedef struct {
     size_t capacity;
     used_key keys[KEYS_MOST];
     size_t key_count;
+    ent_cli_tallies tallies;
     size_t lines;
     size_t answers;
     size_t times_on_word; /* times that no proof in the report shows */
@@ -50,6 +52,7 @@ typedef struct {
 static void release_checking(checking *at)
 {
     ent_arena_release(&at->arena);
+    ent_cli_tallies_release(&at->tallies);
     ent_free(at->messages);
 }
 
@@ -349,7 +352,7 @@ static ent_rc check_line(checking *at, ent_json_value line, ent_err *err)
     else if (ent_json_true(ent_json_get(line, "in_time")) && !ent_json_true(ent_json_get(at->head, "published")))
         return ent_fail(err, ENT_PEER_MISMATCH, rule, "it was answered in time, and no answer is named");
     at->lines++;
-    return ENT_DONE;
+    return ent_cli_tallies_add(&at->tallies, line, err);
 }
 
 static ent_rc add_line(void *context, size_t number, ent_json_value element, ent_err *err)
@@ -360,8 +363,9 @@ static ent_rc add_line(void *context, size_t number, ent_json_value element, ent
 }
 
 /* What the figures name must be there. */
-static ent_rc check_sums(const checking *at, ent_err *err)
+static ent_rc check_sums(checking *at, ent_err *err)
 {
+    ENT_TRY(ent_cli_tallies_check(&at->tallies, at->head, err));
     for (ent_json_iter i = ent_json_iterate(ent_json_get(at->head, "sums")); ent_json_next(&i);) {
         for (ent_json_iter k = ent_json_iterate(ent_json_get(i.value, "unanswered")); ent_json_next(&k);) {
             ent_text ref = ent_cli_account_ref(ent_json_string(k.value));
@@ -401,7 +405,10 @@ static void put_checked(ent_buf *out, const checking *at)
     if (ent_cli_count(head, "withheld") > 0)
         ent_buf_put_format(out, "  %" PRIu64 " messages are in its figures and not named\n",
                            ent_cli_count(head, "withheld"));
-    ent_buf_put_string(out, "  Subjects, outcomes, due times and figures rest on sealed bodies and the agreement: who "
+    ent_buf_put_string(out, ent_json_true(ent_json_get(head, "published"))
+                                ? "  Its figures count what it does not name: they rest on the word of who made it.\n"
+                                : "  its figures are the sums of its lines, and each line stands once\n");
+    ent_buf_put_string(out, "  Subjects, outcomes, due times and balances rest on sealed bodies and the agreement: who "
                             "holds them\n  computes them anew (`entente ledger --digest`). That something is missing "
                             "shows only who has it.\n");
 }
@@ -434,6 +441,9 @@ ent_rc ent_cli_verify_report(ent_cli_verifier *verifier, const ent_cli_subject *
     ENT_TRY(ent_fail_in(
         err, ent_hex_decode(ent_cli_text(at.head, "channel"), at.channel.bytes, sizeof at.channel.bytes, err),
         "the report's channel"));
+    if (!holds(ent_json_get(at.head, "members"), ent_cli_text(at.head, "made_by")))
+        return ent_fail(err, ENT_PEER_MISMATCH, rule, "it says that it was made by \"%.*s\", who is no member",
+                        ENT_TEXT_ARG(ent_cli_text(at.head, "made_by")));
     ENT_TRY(ent_cli_account_each(account.proofs, add_proof, &at, err));
     if (at.message_count > 0)
         qsort(at.messages, at.message_count, sizeof *at.messages, compare_proven);

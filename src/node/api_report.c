@@ -116,8 +116,16 @@ static void put_ref(const reporting *work, ent_json_writer *writer, const char *
         ent_json_put_text(writer, ent_buf_text(&name));
 }
 
-static ent_rc put_receipts(const reporting *work, ent_json_writer *writer, ent_ledger_ref message, ent_err *err)
+/* As the ledger saw it: a receipt that comes while the report is written must not stand beside "not receipted". */
+static bool is_later(const reporting *work, const ent_report_line *line, uint32_t by, const ent_store_receipt *receipt)
 {
+    return (int64_t)receipt->cosignature.timestamp_unix_s > work->to ||
+           (line->has_duty && line->asked_of == by && !line->duty.has_start);
+}
+
+static ent_rc put_receipts(const reporting *work, ent_json_writer *writer, const ent_report_line *line, ent_err *err)
+{
+    ent_ledger_ref message = line->message;
     ent_store *store = work->node->store;
     ent_json_key(writer, "receipted");
     ent_json_array_begin(writer);
@@ -127,7 +135,7 @@ static ent_rc put_receipts(const reporting *work, ent_json_writer *writer, ent_l
             continue;
         ent_rc rc = store->engine->receipt_covering(store, work->channel->members[message.member].log.number, m,
                                                     message.index + 1, &receipt, err);
-        if (rc.code == ENT_ABSENT || (rc.code == ENT_OK && (int64_t)receipt.cosignature.timestamp_unix_s > work->to))
+        if (rc.code == ENT_ABSENT || (rc.code == ENT_OK && is_later(work, line, m, &receipt)))
             continue;
         ENT_TRY(rc);
         ent_json_object_begin(writer);
@@ -153,10 +161,23 @@ static void put_addressees(const reporting *work, ent_json_writer *writer, const
     ent_json_array_end(writer);
 }
 
+/* What came of it, in one word: that which the figures count. */
 static const char *outcome_of(const ent_report_line *line)
 {
+    if (line->has_duty && line->track.state == ENT_STATE_ACCEPTED)
+        return "accepted";
+    if (line->has_duty && line->track.state == ENT_STATE_REJECTED)
+        return "rejected";
     const char *word = line->has_duty ? ent_outcome_word(line->duty.outcome) : NULL;
     return word != NULL ? word : ent_outcome_word(line->track.outcome);
+}
+
+/* Whether the figures count it. Exercises and comm checks are counted apart; what was not receipted was not asked yet;
+ * what its own writer owes nobody asked. */
+static bool is_counted(const ent_report_line *line)
+{
+    return line->has_duty && line->asked_of != ENT_LEDGER_NOBODY && line->asked_of != line->message.member &&
+           !line->exercise && line->duty.has_start && !ent_report_is_check(line->kind);
 }
 
 static void put_standing(const reporting *work, ent_json_writer *writer, const ent_report_line *line)
@@ -181,6 +202,7 @@ static void put_standing(const reporting *work, ent_json_writer *writer, const e
         ent_json_put_bool(writer, duty->state == ENT_DUTY_DONE);
     else
         ent_json_put_null(writer);
+    ent_json_member_bool(writer, "counted", is_counted(line));
     ent_json_member_bool(writer, "overdue", line->has_duty && duty->state == ENT_DUTY_OVERDUE);
     ent_json_member_bool(writer, "not_receipted",
                          line->has_duty && (duty->state == ENT_DUTY_SENT_NOT_RECEIPTED ||
@@ -208,7 +230,7 @@ static ent_rc put_line(const reporting *work, ent_json_writer *writer, const ent
     ent_json_member_string(writer, "urgency", ent_urgency_word(line->urgency));
     ent_json_member_string(writer, "marking", ent_marking_word(line->published.marking));
     ent_json_member_bool(writer, "exercise", line->exercise);
-    ENT_TRY(put_receipts(work, writer, line->message, err));
+    ENT_TRY(put_receipts(work, writer, line, err));
     put_standing(work, writer, line);
     ent_json_object_end(writer);
     return ENT_DONE;
@@ -233,14 +255,6 @@ typedef struct {
     uint64_t asked, answered, in_time, overdue, granted, refused, unanswered;
 } pair_sum;
 
-/* What one asked of the other, and got. Exercises and comm checks are counted apart; what was not receipted was not
- * asked yet. */
-static bool counts(const ent_report_line *line, uint32_t from, uint32_t to)
-{
-    return line->message.member == from && line->asked_of == to && from != to && line->has_duty && !line->exercise &&
-           line->duty.has_start && !ent_report_is_check(line->kind);
-}
-
 static bool is_unanswered(const ent_report_line *line)
 {
     return !line->duty.has_act && ent_duty_is_open(line->duty.state);
@@ -248,16 +262,17 @@ static bool is_unanswered(const ent_report_line *line)
 
 static void add_to_sum(pair_sum *sum, const ent_report_line *line)
 {
-    ent_outcome outcome = line->duty.outcome != ENT_OUTCOME_NONE ? line->duty.outcome : line->track.outcome;
+    const char *word = outcome_of(line);
+    ent_text outcome = word == NULL ? ENT_TEXT("") : ent_text_of(word);
     sum->asked++;
     sum->answered += line->duty.has_act;
     sum->in_time += line->duty.state == ENT_DUTY_DONE;
     sum->overdue += line->duty.state == ENT_DUTY_OVERDUE;
     sum->unanswered += is_unanswered(line);
     sum->granted +=
-        outcome == ENT_OUTCOME_GRANTED || outcome == ENT_OUTCOME_PARTIAL || line->track.state == ENT_STATE_ACCEPTED;
+        ent_text_is(outcome, "granted") || ent_text_is(outcome, "partial") || ent_text_is(outcome, "accepted");
     sum->refused +=
-        outcome == ENT_OUTCOME_REFUSED || outcome == ENT_OUTCOME_IMPOSSIBLE || line->track.state == ENT_STATE_REJECTED;
+        ent_text_is(outcome, "refused") || ent_text_is(outcome, "impossible") || ent_text_is(outcome, "rejected");
 }
 
 static void put_pair(const reporting *work, ent_json_writer *writer, uint32_t from, uint32_t to)
@@ -271,7 +286,7 @@ static void put_pair(const reporting *work, ent_json_writer *writer, uint32_t fr
     ent_json_key(writer, "unanswered");
     ent_json_array_begin(writer);
     for (size_t i = 0; i < work->lines.count; i++) {
-        if (!counts(&rows[i], from, to))
+        if (!is_counted(&rows[i]) || rows[i].message.member != from || rows[i].asked_of != to)
             continue;
         add_to_sum(&sum, &rows[i]);
         if (is_unanswered(&rows[i]) && ent_report_line_shown(&rows[i], work->publish))

@@ -356,7 +356,8 @@ class Report(WithNode):
         self.assertIn("**TLP:CLEAR**", out)
 
     def test_report__larger_than_the_json_reader_takes(self):
-        self.report["lines"] = [dict(self.report["lines"][0], subject="y" * 900)] * 8000
+        line = self.report["lines"][0]
+        self.report["lines"] += [dict(line, subject="y" * 900, duty=f"later-{i}", counted=False, receipted=[]) for i in range(7999)]
         self.serve(self.report)
         self.assertGreater(len(self.content), 8 << 20)
         self.ask("report", "--channel", "north", "-o", "large")
@@ -425,15 +426,48 @@ class VerifyReport(Case):
                 self.not_valid(word, *self.CARDS, **change)
 
     def test_verify__what_the_line_may_say(self):
-        for change in ({"urgency": "flash"}, {"marking": "TLP:RED"}, {"to": []}, {"subject": "other"}, {"answer": None, "answered": None, "in_time": None},
-                       {"receipted": []}, {"not_receipted": True}, {"asked_of": "aurora.example", "answer": None, "in_time": None}):
+        for change in ({"urgency": "flash"}, {"marking": "TLP:RED"}, {"to": []}, {"subject": "other"}, {"receipted": []}, {"not_receipted": True},
+                       {"outcome": "accepted"}):
             report = copy.deepcopy(self.report)
             report["lines"][0].update(change)
+            self.verify(report, *self.CARDS)
+        unanswered = {"answer": None, "answered": None, "in_time": None, "state": "open", "outcome": None}
+        nothing = dict.fromkeys(("asked", "answered", "answered_in_time", "overdue", "granted", "refused", "not_answered"), 0)
+        for change, figures in ((unanswered, {"asked": 1, "not_answered": 1, "unanswered": ["aurora.example/3"]}),
+                                (dict(unanswered, state="ended"), {"asked": 1}), (dict(unanswered, counted=False, receipted=[]), {}),
+                                (dict(unanswered, counted=False, asked_of="aurora.example", duty="final"), {})):
+            report = copy.deepcopy(self.report)
+            report["lines"][0].update(change)
+            report["sums"][0].update(nothing, **figures)
             self.verify(report, *self.CARDS)
         report = copy.deepcopy(self.report)
         report["published"] = True
         report["lines"][0].update(thread=None, answer=None)
-        self.verify(report, *self.CARDS)
+        report["sums"][0].update(asked=9)
+        self.assertIn("figures count what it does not name", self.verify(report, *self.CARDS)[0])
+
+    def test_verify__figures_are_those_of_the_lines(self):
+        self.assertIn("its figures are the sums of its lines, and each line stands once", self.verify(self.report)[0])
+        pair = self.report["sums"][0]
+        for name in ("asked", "answered", "answered_in_time", "overdue", "granted", "refused", "not_answered"):
+            for value in (pair[name] + 1, None, "1"):
+                out, err = self.verify(dict(self.report, sums=[dict(pair, **{name: value})]), *self.CARDS, status=1)
+                self.assertIn(f": {name} is {pair[name]} there", err)
+                self.assertIn("NOT VALID", out)
+        for word, change in (("leave out the line of aurora.example/3", {"sums": []}), ("twice", {"sums": [pair, pair]}),
+                             ("name as unanswered", {"sums": [dict(pair, unanswered=["aurora.example/3"])]}),
+                             ("the line of aurora.example/3 twice", {"lines": self.report["lines"] * 2}),
+                             ("twice", {"lines": self.report["lines"] * 2, "published": True}), ("exercises", {"exercises": 1}),
+                             ("who is no member", {"made_by": "corvus.example"}), ("who is no member", {"made_by": None})):
+            with self.subTest(word=word):
+                self.assertIn(word, self.verify(dict(self.report, **change), *self.CARDS, status=1)[1])
+        for word, change in (("do not count it", {"counted": False}), ("none of what they do", {"duty": None}), ("overdue", {"overdue": True}),
+                             ("none of what they do", {"kind": "incident.notification", "asked_of": None, "answer": None, "in_time": None}),
+                             ("done in time", {"state": "open"}), ("granted is 0", {"outcome": "refused"})):
+            with self.subTest(word=word, change=change):
+                self.not_valid(word, *self.CARDS, **change)
+
+    def test_verify__times_on_the_makers_word(self):
         report = copy.deepcopy(self.report)
         report["lines"][0]["receipted"][0]["time"] = "2021-05-30T09:13:00Z"
         report["lines"][0]["claimed"] = True
