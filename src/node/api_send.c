@@ -213,6 +213,20 @@ static ent_rc check_red(const drafting *draft, ent_marking content, ent_err *err
     return ENT_DONE;
 }
 
+/* Who puts an answer off says until when: a time that has passed would be overdue as it is said. Only now is it known,
+ * so the body's own rules cannot say it: what comes from others may have been on its way for long. */
+static ent_rc check_postponed(const drafting *draft, ent_err *err)
+{
+    const ent_facts *facts = &draft->facts;
+    char until[ENT_TIME_TEXT_SIZE + 1];
+    if (strcmp(draft->kind, "answer.response") != 0 || facts->outcome != ENT_OUTCOME_POSTPONED ||
+        facts->until_unix_s > ent_clock_unix_s())
+        return ENT_DONE;
+    ent_time_format(facts->until_unix_s, until);
+    return ent_fail(err, ENT_PEER_INVALID, "design 4",
+                    "fields.until: %s has passed; a postponed answer is promised for a time to come", until);
+}
+
 static ent_rc read_body(ent_node *node, ent_json_value root, drafting *draft, ent_err *err)
 {
     ent_text kind = ent_text_of(draft->kind);
@@ -225,6 +239,7 @@ static ent_rc read_body(ent_node *node, ent_json_value root, drafting *draft, en
                            &draft->parsed, err));
     ENT_TRY(check_red(draft, draft->parsed.content_marking, err));
     ENT_TRY(ent_facts_read(&draft->parsed, kind, &draft->facts, err));
+    ENT_TRY(check_postponed(draft, err));
     ENT_TRY(ent_seal_for_channel(draft->saying.channel, ent_buf_bytes(&draft->body), &draft->sealed, err));
     draft->saying.sealed = ent_buf_bytes(&draft->sealed);
     draft->saying.facts = &draft->facts;

@@ -9,7 +9,7 @@ import unittest
 
 import formats
 import sealing
-from ledger import Evidence, Ledger
+from ledger import Evidence, Ledger, time_text
 from node import EXAMPLES, wait_for
 from outside import INCIDENT, OutsideTest
 
@@ -204,6 +204,17 @@ class Judged(LedgerTest):
         self.assertEqual([row["state"] for row in thread["obligations"]], ["done", "done"])
         self.assert_agrees()
 
+    def test_send__an_answer_put_off_until_a_time_that_has_passed_is_refused__postponed(self):
+        asked = self.theirs(self.say("request.information", REQUEST))
+        before = self.node.held(self.alias)[self.node.name][0]
+        for until in ("2021-06-01T12:00:00Z", time_text(int(time.time()) - 1)):
+            body = changed("answer.response", outcome="postponed", until=until)
+            with self.assertRaisesRegex(AssertionError, f"fields.until: {until} has passed"):
+                self.send("answer.response", body, wait=False, reply_to=asked)
+        self.assertEqual(self.node.held(self.alias)[self.node.name][0], before, "it was logged")
+        self.send("answer.response", body | {"fields": body["fields"] | {"until": "2098-01-01T00:00:00Z"}}, reply_to=asked)
+        self.assert_agrees()
+
     def test_send__an_accept_of_other_bytes_is_refused__accept(self):
         proposed = self.say("proposal.proposal", example("proposal.proposal"))
         self.assertIn("other bytes", self.refused("proposal.accept", changed("proposal.accept", digest="00" * 32),
@@ -381,6 +392,7 @@ class Judged(LedgerTest):
         self.assertEqual((row["asked"], row["answered"], row["granted"], row["unanswered"]),
                          (2, 1, 1, [f"{self.party.name}/{consented}"]))  # fmt: skip
         self.assert_proofs(report)
+        self.assert_verifies(report)
         published = self.node.api("GET", f"/report?channel={self.alias}&publish=1")
         text = json.dumps(published)
         self.assertNotIn(f"{self.node.name}/{hidden}\"", text)
@@ -391,6 +403,7 @@ class Judged(LedgerTest):
                                  f"{self.node.name}/{left}"})
         self.assertEqual(published["sums"][0]["asked"], report["sums"][0]["asked"])
         self.assert_proofs(published)
+        self.assert_verifies(published)
         nothing = self.node.api("GET", f"/report?channel={self.alias}&from=2090-01-01T00:00:00Z&to=2090-01-02T00:00:00Z")
         self.assertEqual((nothing["lines"], nothing["proofs"], nothing["marking"]), ([], [], "TLP:CLEAR"))
 
@@ -407,6 +420,35 @@ class Judged(LedgerTest):
                          {self.node.name: (1, 0), self.party.name: (1, 1)})  # fmt: skip
         self.assertEqual([(row["asked"], row["unanswered"]) for row in report["sums"]], [(0, []), (0, [])])
         self.assert_proofs(report)
+
+    def test_report__sums_are_those_of_its_lines_whatever_came_of_them__sums(self):
+        accepted, rejected = (self.say("proposal.proposal", example("proposal.proposal")) for _ in range(2))
+        digest = self.channel.entry(self.party.name, accepted)["body"]["digest"]
+        self.send("proposal.accept", changed("proposal.accept", digest=digest), reply_to=self.theirs(accepted))
+        self.send("proposal.reject", example("proposal.reject"), reply_to=self.theirs(rejected))
+        for outcome in ("granted", "partial", "refused", "impossible", "postponed", "needs-clarification"):
+            asked = self.say("request.information", REQUEST)
+            until = "2098-01-01T00:00:00Z" if outcome == "postponed" else None
+            self.send("answer.response", changed("answer.response", outcome=outcome, until=until), reply_to=self.theirs(asked))
+        withdrawn = self.say("request.information", REQUEST)
+        self.say("correction.recall", example("correction.recall"), f"{self.party.name}/{withdrawn}")
+        self.send("request.information", REQUEST, exercise=True)
+        self.send("contact.check", example("contact.check"))
+        self.say("incident.notification", INCIDENT)
+        self.assert_agrees()
+        report = self.node.api("GET", f"/report?channel={self.alias}")
+        self.assert_verifies(report)
+        self.assertEqual((report["sums"][1]["from"], report["sums"][1]["granted"]), (self.party.name, 3))
+        report["sums"][1]["granted"] = 4
+        self.assert_verifies(report, ": granted is 3 there")
+
+    def assert_verifies(self, report, problem=""):
+        path = os.path.join(self.folder, "report.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(report, file)
+        done = self.node.run("verify", path, check=False)
+        self.assertEqual(done.returncode, 1 if problem else 0, done.stderr)
+        self.assertIn(problem, done.stderr.decode())
 
     def assert_proofs(self, report):
         proven = {row["message"] for row in report["proofs"]}
