@@ -4,6 +4,7 @@
 #include "node/channel.h"
 #include "node/proof.h"
 #include "node/report_lines.h"
+#include "node/sequencer.h"
 
 #include <stdlib.h>
 
@@ -471,6 +472,7 @@ ent_rc ent_api_report(ent_api_call *call, ent_err *err)
     ENT_CLEANUP(release) reporting work = {0};
     ent_json_writer writer = ent_json_writer_of(&body);
     ENT_TRY(read_call(call, &work, err));
+    ENT_TRY(ent_sequencer_flush(call->node, err)); /* so that our newest receipts count, and proofs have them */
     ENT_TRY(read_all(&work, err));
     ent_account_filter filter = {ent_publishing_may, &work.publishing};
     ent_json_object_begin(&writer);
