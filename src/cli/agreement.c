@@ -83,11 +83,33 @@ const ent_cli_command ent_cli_agreement_new = {
 
 /* ---- check ----------------------------------------------------------------------- */
 
+/* A party that stands twice leaves another out, and the rows of that one look wrong: name the cause. */
+static ent_rc check_parties(ent_bytes terms, ent_err *err)
+{
+    ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
+    if (ent_json_parse(terms, &json, NULL).code != ENT_OK)
+        return ENT_DONE; /* told by whoever reads the whole */
+    ent_json_value parties = ent_json_get(ent_json_root(json), "parties");
+    size_t at = 0;
+    for (ent_json_iter i = ent_json_iterate(parties); ent_json_next(&i) && at < ENT_ENTRY_MAX_MEMBERS; at++) {
+        size_t before = 0;
+        for (ent_json_iter k = ent_json_iterate(parties); before < at && ent_json_next(&k); before++) {
+            ent_text name = ent_json_string(i.value);
+            if (name.size > 0 && ent_text_equal(ent_json_string(k.value), name))
+                return ent_fail(err, ENT_PEER_INVALID, "design 5", "parties: \"%.*s\" stands twice",
+                                ENT_TEXT_ARG(name));
+        }
+    }
+    return ENT_DONE;
+}
+
 static ent_rc read_agreement(const char *path, ent_agreement **ret, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
     ENT_TRY(ent_cli_read(path, ENT_CLI_TERMS_MAX_BYTES, &bytes, err));
-    ent_rc rc = ent_agreement_parse(ent_buf_bytes(&bytes), ret, err);
+    ent_rc rc = check_parties(ent_buf_bytes(&bytes), err);
+    if (rc.code == ENT_OK)
+        rc = ent_agreement_parse(ent_buf_bytes(&bytes), ret, err);
     return rc.code == ENT_OK
                ? rc
                : ent_fail_in(err, rc, "%s is no agreement", strcmp(path, "-") == 0 ? "standard input" : path);

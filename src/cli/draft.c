@@ -1,5 +1,7 @@
 #include "cli/draft.h"
 
+#include "base/cursor.h"
+
 #include <strings.h>
 
 static const struct {
@@ -152,6 +154,55 @@ static bool starts_like_object(ent_text text)
     return at < text.size && text.data[at] == '{';
 }
 
+/* Just behind a JSON string that begins at `at`; the end when it is not closed. */
+static size_t string_end(ent_text json, size_t at)
+{
+    for (at++; at < json.size && json.data[at] != '"'; at++)
+        at += json.data[at] == '\\';
+    return at < json.size ? at + 1 : json.size;
+}
+
+/* The JSON reader does not say which number it cannot take: the first whole one over 64 bits, and the name last said
+ * before it. */
+static bool find_large_number(ent_text json, ent_text *ret_name, ent_text *ret_number)
+{
+    uint64_t unused = 0;
+    *ret_name = ENT_TEXT("");
+    for (size_t at = 0; at < json.size;) {
+        size_t from = at;
+        if (json.data[at] == '"') {
+            at = string_end(json, at);
+            size_t colon = at;
+            while (colon < json.size && memchr(" \t\r\n", json.data[colon], 4) != NULL)
+                colon++;
+            if (colon < json.size && json.data[colon] == ':')
+                *ret_name = (ent_text){json.data + from, at - from};
+            continue;
+        }
+        while (at < json.size && json.data[at] >= '0' && json.data[at] <= '9')
+            at++;
+        *ret_number = (ent_text){json.data + from, at - from};
+        bool is_whole = at == json.size || memchr(".eE", json.data[at], 3) == NULL;
+        if (at > from && is_whole && json.data[from] != '0' && !ent_decimal_parse(*ret_number, UINT64_MAX, &unused))
+            return true;
+        while (at > from && at < json.size && memchr(".eE+-0123456789", json.data[at], 15) != NULL)
+            at++; /* the rest of a fraction */
+        at += at == from;
+    }
+    return false;
+}
+
+static ent_rc not_an_object(ent_text content, ent_rc rc, ent_err *err)
+{
+    ent_text name;
+    ent_text number;
+    if (rc.code == ENT_PEER_MALFORMED && find_large_number(content, &name, &number))
+        return ent_fail(err, ENT_PEER_MALFORMED, "RFC 8259", "%.*s: the number %.*s%s is larger than any that is taken",
+                        (int)(name.size > 64 ? 64 : name.size), name.data, (int)(number.size > 24 ? 24 : number.size),
+                        number.data, number.size > 24 ? "..." : "");
+    return ent_fail_in(err, rc, "the body begins like a JSON object but is none");
+}
+
 ent_rc ent_cli_body_make(const ent_buf *content, const char *language, const char *const *names, size_t name_count,
                          ent_buf *ret, bool *ret_text, ent_err *err)
 {
@@ -159,8 +210,9 @@ ent_rc ent_cli_body_make(const ent_buf *content, const char *language, const cha
     *ret_text = false;
     if (content != NULL && starts_like_object(ent_buf_text(content))) {
         /* What is said cannot be unsaid: a slip in the JSON must not make the whole of it a plain text. */
-        ENT_TRY(ent_fail_in(err, ent_json_parse(ent_buf_bytes(content), &json, err),
-                            "the body begins like a JSON object but is none"));
+        ent_rc rc = ent_json_parse(ent_buf_bytes(content), &json, err);
+        if (rc.code != ENT_OK)
+            return not_an_object(ent_buf_text(content), rc, err);
         if (is_envelope(ent_json_root(json)))
             return put_envelope(ent_buf_text(content), ent_json_root(json), names, name_count, ret, err);
     }

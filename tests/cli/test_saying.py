@@ -241,6 +241,17 @@ class Accepting(WithNode):
         _, err = self.ask("send", "answer.response", "--reply-to", MSG, "--body", "-", stdin=json.dumps(body).encode())
         self.assertNotIn("no field", err)
 
+    def test_send__a_number_too_large_is_told_by_its_field(self):
+        for text, word in ((b'{"fields":{"title":"7 \\" 9", "a": [1, 2.5e3, 18446744073709551615], "count" : 18446744073709551616}}',
+                            '"count": the number 18446744073709551616 is larger'),
+                           (b'{"fields":{"count":' + b"9" * 400 + b"}}", '"count": the number ' + "9" * 24 + "... is larger"),
+                           (b'{"fields":{"count":-99999999999999999999}}', '"count": the number 99999999999999999999'),
+                           (b'{"fields":{"title":"99999999999999999999', "begins like a JSON object but is none"),
+                           (b'{"fields":{"title":"\\', "begins like a JSON object but is none"),
+                           (b'{"fields":{"count":1.99999999999999999999e}}', "begins like a JSON object but is none")):
+            _, err = self.ask("send", "answer.response", "--reply-to", MSG, "--body", "-", stdin=text, status=1)
+            self.assertIn(word, err)
+
     def test_accept__own_digest_stands(self):
         self.ask("send", "proposal.accept", "--reply-to", MSG, "--body", "-", stdin=json.dumps({"fields": {"digest": "ab" * 32}}).encode())
         self.assertEqual(json.loads(self.asked()[3])["body"], {"fields": {"digest": "ab" * 32}})
@@ -303,6 +314,12 @@ class Agreement(WithNode):
         self.assertIn('language "ar": added', self.run_cli("agreement", "diff", "a.json", "b.json")[0])
         result = json.loads(self.run_cli("agreement", "diff", "a.json", "b.json", "--json")[0])
         self.assertEqual(result, {"same": False, "changes": ['language "ar": added']})
+
+    def test_agreement__check_blames_the_party_that_stands_twice(self):
+        for parties in (["aurora.example"] * 2, ["aurora.example", "boreal.example", "aurora.example"]):
+            (self.folder / "a.json").write_bytes(self.terms(parties=parties))
+            _, err = self.run_cli("agreement", "check", "a.json", status=1)
+            self.assertIn('parties: "aurora.example" stands twice', err)
 
     def test_agreement__fields(self):
         out, _ = self.run_cli("agreement", "fields")
