@@ -126,7 +126,7 @@ static ent_rc check_once(const ent_cli_tallies *tallies, ent_err *err)
     for (size_t i = 0; i < tallies->count; i++)
         sorted[i] = &tallies->rows[i];
     if (tallies->count > 1)
-        qsort(sorted, tallies->count, sizeof *sorted, by_line);
+        qsort(sorted, tallies->count, sizeof(const ent_cli_tally *), by_line);
     for (size_t i = 1; i < tallies->count && rc.code == ENT_OK; i++) {
         if (by_line(&sorted[i - 1], &sorted[i]) == 0)
             rc = ent_fail(err, ENT_PEER_MISMATCH, rule, "it has the line of %.*s twice",
