@@ -46,8 +46,7 @@ void ent_message_seen(const ent_ledger *ledger, uint32_t member, const ent_entry
 static bool is_for_all(const ent_ledger *ledger, const ent_message *message)
 {
     if (ent_message_is(message, "proposal.withdraw"))
-        return ent_message_is(ent_ledger_message(ledger, message->reply_member, message->reply_index),
-                              "channel.amendment");
+        return ent_message_is(ent_ledger_target(ledger, message), "channel.amendment");
     return ent_message_is(message, "channel.amendment") || ent_message_is(message, "channel.suspend") ||
            ent_message_is(message, "channel.resume");
 }
@@ -132,7 +131,7 @@ static ent_reason admit_reply(const ent_ledger *ledger, const ent_message *messa
     bool own = message->reply_member == message->member;
     if (message->reply_member == UINT8_MAX || (own && message->reply_index >= message->index))
         return ENT_REASON_REPLY_TO_NOTHING;
-    const ent_message *target = ent_ledger_message(ledger, message->reply_member, message->reply_index);
+    const ent_message *target = ent_ledger_target(ledger, message);
     if (target == NULL || !ent_message_knows(message, message->reply_member, message->reply_index))
         return ENT_REASON_REPLY_UNSEEN;
     if (!names_conversation(ledger, target, entry))
@@ -200,7 +199,7 @@ static bool is_real(const ent_ledger *ledger, const ent_message *target)
 
 static ent_reason admit_target(const ent_ledger *ledger, const ent_message *message, const ent_facts *facts)
 {
-    const ent_message *target = ent_ledger_message(ledger, message->reply_member, message->reply_index);
+    const ent_message *target = ent_ledger_target(ledger, message);
     if (target == NULL || !message->readable)
         return ENT_ALLOWED;
     if (message->exercise && is_real(ledger, target))
@@ -289,7 +288,7 @@ ent_thread *ent_message_joins(const ent_ledger *ledger, const ent_message *messa
 {
     if (!message->replies)
         return NULL;
-    const ent_message *target = ent_ledger_message(ledger, message->reply_member, message->reply_index);
+    const ent_message *target = ent_ledger_target(ledger, message);
     ent_thread *thread = target == NULL ? NULL : ent_ledger_thread_at(ledger, target->thread);
     if (thread == NULL || message->kind == NULL)
         return thread;

@@ -36,19 +36,9 @@ bool ent_duty_is_open(ent_duty_state state)
     return state < ENT_DUTY_DONE;
 }
 
-static ent_rc no_memory(ent_err *err)
-{
-    return ent_fail(err, ENT_NOMEM, NULL, "out of memory for the ledger");
-}
-
 static bool in_family(const ent_message *message, const char *family)
 {
     return message->kind != NULL && strncmp(message->kind->name, family, strlen(family)) == 0;
-}
-
-static const ent_message *target_of(const ent_fold_state *fold, const ent_message *message)
-{
-    return ent_ledger_message(fold->room->ledger, message->reply_member, message->reply_index);
 }
 
 /* A protected system raises the urgency of what concerns it, whatever the writer says ("an urgency floor"). */
@@ -92,7 +82,7 @@ static ent_rc add(ent_fold_state *fold, const ent_message *message, ent_duty dut
     ent_folding *room = fold->room;
     if (!ent_ledger_grow(&room->duties, room->duty_count, &room->duty_capacity, sizeof *room->duties) ||
         !ent_ledger_grow(&room->more, room->duty_count, &room->more_capacity, sizeof *room->more))
-        return no_memory(err);
+        return ent_ledger_no_memory(err);
     duty.message = (ent_ledger_ref){message->member, message->index};
     duty.kind = message->kind->name;
     duty.urgency = ent_message_urgency(message, fold->terms);
@@ -125,7 +115,8 @@ static bool takes_answers(const ent_fold_state *fold, const ent_message *message
 static uint32_t debtors_of(const ent_fold_state *fold, const ent_message *message)
 {
     uint32_t addressees = ent_message_addressees(fold->room->ledger, message);
-    const ent_message *countered = ent_message_is(message, "proposal.counter") ? target_of(fold, message) : NULL;
+    const ent_message *countered =
+        ent_message_is(message, "proposal.counter") ? ent_ledger_target(fold->room->ledger, message) : NULL;
     return countered == NULL ? addressees : addressees & UINT32_C(1) << countered->member;
 }
 
@@ -234,7 +225,7 @@ static ent_rc do_duty(ent_fold_state *fold, size_t at, const ent_message *messag
 
 static ent_rc act(ent_fold_state *fold, const ent_message *message, ent_err *err)
 {
-    const ent_message *target = target_of(fold, message);
+    const ent_message *target = ent_ledger_target(fold->room->ledger, message);
     uint32_t debtor = message->member;
     size_t last = fold->last_duty[debtor]; /* what it brings about itself comes after these */
     size_t before = 0;
@@ -303,7 +294,7 @@ static bool done_at(const ent_fold_state *fold, const ent_message *message, uint
 static ent_rc stop(ent_fold_state *fold, const ent_message *message, ent_err *err)
 {
     ent_folding *room = fold->room;
-    const ent_message *target = target_of(fold, message);
+    const ent_message *target = ent_ledger_target(fold->room->ledger, message);
     int64_t from = 0;
     bool claimed = false;
     if (target == NULL)
@@ -311,7 +302,7 @@ static ent_rc stop(ent_fold_state *fold, const ent_message *message, ent_err *er
     if (!done_at(fold, message, target->member, &from, &claimed))
         from = not_before(fold, message);
     if (!ent_ledger_grow(&room->stops, room->stop_count, &room->stop_capacity, sizeof *room->stops))
-        return no_memory(err);
+        return ent_ledger_no_memory(err);
     room->stops[room->stop_count++] = (ent_stop){message->member, target->member, {from, INT64_MAX}};
     return ENT_DONE;
 }
@@ -319,7 +310,7 @@ static ent_rc stop(ent_fold_state *fold, const ent_message *message, ent_err *er
 /* It goes on when the debtor has receipted the clarification, whatever time that gives itself: as a duty starts. */
 static void go_on(ent_fold_state *fold, const ent_message *message)
 {
-    const ent_message *target = target_of(fold, message);
+    const ent_message *target = ent_ledger_target(fold->room->ledger, message);
     uint32_t to = target != NULL && target->member != message->member
                       ? UINT32_C(1) << target->member
                       : ent_message_addressees(fold->room->ledger, message);
@@ -355,7 +346,7 @@ static ent_rc put_interval(ent_folding *room, size_t *count, ent_interval interv
         return ENT_DONE;
     }
     if (!ent_ledger_grow(&room->merged, *count, &room->merged_capacity, sizeof *room->merged))
-        return no_memory(err);
+        return ent_ledger_no_memory(err);
     room->merged[(*count)++] = interval;
     return ENT_DONE;
 }

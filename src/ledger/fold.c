@@ -3,11 +3,6 @@
 
 #include <stdlib.h>
 
-static ent_rc no_memory(ent_err *err)
-{
-    return ent_fail(err, ENT_NOMEM, NULL, "out of memory for the ledger");
-}
-
 bool ent_message_is(const ent_message *message, const char *kind)
 {
     return message != NULL && message->kind != NULL && strcmp(message->kind->name, kind) == 0;
@@ -29,11 +24,6 @@ ent_track *ent_fold_track(ent_fold_state *fold, uint32_t member)
     return NULL;
 }
 
-static const ent_message *target_of(const ent_fold_state *fold, const ent_message *message)
-{
-    return ent_ledger_message(fold->room->ledger, message->reply_member, message->reply_index);
-}
-
 /* --- who speaks, and whose tracks that moves --- */
 
 static ent_side side_of(const ent_fold_state *fold, const ent_message *message)
@@ -45,7 +35,7 @@ static ent_side side_of(const ent_fold_state *fold, const ent_message *message)
 
 static uint32_t moved_by(const ent_fold_state *fold, const ent_message *message, ent_side side)
 {
-    const ent_message *target = target_of(fold, message);
+    const ent_message *target = ent_ledger_target(fold->room->ledger, message);
     if (side == ENT_SIDE_ADDRESSEE)
         return UINT32_C(1) << message->member;
     if (target != NULL && target->member != message->member)
@@ -83,7 +73,7 @@ static bool cross(ent_fold_state *fold, ent_track *track, const ent_message *mes
     bool late_withdrawal =
         track->state == ENT_STATE_ACCEPTED && ent_message_is(message, "proposal.withdraw") && side == ENT_SIDE_OPENER;
     bool late_accept = track->state == ENT_STATE_WITHDRAWN && ent_message_is(message, "proposal.accept") &&
-                       ent_message_offers(target_of(fold, message));
+                       ent_message_offers(ent_ledger_target(fold->room->ledger, message));
     if (!late_withdrawal && !late_accept)
         return false;
     track->state = ENT_STATE_WITHDRAWN;
@@ -130,7 +120,7 @@ static const ent_arrow *arrow_of(const ent_fold_state *fold, const ent_track *tr
 /* Whether what a message answers is what it must answer in this state. */
 static ent_reason fits(const ent_fold_state *fold, const ent_track *track, const ent_message *message)
 {
-    const ent_message *target = target_of(fold, message);
+    const ent_message *target = ent_ledger_target(fold->room->ledger, message);
     if (ent_message_is(message, "proposal.accept"))
         return target == fold->standing[track->member] ? ENT_ALLOWED : ENT_REASON_OTHER_DIGEST;
     if (ent_message_is(message, "proposal.reject"))
@@ -158,7 +148,7 @@ static ent_reason move_track(ent_fold_state *fold, ent_track *track, const ent_m
     if (reason != ENT_ALLOWED)
         return reason;
     if (ent_message_is(message, "proposal.accept"))
-        count_accept(fold, message, target_of(fold, message));
+        count_accept(fold, message, ent_ledger_target(fold->room->ledger, message));
     *ret_arrow = arrow;
     move(fold, track, arrow, message);
     return ENT_ALLOWED;
@@ -219,7 +209,7 @@ static ent_rc keep_answer(ent_fold_state *fold, const ent_message *message, ent_
         message->outcome == ENT_OUTCOME_NEEDS_CLARIFICATION)
         return ENT_DONE;
     if (!ent_ledger_grow(&room->answers, room->answer_count, &room->answer_capacity, sizeof *room->answers))
-        return no_memory(err);
+        return ent_ledger_no_memory(err);
     room->answers[room->answer_count++] = (ent_final_answer){message, fold->last_answer[message->member]};
     fold->last_answer[message->member] = room->answer_count;
     return ENT_DONE;
@@ -228,11 +218,11 @@ static ent_rc keep_answer(ent_fold_state *fold, const ent_message *message, ent_
 /* A recall of anything but the thread's first message, and the answer to it, move no track. */
 static bool is_aside(const ent_fold_state *fold, const ent_message *message)
 {
-    const ent_message *target = target_of(fold, message);
+    const ent_message *target = ent_ledger_target(fold->room->ledger, message);
     if (ent_message_is(message, "correction.recall"))
         return target != fold->thread->first;
     return ent_message_is(message, "answer.response") && ent_message_is(target, "correction.recall") &&
-           ent_ledger_message(fold->room->ledger, target->reply_member, target->reply_index) != fold->thread->first;
+           ent_ledger_target(fold->room->ledger, target) != fold->thread->first;
 }
 
 /* An acknowledgement moves a request on; else what passes everywhere changes nothing. */
@@ -264,7 +254,7 @@ static ent_reason judge(ent_fold_state *fold, const ent_message *message)
 static void note_answer(ent_fold_state *fold, const ent_message *message)
 {
     ent_track *track = ent_fold_track(fold, message->member);
-    const ent_message *target = target_of(fold, message);
+    const ent_message *target = ent_ledger_target(fold->room->ledger, message);
     if (track == NULL || target == NULL || target->member != fold->thread->first->member || !message->kind->is_answer)
         return;
     track->acknowledged = true;
@@ -316,7 +306,7 @@ static ent_rc take(ent_fold_state *fold, const ent_message *message, ent_err *er
         fold->severity = (ent_severity)message->severity;
     if (message != first)
         note_answer(fold, message);
-    if (ent_message_is(message, "correction.recall") && target_of(fold, message) == first)
+    if (ent_message_is(message, "correction.recall") && ent_ledger_target(fold->room->ledger, message) == first)
         fold->recalled = true;
     ENT_TRY(keep_answer(fold, message, err));
     return fold->judging ? ENT_DONE : ent_duties_follow(fold, message, err);
@@ -348,15 +338,6 @@ static const ent_agreement *valid_terms(const ent_folding *room, const ent_threa
     return began >= agreement->from_unix_s && began < end ? agreement : NULL;
 }
 
-static int by_ref(const void *a, const void *b)
-{
-    const ent_ledger_ref *left = a;
-    const ent_ledger_ref *right = b;
-    if (left->member != right->member)
-        return left->member < right->member ? -1 : 1;
-    return left->index < right->index ? -1 : left->index > right->index;
-}
-
 static bool is_recalled(const ent_folding *room, const ent_message *message)
 {
     const ent_message *recall = message->extra == NULL ? NULL : message->extra->recall;
@@ -375,13 +356,13 @@ static ent_rc find_evidence(ent_folding *room, const ent_message *claim, ent_thr
         if (item->member != claim->member || item->index >= room->cut[item->member] || is_recalled(room, item))
             continue;
         if (!ent_ledger_grow(&room->evidence, count, &room->evidence_capacity, sizeof *room->evidence))
-            return no_memory(err);
+            return ent_ledger_no_memory(err);
         room->evidence[count++] = (ent_ledger_ref){item->member, item->index};
     }
     if (count > 1)
-        qsort(room->evidence, count, sizeof *room->evidence, by_ref);
+        qsort(room->evidence, count, sizeof *room->evidence, ent_ledger_ref_order);
     for (size_t i = 0; i < count; i++) {
-        if (i == 0 || by_ref(&room->evidence[view->evidence_count - 1], &room->evidence[i]) != 0)
+        if (i == 0 || !ent_ledger_ref_equal(room->evidence[view->evidence_count - 1], room->evidence[i]))
             room->evidence[view->evidence_count++] = room->evidence[i];
     }
     view->evidence = room->evidence;
@@ -395,7 +376,7 @@ static ent_rc reserve_messages(ent_folding *room, size_t count, ent_err *err)
         return ENT_DONE;
     ent_thread_message *grown = ent_realloc(room->messages, 2 * count * sizeof *grown);
     if (grown == NULL)
-        return no_memory(err);
+        return ent_ledger_no_memory(err);
     room->messages = grown;
     room->message_capacity = 2 * count;
     return ENT_DONE;

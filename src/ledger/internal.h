@@ -143,10 +143,16 @@ struct ent_ledger {
 };
 
 /* ledger.c */
+/** Records it and gives NOMEM. */
+ENT_RC ent_ledger_no_memory(ent_err *err);
 /** Make room for one more in an array that doubles; false without memory. */
 bool ent_ledger_grow(void *array, size_t count, size_t *capacity, size_t size);
 void ent_thread_open(ent_ledger *ledger, ent_thread *thread);
 ent_message *ent_ledger_message(const ent_ledger *ledger, uint32_t member, uint64_t index);
+/** The message that another answers; NULL when it answers none that is held. */
+ent_message *ent_ledger_target(const ent_ledger *ledger, const ent_message *message);
+/** What few messages have, as far as it does not need the ledger's memory. */
+void ent_extra_fill(ent_extra *extra, const ent_entry *entry, const ent_facts *facts);
 ent_thread *ent_ledger_thread_at(const ent_ledger *ledger, uint32_t number);
 /** The earliest receipt by `receiver` that covers an entry, dated no later than `until`; false when there is none. */
 bool ent_ledger_receipt_of(const ent_ledger *ledger, uint32_t member, uint32_t receiver, uint64_t index, int64_t until,

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 
-static ent_rc no_memory(ent_err *err)
+ent_rc ent_ledger_no_memory(ent_err *err)
 {
     return ent_fail(err, ENT_NOMEM, NULL, "out of memory for the ledger");
 }
@@ -26,7 +26,7 @@ ent_rc ent_ledger_new(const ent_hash *channel, const ent_genesis *genesis, ent_l
 {
     ent_ledger *ledger = ent_alloc(sizeof *ledger);
     if (ledger == NULL)
-        return no_memory(err);
+        return ent_ledger_no_memory(err);
     ledger->channel = *channel;
     ledger->genesis = genesis;
     ledger->member_count = (uint32_t)genesis->member_count;
@@ -75,6 +75,20 @@ ent_message *ent_ledger_message(const ent_ledger *ledger, uint32_t member, uint6
     uint8_t *chunk = ledger->logs[member].chunks[index / ENT_CHUNK_MESSAGES];
     void *at = chunk + (index % ENT_CHUNK_MESSAGES) * ledger->stride;
     return at;
+}
+
+ent_message *ent_ledger_target(const ent_ledger *ledger, const ent_message *message)
+{
+    return ent_ledger_message(ledger, message->reply_member, message->reply_index);
+}
+
+int ent_ledger_ref_order(const void *a, const void *b)
+{
+    const ent_ledger_ref *left = a;
+    const ent_ledger_ref *right = b;
+    if (left->member != right->member)
+        return left->member < right->member ? -1 : 1;
+    return left->index < right->index ? -1 : left->index > right->index;
 }
 
 ent_thread *ent_ledger_thread_at(const ent_ledger *ledger, uint32_t number)
@@ -127,7 +141,7 @@ ent_rc ent_ledger_receipt(ent_ledger *ledger, uint32_t member, uint32_t receiver
     if (at < frontier->count && frontier->rows[at].time_unix_s <= time_unix_s)
         return ENT_DONE; /* something earlier covers it all */
     if (!ent_ledger_grow(&frontier->rows, frontier->count, &frontier->capacity, sizeof *frontier->rows))
-        return no_memory(err);
+        return ent_ledger_no_memory(err);
     if (at < frontier->count && frontier->rows[at].size == size) {
         frontier->rows[at].time_unix_s = time_unix_s;
     } else {
@@ -243,17 +257,17 @@ static ent_rc add_thread(ent_ledger *ledger, ent_message *message, const ent_mac
     if (ledger->thread_count % ENT_CHUNK_MESSAGES == 0 &&
         ledger->thread_count / ENT_CHUNK_MESSAGES == ledger->thread_chunks) {
         if (!ent_ledger_grow(&ledger->threads, ledger->thread_chunks, &ledger->thread_chunk_capacity, sizeof(void *)))
-            return no_memory(err);
+            return ent_ledger_no_memory(err);
         ent_thread *chunk = ent_alloc_array(ENT_CHUNK_MESSAGES, sizeof *chunk);
         if (chunk == NULL)
-            return no_memory(err);
+            return ent_ledger_no_memory(err);
         ledger->threads[ledger->thread_chunks++] = chunk;
     }
     uint32_t number = ledger->thread_count;
     ent_thread *thread = &ledger->threads[number / ENT_CHUNK_MESSAGES][number % ENT_CHUNK_MESSAGES];
     thread->by_writer = ent_arena_alloc(&ledger->arena, ledger->member_count * sizeof *thread->by_writer);
     if (thread->by_writer == NULL)
-        return no_memory(err);
+        return ent_ledger_no_memory(err);
     thread->first = message;
     thread->last = message;
     thread->machine = machine;
@@ -294,10 +308,10 @@ static ent_rc reserve(ent_ledger *ledger, uint32_t member, ent_message **ret, en
     if (at / ENT_CHUNK_MESSAGES == ledger->logs[member].chunk_count) {
         if (!ent_ledger_grow(&ledger->logs[member].chunks, ledger->logs[member].chunk_count,
                              &ledger->logs[member].chunk_capacity, sizeof *ledger->logs[member].chunks))
-            return no_memory(err);
+            return ent_ledger_no_memory(err);
         uint8_t *chunk = ent_alloc_array(ENT_CHUNK_MESSAGES, ledger->stride);
         if (chunk == NULL)
-            return no_memory(err);
+            return ent_ledger_no_memory(err);
         ledger->logs[member].chunks[ledger->logs[member].chunk_count++] = chunk;
     }
     void *place = ledger->logs[member].chunks[at / ENT_CHUNK_MESSAGES] + (at % ENT_CHUNK_MESSAGES) * ledger->stride;
@@ -323,16 +337,11 @@ static ent_rc extra_of(ent_ledger *ledger, ent_message *message, ent_err *err)
 {
     if (message->extra == NULL)
         message->extra = ent_arena_alloc(&ledger->arena, sizeof *message->extra);
-    return message->extra == NULL ? no_memory(err) : ENT_DONE;
+    return message->extra == NULL ? ent_ledger_no_memory(err) : ENT_DONE;
 }
 
-static ent_rc add_extra(ent_ledger *ledger, ent_message *message, const ent_entry *entry, const ent_facts *facts,
-                        ent_err *err)
+void ent_extra_fill(ent_extra *extra, const ent_entry *entry, const ent_facts *facts)
 {
-    if (!needs_extra(message, facts))
-        return ENT_DONE;
-    ENT_TRY(extra_of(ledger, message, err));
-    ent_extra *extra = message->extra;
     extra->body_digest = entry->body.digest;
     extra->has_digest = facts->has_digest;
     extra->digest = facts->digest;
@@ -343,15 +352,25 @@ static ent_rc add_extra(ent_ledger *ledger, ent_message *message, const ent_entr
     memcpy(extra->nonce, facts->nonce, sizeof extra->nonce);
     memcpy(extra->echo, facts->echo, sizeof extra->echo);
     extra->until_unix_s = facts->until_unix_s;
+}
+
+static ent_rc add_extra(ent_ledger *ledger, ent_message *message, const ent_entry *entry, const ent_facts *facts,
+                        ent_err *err)
+{
+    if (!needs_extra(message, facts))
+        return ENT_DONE;
+    ENT_TRY(extra_of(ledger, message, err));
+    ent_extra *extra = message->extra;
+    ent_extra_fill(extra, entry, facts);
     if (facts->system_count > 0) {
         extra->systems = ent_arena_alloc(&ledger->arena, facts->system_count * sizeof *extra->systems);
         if (extra->systems == NULL)
-            return no_memory(err);
+            return ent_ledger_no_memory(err);
     }
     for (size_t i = 0; i < facts->system_count; i++) {
         extra->systems[i] = ent_arena_text(&ledger->arena, facts->systems[i]);
         if (extra->systems[i].data == NULL)
-            return no_memory(err);
+            return ent_ledger_no_memory(err);
         extra->system_count++;
     }
     return ENT_DONE;
@@ -362,7 +381,7 @@ static ent_rc link_evidence(ent_ledger *ledger, ent_message *claim, const ent_me
     ENT_TRY(extra_of(ledger, claim, err));
     ent_link *link = ent_arena_alloc(&ledger->arena, sizeof *link);
     if (link == NULL)
-        return no_memory(err);
+        return ent_ledger_no_memory(err);
     link->message = item;
     link->next = claim->extra->evidence;
     claim->extra->evidence = link;
@@ -399,7 +418,7 @@ static ent_rc follow_recall(ent_ledger *ledger, const ent_message *message, ent_
 {
     if (!ent_message_is(message, "correction.recall") || message->reply_member == UINT8_MAX)
         return ENT_DONE;
-    ent_message *target = ent_ledger_message(ledger, message->reply_member, message->reply_index);
+    ent_message *target = ent_ledger_target(ledger, message);
     if (target == NULL || target->member != message->member)
         return ENT_DONE;
     ENT_TRY(extra_of(ledger, target, err));
@@ -417,7 +436,7 @@ static ent_rc follow_suspension(ent_ledger *ledger, const ent_message *message, 
     if (!ent_message_is(message, suspended ? "channel.resume" : "channel.suspend"))
         return ENT_DONE;
     if (!ent_ledger_grow(&toggles->rows, toggles->count, &toggles->capacity, sizeof(void *)))
-        return no_memory(err);
+        return ent_ledger_no_memory(err);
     toggles->rows[toggles->count++] = message;
     return ENT_DONE;
 }
@@ -459,7 +478,7 @@ static ent_rc place(ent_ledger *ledger, ent_message *message, ent_err *err)
     if (thread != NULL) {
         join(thread, message);
     } else if (ent_message_begins(message)) {
-        const ent_message *target = ent_ledger_message(ledger, message->reply_member, message->reply_index);
+        const ent_message *target = ent_ledger_target(ledger, message);
         const ent_thread *above = target == NULL ? NULL : ent_ledger_thread_at(ledger, target->thread);
         const ent_message *root = above != NULL ? above->root : target != NULL ? target : message;
         const ent_machine *machine =

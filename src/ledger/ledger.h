@@ -19,6 +19,14 @@ typedef struct {
     uint64_t index;
 } ent_ledger_ref;
 
+static inline bool ent_ledger_ref_equal(ent_ledger_ref a, ent_ledger_ref b)
+{
+    return a.member == b.member && a.index == b.index;
+}
+
+/** By member, then index: for qsort and bsearch over ent_ledger_ref. */
+int ent_ledger_ref_order(const void *a, const void *b);
+
 /** For what moment: evidence dated later than `until` does not count; states are those at `now`. */
 typedef struct {
     int64_t until_unix_s; /* INT64_MAX = all evidence */

@@ -4,11 +4,6 @@
 
 #include <stdlib.h>
 
-static ent_rc no_memory(ent_err *err)
-{
-    return ent_fail(err, ENT_NOMEM, NULL, "out of memory for the ledger");
-}
-
 /* --- what is the same for every thread --- */
 
 static int by_start(const void *a, const void *b)
@@ -32,7 +27,7 @@ static ent_rc add_frozen(ent_folding *room, const ent_toggles *toggles, size_t a
     if (interval.until <= interval.from)
         return ENT_DONE;
     if (!ent_ledger_grow(&room->frozen, room->frozen_count, &room->frozen_capacity, sizeof *room->frozen))
-        return no_memory(err);
+        return ent_ledger_no_memory(err);
     room->frozen[room->frozen_count++] = interval;
     return ENT_DONE;
 }
@@ -195,7 +190,7 @@ ent_rc ent_fold_order(ent_folding *room, const ent_thread *thread, size_t *ret_c
     if (wanted > room->order_capacity) {
         const ent_message **grown = ent_realloc(room->order, wanted * sizeof(void *));
         if (grown == NULL)
-            return no_memory(err);
+            return ent_ledger_no_memory(err);
         room->order = grown;
         room->order_capacity = wanted;
     }

@@ -119,7 +119,7 @@ static bool stands_by_another(const ent_ledger *ledger, const ent_message *messa
 
 static ent_amended *amendment_of(const ent_ledger *ledger, const ent_message *message)
 {
-    const ent_message *target = ent_ledger_message(ledger, message->reply_member, message->reply_index);
+    const ent_message *target = ent_ledger_target(ledger, message);
     return target == NULL || target->extra == NULL ? NULL : target->extra->amendment;
 }
 

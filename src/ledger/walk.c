@@ -1,35 +1,20 @@
 /* Asking the ledger: may this be said, what terms hold, what has become of the threads. */
 #include "ledger/internal.h"
 
-static ent_rc no_memory(ent_err *err)
-{
-    return ent_fail(err, ENT_NOMEM, NULL, "out of memory for the ledger");
-}
-
 /* --- before something is said --- */
-
-/* The same memory as a message of the ledger, zeroed. */
-static ent_message *candidate_new(const ent_ledger *ledger)
-{
-    return ent_alloc(ledger->stride);
-}
 
 ent_rc ent_ledger_judge(const ent_ledger *ledger, uint32_t member, const ent_entry *entry, const ent_facts *facts,
                         ent_reason *ret_reason, char ret_text[ENT_REASON_SIZE], ent_err *err)
 {
-    ENT_CLEANUP(ent_free_pointer) ent_message *message = candidate_new(ledger);
+    ENT_CLEANUP(ent_free_pointer) ent_message *message = ent_alloc(ledger->stride);
     ENT_CLEANUP(ent_folding_release) ent_folding room = {0};
     ent_track tracks[ENT_ENTRY_MAX_MEMBERS];
     ent_thread_view view;
     ent_extra extra = {0};
     if (message == NULL)
-        return no_memory(err);
+        return ent_ledger_no_memory(err);
     ent_message_fill(ledger, member, entry, facts, message);
-    extra.has_digest = facts->has_digest;
-    extra.digest = facts->digest;
-    extra.body_digest = entry->body.digest;
-    extra.clarifies = facts->clarifies;
-    extra.until_unix_s = facts->until_unix_s;
+    ent_extra_fill(&extra, entry, facts);
     message->extra = &extra;
     ent_reason reason = (ent_reason)message->reason;
     const ent_thread *thread = reason == ENT_ALLOWED ? ent_message_joins(ledger, message) : NULL;

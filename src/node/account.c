@@ -328,3 +328,12 @@ ent_rc ent_account_read(ent_node *node, ent_channel *channel, ent_account_time t
     }
     return rc;
 }
+
+void ent_account_put_members(const ent_channel *channel, ent_json_writer *writer)
+{
+    ent_json_key(writer, "members");
+    ent_json_array_begin(writer);
+    for (size_t i = 0; i < channel->genesis.member_count; i++)
+        ent_json_put_text(writer, channel->genesis.members[i].name);
+    ent_json_array_end(writer);
+}

@@ -111,6 +111,8 @@ typedef struct {
     void *context;
 } ent_account_filter;
 
+/** Write "members": their names. */
+void ent_account_put_members(const ent_channel *channel, ent_json_writer *writer);
 /** "CHANNEL/party/index", as an element or as a member. */
 void ent_account_put_message(ent_channel *channel, ent_json_writer *writer, const char *key, ent_ledger_ref message);
 /** Key and time; null for 0 and for never. */

@@ -12,15 +12,6 @@ static void put_hash(ent_json_writer *writer, const char *key, const ent_hash *h
     ent_json_put_hex(writer, ent_hash_bytes(hash));
 }
 
-static void put_members(const ent_channel *channel, ent_json_writer *writer)
-{
-    ent_json_key(writer, "members");
-    ent_json_array_begin(writer);
-    for (size_t i = 0; i < channel->genesis.member_count; i++)
-        ent_json_put_text(writer, channel->genesis.members[i].name);
-    ent_json_array_end(writer);
-}
-
 static const char *agreement_state(const ent_account *account)
 {
     if (account->title.data == NULL)
@@ -237,7 +228,7 @@ ent_rc ent_api_ledger(ent_api_call *call, ent_err *err)
     put_hash(&writer, "evidence_digest", &account.evidence_digest);
     put_hash(&writer, "state_digest", &account.state_digest);
     ent_json_member_unsigned(&writer, "rules", channel->genesis.rules);
-    put_members(channel, &writer);
+    ent_account_put_members(channel, &writer);
     put_agreement(&account, &writer);
     put_suspensions(&account, &writer);
     put_obligations(call->node, &account, most, &writer);

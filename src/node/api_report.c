@@ -335,15 +335,6 @@ static void put_sums(const reporting *work, ent_json_writer *writer)
 
 /* --- proofs --- */
 
-static int by_ref(const void *a, const void *b)
-{
-    const ent_ledger_ref *left = a;
-    const ent_ledger_ref *right = b;
-    if (left->member != right->member)
-        return left->member < right->member ? -1 : 1;
-    return left->index < right->index ? -1 : left->index > right->index;
-}
-
 static ent_rc name_message(reporting *work, ent_ledger_ref message, ent_err *err)
 {
     ent_ledger_ref *row = ent_account_add(&work->named, sizeof *row, err);
@@ -367,9 +358,9 @@ static ent_rc name_messages(reporting *work, ent_err *err)
     ent_ledger_ref *named = work->named.rows;
     size_t kept = 0;
     if (work->named.count > 1)
-        qsort(named, work->named.count, sizeof *named, by_ref);
+        qsort(named, work->named.count, sizeof *named, ent_ledger_ref_order);
     for (size_t i = 0; i < work->named.count; i++) {
-        if (kept == 0 || by_ref(&named[kept - 1], &named[i]) != 0)
+        if (kept == 0 || !ent_ledger_ref_equal(named[kept - 1], named[i]))
             named[kept++] = named[i];
     }
     work->named.count = kept;
@@ -435,11 +426,7 @@ static void put_heading(const reporting *work, ent_json_writer *writer)
     ent_json_member_unsigned(writer, "report", 1);
     ent_json_member_string(writer, "channel", channel->id_text);
     ent_json_member_string(writer, "alias", alias[0] == 0 ? NULL : alias);
-    ent_json_key(writer, "members");
-    ent_json_array_begin(writer);
-    for (size_t i = 0; i < channel->genesis.member_count; i++)
-        ent_json_put_text(writer, channel->genesis.members[i].name);
-    ent_json_array_end(writer);
+    ent_account_put_members(channel, writer);
     ent_json_member_text(writer, "made_by", channel->genesis.members[channel->self].name);
     ent_api_time(writer, "made", ent_clock_unix_s());
     ent_api_time(writer, "from", work->from);

@@ -43,11 +43,6 @@ ent_rc ent_publishing_note(ent_publishing *publishing, const ent_thread_view *th
     return ENT_DONE;
 }
 
-static bool same(ent_ledger_ref a, ent_ledger_ref b)
-{
-    return a.member == b.member && a.index == b.index;
-}
-
 static bool ref_of(const ent_channel *channel, const ent_message_ref *name, ent_ledger_ref *ret)
 {
     int member = ent_genesis_member(&channel->genesis, name->party);
@@ -96,7 +91,8 @@ static bool is_granted(const ent_publishing *publishing, ent_ledger_ref message,
     const grant *rows = publishing->grants.rows;
     for (size_t i = 0; i < publishing->grants.count; i++) {
         bool by_whom = rows[i].is_override || rows[i].by.member == message.member;
-        bool covers = rows[i].whole_thread ? same(rows[i].conversation, conversation) : same(rows[i].target, message);
+        bool covers = rows[i].whole_thread ? ent_ledger_ref_equal(rows[i].conversation, conversation)
+                                           : ent_ledger_ref_equal(rows[i].target, message);
         if (rows[i].holds && by_whom && covers)
             return true;
     }
@@ -156,7 +152,7 @@ ent_rc ent_publishing_of(ent_publishing *publishing, ent_ledger_ref message, ent
     ent_published found = {.message = message};
     size_t at = place_of(publishing, &found);
     ent_published *rows = publishing->known.rows;
-    if (at < publishing->known.count && same(rows[at].message, message)) {
+    if (at < publishing->known.count && ent_ledger_ref_equal(rows[at].message, message)) {
         *ret = rows[at];
         return ENT_DONE;
     }

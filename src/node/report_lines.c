@@ -4,11 +4,6 @@
 
 #include <stdlib.h>
 
-static bool same(ent_ledger_ref a, ent_ledger_ref b)
-{
-    return a.member == b.member && a.index == b.index;
-}
-
 static bool asks_answer(const ent_duty *duty)
 {
     return duty->type == ENT_DUTY_ANSWER || duty->type == ENT_DUTY_FOLLOW_UP;
@@ -28,7 +23,7 @@ static ent_report_line line_of(const ent_thread_view *thread, ent_ledger_ref mes
 {
     return (ent_report_line){.message = message,
                              .thread = thread->first,
-                             .begins = same(message, thread->first),
+                             .begins = ent_ledger_ref_equal(message, thread->first),
                              .kind = thread->kind,
                              .urgency = thread->urgency,
                              .exercise = thread->exercise,
@@ -52,7 +47,8 @@ static ent_rc collect_first(ent_account_list *lines, const ent_thread_view *thre
         line.track = thread->tracks[i];
         for (size_t k = 0; k < thread->duty_count; k++) { /* a follow-up stands behind the answer that was put off */
             const ent_duty *duty = &thread->duties[k];
-            if (asks_answer(duty) && duty->debtor == line.asked_of && same(duty->message, thread->first))
+            if (asks_answer(duty) && duty->debtor == line.asked_of &&
+                ent_ledger_ref_equal(duty->message, thread->first))
                 set_duty(&line, duty);
         }
         ENT_TRY(add(lines, &line, err));
@@ -69,8 +65,8 @@ static ent_rc collect_others(ent_account_list *lines, const ent_thread_view *thr
         bool is_last = true;
         for (size_t k = i + 1; k < thread->duty_count && is_last && !by_writer; k++)
             is_last = !(asks_answer(&thread->duties[k]) && thread->duties[k].debtor == duty->debtor &&
-                        same(thread->duties[k].message, duty->message));
-        if (!by_writer && (!asks_answer(duty) || same(duty->message, thread->first) || !is_last))
+                        ent_ledger_ref_equal(thread->duties[k].message, duty->message));
+        if (!by_writer && (!asks_answer(duty) || ent_ledger_ref_equal(duty->message, thread->first) || !is_last))
             continue;
         ent_report_line line = line_of(thread, duty->message);
         line.asked_of = duty->debtor;
@@ -162,7 +158,8 @@ ent_rc ent_report_lines_cut(ent_account_list *lines, int64_t from, int64_t to, b
     size_t kept = 0;
     uint64_t withheld = 0;
     for (size_t i = 0; i < lines->count; i++) {
-        bool seen = kept > 0 && same(rows[kept - 1].message, rows[i].message); /* of one message, one after another */
+        bool seen = kept > 0 && ent_ledger_ref_equal(rows[kept - 1].message,
+                                                     rows[i].message); /* of one message, one after another */
         if (seen)
             rows[i].time_unix_s = rows[kept - 1].time_unix_s;
         else
