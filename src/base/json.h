@@ -90,6 +90,8 @@ void ent_json_put_bool(ent_json_writer *writer, bool value);
 void ent_json_put_null(ent_json_writer *writer);
 void ent_json_put_hex(ent_json_writer *writer, ent_bytes bytes);
 void ent_json_put_base64(ent_json_writer *writer, ent_bytes bytes);
+/** Copy a value of a parsed document, whatever it is (minified, in document order). */
+void ent_json_put_copy(ent_json_writer *writer, ent_json_value value);
 /** Append text that already is one JSON value. */
 void ent_json_put_raw(ent_json_writer *writer, ent_text json);
 /** key + value in one call. */

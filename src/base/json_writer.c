@@ -172,6 +172,12 @@ void ent_json_put_base64(ent_json_writer *writer, ent_bytes bytes)
     ent_buf_put_u8(writer->buf, '"');
 }
 
+void ent_json_put_copy(ent_json_writer *writer, ent_json_value value)
+{
+    before_value(writer);
+    ent_json_put_value(writer->buf, value);
+}
+
 void ent_json_put_raw(ent_json_writer *writer, ent_text json)
 {
     before_value(writer);

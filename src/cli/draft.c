@@ -62,13 +62,8 @@ static void put_files(ent_json_writer *writer, ent_json_value given, const char 
         return;
     ent_json_key(writer, "files");
     ent_json_array_begin(writer);
-    for (ent_json_iter i = ent_json_iterate(given); ent_json_next(&i);) {
-        ENT_CLEANUP(ent_buf_release) ent_buf row = {0};
-        ent_json_put_value(&row, i.value);
-        if (row.failed != ENT_OK)
-            writer->buf->failed = row.failed;
-        ent_json_put_raw(writer, ent_buf_text(&row));
-    }
+    for (ent_json_iter i = ent_json_iterate(given); ent_json_next(&i);)
+        ent_json_put_copy(writer, i.value);
     for (size_t i = count; i < name_count; i++) {
         ent_json_object_begin(writer);
         ent_json_member_string(writer, "name", names[i]);
@@ -113,13 +108,10 @@ static ent_rc put_envelope(ent_text object, ent_json_value root, const char *con
     }
     ent_json_object_begin(&writer);
     for (ent_json_iter i = ent_json_iterate(root); ent_json_next(&i);) {
-        ENT_CLEANUP(ent_buf_release) ent_buf value = {0};
         if (ent_text_is(i.key, "files") && ent_json_type_of(i.value) == ENT_JSON_ARRAY)
             continue;
-        ent_json_put_value(&value, i.value);
-        ENT_TRY(ent_buf_check(&value, err));
         ent_json_key_text(&writer, i.key);
-        ent_json_put_raw(&writer, ent_buf_text(&value));
+        ent_json_put_copy(&writer, i.value);
     }
     put_files(&writer, files, names, name_count);
     ent_json_object_end(&writer);
@@ -225,12 +217,8 @@ ent_rc ent_cli_body_make(const ent_buf *content, const char *language, const cha
 
 static void put_member(ent_json_writer *writer, ent_text key, ent_json_value value)
 {
-    ENT_CLEANUP(ent_buf_wipe) ent_buf json = {0};
-    ent_json_put_value(&json, value);
-    if (json.failed != ENT_OK)
-        writer->buf->failed = json.failed;
     ent_json_key_text(writer, key);
-    ent_json_put_raw(writer, ent_buf_text(&json));
+    ent_json_put_copy(writer, value);
 }
 
 ent_rc ent_cli_body_field(ent_buf *body, const char *name, const char *value, ent_err *err)

@@ -191,11 +191,8 @@ static ent_rc put_json(ent_cli *cli, const ent_cli_answer *message, const ent_bu
     ent_json_writer writer = ent_json_writer_of(&json);
     ent_json_object_begin(&writer);
     for (ent_json_iter i = ent_json_iterate(message->root); ent_json_next(&i);) {
-        ENT_CLEANUP(ent_buf_release) ent_buf value = {0};
-        ent_json_put_value(&value, i.value);
-        ENT_TRY(ent_buf_check(&value, err));
         ent_json_key_text(&writer, i.key);
-        ent_json_put_raw(&writer, ent_buf_text(&value));
+        ent_json_put_copy(&writer, i.value);
     }
     ent_json_key(&writer, "in_thread");
     if (thread->size > 0)

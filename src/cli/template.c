@@ -40,11 +40,7 @@ static void put_place(ent_json_writer *writer, ent_text name, ent_json_value sch
     ent_json_value constant = ent_json_get(schema, "const");
     ent_json_value items = ent_json_get(schema, "items");
     if (ent_json_present(constant) && required && inside.size == 0) {
-        ENT_CLEANUP(ent_buf_release) ent_buf value = {0};
-        ent_json_put_value(&value, constant);
-        if (value.failed != ENT_OK)
-            writer->buf->failed = value.failed;
-        ent_json_put_raw(writer, ent_buf_text(&value));
+        ent_json_put_copy(writer, constant);
     } else if (ent_json_count(ent_json_get(schema, "properties")) > 0) {
         ent_json_object_begin(writer);
         put_members(writer, schema, required ? inside : name);
@@ -72,12 +68,8 @@ static void put_members(ent_json_writer *writer, ent_json_value schema, ent_text
 
 static void put_given(ent_json_writer *writer, ent_text key, ent_json_value value)
 {
-    ENT_CLEANUP(ent_buf_release) ent_buf json = {0};
-    ent_json_put_value(&json, value);
-    if (json.failed != ENT_OK)
-        writer->buf->failed = json.failed;
     ent_json_key_text(writer, key);
-    ent_json_put_raw(writer, ent_buf_text(&json));
+    ent_json_put_copy(writer, value);
 }
 
 static void put_fields(ent_json_writer *writer, ent_json_value schema, ent_json_value given)

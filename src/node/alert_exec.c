@@ -125,7 +125,7 @@ static void listen_to(program *running)
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return; /* nothing more for now */
+            return; /* nothing more has come yet */
         for (ssize_t i = 0; i < got && running->quoted_size < QUOTED_BYTES; i++)
             running->quoted[running->quoted_size++] = piece[i] >= ' ' && piece[i] <= '~' ? piece[i] : ' ';
     }

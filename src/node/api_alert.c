@@ -24,11 +24,8 @@ static ent_rc put_alert(void *context, const ent_store_alert *alert, ent_err *er
     ENT_TRY(ent_json_parse(ent_text_bytes(alert->json), &json, err));
     ent_json_object_begin(writer);
     for (ent_json_iter i = ent_json_iterate(ent_json_root(json)); ent_json_next(&i);) {
-        ENT_CLEANUP(ent_buf_release) ent_buf value = {0};
-        ent_json_put_value(&value, i.value);
-        ENT_TRY(ent_buf_check(&value, err));
         ent_json_key_text(writer, i.key);
-        ent_json_put_raw(writer, ent_buf_text(&value));
+        ent_json_put_copy(writer, i.value);
     }
     ent_api_time(writer, "created", alert->created_unix_s);
     ent_json_key(writer, "sinks");

@@ -42,9 +42,7 @@ static void put_terms(ent_node *node, ent_json_writer *writer, ent_channel *chan
     ent_json_key(writer, "terms");
     if (ent_channel_terms(node, channel, &terms, NULL).code == ENT_OK &&
         ent_json_parse(ent_buf_bytes(&terms), &json, NULL).code == ENT_OK) {
-        ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
-        ent_json_put_value(&text, ent_json_root(json));
-        ent_json_put_raw(writer, ent_buf_text(&text));
+        ent_json_put_copy(writer, ent_json_root(json));
     } else {
         ent_json_put_null(writer);
     }

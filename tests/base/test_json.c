@@ -391,6 +391,27 @@ static void write_everything(ent_buf *buf)
     ent_json_object_end(&writer);
 }
 
+static void test_json_writer__value_copied_in_its_place(void **state)
+{
+    (void)state;
+    ent_buf buf = {0};
+    ent_json *json = parsed("{ \"a\" : [ 1, { \"b\" : null } ], \"c\" : \"x\" }");
+    ent_json_writer writer = ent_json_writer_of(&buf);
+    ent_json_array_begin(&writer);
+    ent_json_put_copy(&writer, ent_json_root(json));
+    ent_json_put_copy(&writer, ent_json_get(ent_json_root(json), "c"));
+    ent_json_object_begin(&writer);
+    ent_json_key(&writer, "k");
+    ent_json_put_copy(&writer, ent_json_get(ent_json_root(json), "a"));
+    ent_json_object_end(&writer);
+    ent_json_array_end(&writer);
+    assert_non_null(ent_buf_string(&buf));
+    assert_string_equal((const char *)buf.data,
+                        "[{\"a\":[1,{\"b\":null}],\"c\":\"x\"},\"x\",{\"k\":[1,{\"b\":null}]}]");
+    ent_json_free(json);
+    ent_buf_release(&buf);
+}
+
 static void test_json_writer__commas_and_escapes_written(void **state)
 {
     (void)state;
@@ -495,6 +516,7 @@ int main(void)
         cmocka_unit_test(test_json__value_written_minified_in_order),
         cmocka_unit_test(test_json__values_of_every_depth_walked),
         cmocka_unit_test(test_json__allocation_failure_reported),
+        cmocka_unit_test(test_json_writer__value_copied_in_its_place),
         cmocka_unit_test(test_json_writer__commas_and_escapes_written),
         cmocka_unit_test(test_json_writer__invalid_utf8_replaced),
         cmocka_unit_test(test_json_writer__any_bytes_as_text_parse),
