@@ -1,5 +1,7 @@
 #include "cli/api.h"
 
+#include "cli/pieces.h"
+
 #include "base/cursor.h"
 #include "base/file.h"
 #include "base/name.h"
@@ -149,6 +151,17 @@ ent_rc ent_cli_ask_json(ent_cli *cli, const ent_cli_request *request, ent_cli_an
         return ent_fail(err, ENT_PEER_MALFORMED, "docs/api.md",
                         "the node's answer is no JSON object; are `entente` and "
                         "`entented` of one version?");
+    *ret = answer;
+    answer = (ent_cli_answer){0};
+    return ENT_DONE;
+}
+
+ent_rc ent_cli_answer_of(ent_text json, size_t most, ent_cli_answer *ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
+    ENT_TRY(ent_cli_shorten(json, most, &answer.bytes, err));
+    ENT_TRY(ent_json_parse(ent_buf_bytes(&answer.bytes), &answer.json, err));
+    answer.root = ent_json_root(answer.json);
     *ret = answer;
     answer = (ent_cli_answer){0};
     return ENT_DONE;

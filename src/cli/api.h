@@ -40,6 +40,8 @@ typedef struct {
     ent_json *json;
     ent_json_value root;
 } ent_cli_answer;
+/** Read an answer of any size, with at most `most` elements in each array.  Errors: PEER_MALFORMED, NOMEM. */
+ENT_RC ent_cli_answer_of(ent_text json, size_t most, ent_cli_answer *ret, ent_err *err);
 /** Send it and parse the answer. With --json the answer is printed as it is and *ret stays empty: test cli->json. */
 ENT_RC ent_cli_ask_json(ent_cli *cli, const ent_cli_request *request, ent_cli_answer *ret, ent_err *err);
 void ent_cli_answer_release(ent_cli_answer *answer);

@@ -1,6 +1,5 @@
 #include "cli/ledger_view.h"
 #include "cli/people.h"
-#include "cli/pieces.h"
 #include "cli/table.h"
 #include "cli/terms.h"
 #include "cli/verbs.h"
@@ -146,7 +145,6 @@ static ent_rc ask_ledger(const ent_cli *cli, ent_json_value channel, ent_cli_ans
 {
     ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", "/ledger");
     ENT_CLEANUP(ent_free_pointer) char *id = ent_text_copy(ent_cli_text(channel, "id"));
-    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
     ENT_CLEANUP(ent_buf_release) ent_buf json = {0};
     ent_err reason = {0};
     if (id == NULL)
@@ -156,16 +154,9 @@ static ent_rc ask_ledger(const ent_cli *cli, ent_json_value channel, ent_cli_ans
     ent_cli_request_query(&request, "channel", id);
     ent_rc rc = ent_cli_ask(cli, &request, &json, &reason);
     if (rc.code == ENT_OK)
-        rc = ent_cli_shorten(ent_buf_text(&json), ENT_CLI_LEDGER_ROWS, &answer.bytes, &reason);
-    if (rc.code == ENT_OK)
-        rc = ent_json_parse(ent_buf_bytes(&answer.bytes), &answer.json, &reason);
-    if (rc.code != ENT_OK) {
+        rc = ent_cli_answer_of(ent_buf_text(&json), ENT_CLI_LEDGER_ROWS, ret, &reason);
+    if (rc.code != ENT_OK)
         ent_cli_note("how its agreement stands cannot be told: %s", reason.text);
-        return ENT_DONE;
-    }
-    answer.root = ent_json_root(answer.json);
-    *ret = answer;
-    answer = (ent_cli_answer){0};
     return ENT_DONE;
 }
 

@@ -75,15 +75,6 @@ static void put_label(ent_cli *cli, const char *label, const char *text)
     ent_buf_put_u8(&cli->out, '\n');
 }
 
-static void put_section(ent_cli *cli, const char *title)
-{
-    ent_buf_put_u8(&cli->out, '\n');
-    ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_BOLD);
-    ent_buf_put_string(&cli->out, title);
-    ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_PLAIN);
-    ent_buf_put_u8(&cli->out, '\n');
-}
-
 static void put_facts(ent_cli *cli, const ent_kind *kind)
 {
     const ent_machine *machine = ent_machine_of(ent_text_of(kind->name));
@@ -135,7 +126,7 @@ static ent_rc put_fields(ent_cli *cli, const ent_kind *kind, ent_err *err)
 {
     ENT_CLEANUP(ent_json_release) ent_json *schema = NULL;
     ENT_TRY(ent_json_parse(ent_text_bytes(ent_kind_schema(kind)), &schema, err));
-    put_section(cli, "Fields (* must be given; others may be left out)");
+    ent_cli_put_title(cli, "Fields (* must be given; others may be left out)");
     size_t before = cli->out.size;
     ENT_TRY(ent_cli_fields_walk(ent_json_root(schema), put_field, cli, err));
     if (cli->out.size == before)
@@ -167,7 +158,7 @@ static void put_threads(ent_cli *cli, const ent_kind *kind)
     ent_text name = ent_text_of(kind->name);
     bool everywhere = ent_kind_passes_everywhere(name);
     bool any = everywhere;
-    put_section(cli, "In which threads");
+    ent_cli_put_title(cli, "In which threads");
     if (everywhere)
         ent_buf_put_string(&cli->out,
                            "  every thread, in every state; it does not change the state unless listed here\n");
@@ -187,13 +178,13 @@ static ent_rc put_example(ent_cli *cli, const ent_kind *kind, ent_err *err)
     ENT_CLEANUP(ent_buf_release) ent_buf pretty = {0};
     ENT_TRY(ent_json_parse(ent_text_bytes(ent_text_of(ent_kind_example(kind))), &example, err));
     ENT_TRY(ent_cli_put_example(&pretty, ent_json_root(example), 2, err));
-    put_section(cli, "Example of a body");
+    ent_cli_put_title(cli, "Example of a body");
     ent_buf_put_string(&cli->out, "  ");
     ent_cli_put_json(&cli->out, ent_buf_text(&pretty));
     ent_buf_put_u8(&cli->out, '\n');
     if (kind->by_node || kind->by_neutral)
         return ENT_DONE;
-    put_section(cli, "Send it");
+    ent_cli_put_title(cli, "Send it");
     ent_buf_put_string(&cli->out, "  ");
     ent_cli_put_kind_command(&cli->out, kind, "--edit        write it in your editor\n  ");
     ent_cli_put_kind_command(&cli->out, kind, "--body FILE   take a body like the one above\n");

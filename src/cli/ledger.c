@@ -1,6 +1,5 @@
 #include "cli/ledger_view.h"
 #include "cli/moment.h"
-#include "cli/pieces.h"
 #include "cli/say.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
@@ -53,14 +52,7 @@ static ent_rc ask(const ent_cli *cli, const char *channel, const wanted *want, e
 
 static ent_rc parse(const ent_buf *json, ent_cli_answer *ret, ent_err *err)
 {
-    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
-    ENT_TRY(ent_fail_in(err, ent_cli_shorten(ent_buf_text(json), ENT_CLI_LEDGER_ROWS, &answer.bytes, err),
-                        "the node's answer"));
-    ENT_TRY(ent_fail_in(err, ent_json_parse(ent_buf_bytes(&answer.bytes), &answer.json, err), "the node's answer"));
-    answer.root = ent_json_root(answer.json);
-    *ret = answer;
-    answer = (ent_cli_answer){0};
-    return ENT_DONE;
+    return ent_fail_in(err, ent_cli_answer_of(ent_buf_text(json), ENT_CLI_LEDGER_ROWS, ret, err), "the node's answer");
 }
 
 static ent_rc put_digests(ent_cli *cli, ent_json_value ledger, ent_err *err)

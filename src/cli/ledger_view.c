@@ -6,15 +6,6 @@
 
 enum { TABLE_FROM_COLUMNS = 150, SOON_S = 3600, EXPIRING_S = 30 * 86400, DETAIL_INDENT = 4 };
 
-void ent_cli_put_title(ent_cli *cli, const char *title)
-{
-    ent_buf_put_u8(&cli->out, '\n');
-    ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_BOLD);
-    ent_buf_put_string(&cli->out, title);
-    ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_PLAIN);
-    ent_buf_put_u8(&cli->out, '\n');
-}
-
 void ent_cli_put_msg(ent_buf *buf, ent_json_value channel, ent_text message)
 {
     const char *first = message.size == 0 ? NULL : memchr(message.data, '/', message.size);

@@ -26,7 +26,5 @@ void ent_cli_put_suspended(ent_cli *cli, ent_json_value ledger, unsigned indent)
 ENT_RC ent_cli_put_ledger(ent_cli *cli, ent_json_value ledger, ent_err *err);
 /** Balances, answer times, checks, claims and what else a ledger tells below its duties. */
 ENT_RC ent_cli_put_ledger_rest(ent_cli *cli, ent_json_value ledger, ent_err *err);
-/** A title in bold on a line of its own, after an empty line. */
-void ent_cli_put_title(ent_cli *cli, const char *title);
 
 #endif

@@ -125,3 +125,12 @@ void ent_cli_put_key_fingerprint(ent_buf *buf, const ent_public_key *key)
     for (size_t i = 0; i < FINGERPRINT_BYTES; i += 2)
         ent_buf_put_format(buf, "%s%02x%02x", i == 0 ? "" : " ", hash.bytes[i], hash.bytes[i + 1]);
 }
+
+void ent_cli_put_title(ent_cli *cli, const char *title)
+{
+    ent_buf_put_u8(&cli->out, '\n');
+    ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_BOLD);
+    ent_buf_put_string(&cli->out, title);
+    ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_PLAIN);
+    ent_buf_put_u8(&cli->out, '\n');
+}

@@ -3,6 +3,7 @@
 #define ENT_CLI_PEOPLE_H
 
 #include "base/json.h"
+#include "cli/cli.h"
 #include "cli/terminal.h"
 #include "crypto/types.h"
 
@@ -25,6 +26,8 @@ void ent_cli_put_names(ent_buf *buf, ent_json_value names);
 void ent_cli_put_joined(ent_buf *buf, ent_json_value texts, const char *separator);
 /** "MSG at TIME: destroy": what a message's "recalled" says; empty when it was not recalled. */
 void ent_cli_put_recall(ent_buf *buf, ent_json_value message);
+/** The heading of a part: an empty line, and the title in bold on a line of its own. */
+void ent_cli_put_title(ent_cli *cli, const char *title);
 /** A label of two spaces, padded, on a line of its own: "  Arrived     ". */
 void ent_cli_put_label(ent_buf *buf, const char *label);
 /** First 160 bits of SHA-256 over a public key, in groups as a card's fingerprint. */

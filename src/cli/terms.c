@@ -1,6 +1,5 @@
 #include "cli/terms.h"
 
-#include "cli/pieces.h"
 #include "cli/terminal.h"
 
 enum { AMENDMENTS_MOST = 4096 };
@@ -65,20 +64,13 @@ static ent_rc ask_channel(const ent_cli *cli, const char *path, const char *chan
                           ent_err *err)
 {
     ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", path);
-    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
     ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
     if (as_query)
         ent_cli_request_query(&request, "channel", channel);
     else
         ent_cli_request_segment(&request, ent_text_of(channel));
     ENT_TRY(ent_cli_ask(cli, &request, &text, err));
-    ENT_TRY(ent_fail_in(err, ent_cli_shorten(ent_buf_text(&text), AMENDMENTS_MOST, &answer.bytes, err),
-                        "the node's answer"));
-    ENT_TRY(ent_fail_in(err, ent_json_parse(ent_buf_bytes(&answer.bytes), &answer.json, err), "the node's answer"));
-    answer.root = ent_json_root(answer.json);
-    *ret = answer;
-    answer = (ent_cli_answer){0};
-    return ENT_DONE;
+    return ent_fail_in(err, ent_cli_answer_of(ent_buf_text(&text), AMENDMENTS_MOST, ret, err), "the node's answer");
 }
 
 /* MSG of our own entry 0, whose body gives the terms that the channel was founded on. */

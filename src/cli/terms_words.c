@@ -73,15 +73,6 @@ static void put_rest(ent_cli *cli, const ent_agreement *agreement)
 
 /* ---- tables ------------------------------------------------------------------------ */
 
-static void put_title(ent_cli *cli, const char *title)
-{
-    ent_buf_put_u8(&cli->out, '\n');
-    ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_BOLD);
-    ent_buf_put_string(&cli->out, title);
-    ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_PLAIN);
-    ent_buf_put_u8(&cli->out, '\n');
-}
-
 static void put_span_cell(ent_cli_table *table, uint32_t seconds)
 {
     ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
@@ -97,7 +88,7 @@ static void put_span_cell(ent_cli_table *table, uint32_t seconds)
 static ent_rc put_deadlines(ent_cli *cli, const ent_agreement *agreement, ent_err *err)
 {
     ENT_CLEANUP(ent_cli_table_release) ent_cli_table table = {0};
-    put_title(cli, "Deadlines, from the receipt on");
+    ent_cli_put_title(cli, "Deadlines, from the receipt on");
     if (agreement->deadline_count == 0) {
         ent_buf_put_string(&cli->out, "  none: nothing is ever overdue\n");
         return ENT_DONE;
@@ -129,7 +120,7 @@ static ent_rc put_protected(ent_cli *cli, const ent_agreement *agreement, ent_er
     ENT_CLEANUP(ent_cli_table_release) ent_cli_table table = {0};
     if (agreement->protected_count == 0)
         return ENT_DONE;
-    put_title(cli, "Protected systems");
+    ent_cli_put_title(cli, "Protected systems");
     ent_cli_table_column(&table, "ID", 0, 0);
     ent_cli_table_column(&table, "AT LEAST", 0, 0);
     ent_cli_table_column(&table, "WHAT", 16, 0);
@@ -147,7 +138,7 @@ static void put_classes(ent_cli *cli, const ent_agreement *agreement)
 {
     ent_buf *out = &cli->out;
     if (agreement->class_count > 0)
-        put_title(cli, "Reciprocal classes: what is given is counted against what is received");
+        ent_cli_put_title(cli, "Reciprocal classes: what is given is counted against what is received");
     for (size_t i = 0; i < agreement->class_count; i++) {
         const ent_reciprocal_class *row = &agreement->classes[i];
         ent_buf_put_string(out, "  ");
@@ -169,7 +160,7 @@ static void put_threat_level(ent_cli *cli, const ent_agreement *agreement)
     ent_buf *out = &cli->out;
     if (!agreement->has_threat_level)
         return;
-    put_title(cli, "Threat level");
+    ent_cli_put_title(cli, "Threat level");
     ent_buf_put_string(out, "  weights of the incidents of ");
     ent_cli_put_span(out, agreement->window_s);
     ent_buf_put_string(out, " are added:");
@@ -238,7 +229,7 @@ ent_rc ent_cli_put_terms(ent_cli *cli, const ent_agreement *agreement, ent_err *
     put_classes(cli, agreement);
     put_threat_level(cli, agreement);
     if (agreement->service_hours_count > 0)
-        put_title(cli, "Service hours (UTC)");
+        ent_cli_put_title(cli, "Service hours (UTC)");
     for (size_t i = 0; i < agreement->service_hours_count; i++)
         put_hours(cli, &agreement->service_hours[i]);
     return ent_buf_check(&cli->out, err);

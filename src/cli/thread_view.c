@@ -2,7 +2,6 @@
 
 #include "cli/ledger_view.h"
 #include "cli/people.h"
-#include "cli/pieces.h"
 
 #include "base/clock.h"
 
@@ -119,12 +118,10 @@ static void put_use_limits(ent_cli *cli, ent_json_value channel, ent_json_value 
 
 ent_rc ent_cli_put_thread(ent_cli *cli, ent_json_value channel, const ent_buf *json, ent_err *err)
 {
-    ENT_CLEANUP(ent_buf_release) ent_buf shorter = {0};
-    ENT_CLEANUP(ent_json_release) ent_json *parsed = NULL;
-    ENT_TRY(
-        ent_fail_in(err, ent_cli_shorten(ent_buf_text(json), ENT_CLI_LEDGER_ROWS, &shorter, err), "the node's answer"));
-    ENT_TRY(ent_fail_in(err, ent_json_parse(ent_buf_bytes(&shorter), &parsed, err), "the node's answer"));
-    ent_json_value thread = ent_json_root(parsed);
+    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
+    ENT_TRY(ent_fail_in(err, ent_cli_answer_of(ent_buf_text(json), ENT_CLI_LEDGER_ROWS, &answer, err),
+                        "the node's answer"));
+    ent_json_value thread = answer.root;
     ent_json_value duties = ent_json_get(thread, "obligations");
     put_tracks(cli, channel, thread);
     put_bindings(cli, channel, thread);
