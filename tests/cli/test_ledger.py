@@ -4,20 +4,15 @@
 usage: test_ledger.py ENTENTE EVIDENCE [TEST]..."""
 
 import copy
-import fcntl
 import hashlib
 import json
-import os
-import pty
 import re
 import stat
-import struct
 import subprocess
 import sys
-import termios
 import unittest
 
-from test_usage import CHANNEL, CHANNEL_ID, DETAIL, ENTENTE, EVIDENCE, EVIL, MSG, Case, WithNode
+from test_usage import CHANNEL, CHANNEL_ID, DETAIL, ENTENTE, EVIDENCE, EVIL, MSG, Case, Terminal, WithNode
 
 ID = CHANNEL_ID
 OBLIGATION = {"type": "answer", "debtor": "aurora.example", "creditor": "boreal.example", "mine": True,
@@ -64,27 +59,6 @@ LEDGER = {
     "pledges": [{"message": MSG, "state": "pledged", "note": "without a neutral: the later side chooses"}],
     "refused": [{"message": f"{ID}/boreal.example/7", "reason": "second-answer: " + EVIL}], "contested": [f"{ID}/boreal.example/6"],
     "unknown": [f"{ID}/boreal.example/5"], "exercises": {"threads": 2, "obligations": 1}}
-
-
-class Terminal:
-    def on_terminal(self, columns, *arguments):
-        ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        environment = dict(os.environ, TERM="xterm", NO_COLOR="1")
-        with subprocess.Popen([ENTENTE, *arguments, "--dir", "d"], stdout=theirs, cwd=self.folder, env=environment) as running:
-            os.close(theirs)
-            out = b""
-            while True:
-                try:
-                    piece = os.read(ours, 65536)
-                except OSError:
-                    break
-                if not piece:
-                    break
-                out += piece
-            self.assertEqual(running.wait(), 0)
-        os.close(ours)
-        return out.decode()
 
 
 class Ledger(WithNode, Terminal):

@@ -4,6 +4,7 @@
 usage: test_usage.py ENTENTE EVIDENCE [TEST]..."""
 
 import base64
+import fcntl
 import http.server
 import json
 import os
@@ -13,9 +14,11 @@ import signal
 import shutil
 import socketserver
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import unittest
@@ -379,6 +382,30 @@ STATUS = {"name": "aurora.example", "version": "0.1.0", "started": "2021-05-01T0
 PREFIX = "/api/v1"
 
 
+class Terminal:
+    """What a verb prints on a terminal of so many columns."""
+
+    def on_terminal(self, columns, *arguments, env={"NO_COLOR": "1"}):
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
+        environment.update(env, TERM="xterm")
+        with subprocess.Popen([ENTENTE, *arguments, "--dir", "d"], stdout=theirs, cwd=self.folder, env=environment) as running:
+            os.close(theirs)
+            out = b""
+            while True:
+                try:
+                    piece = os.read(ours, 65536)
+                except OSError:
+                    break
+                if not piece:
+                    break
+                out += piece
+            self.assertEqual(running.wait(), 0)
+        os.close(ours)
+        return out.decode()
+
+
 class WithNode(Case):
     handler = Handler
 
@@ -412,7 +439,7 @@ class WithNode(Case):
         self.assertIn("evil", text)
 
 
-class Asking(WithNode):
+class Asking(WithNode, Terminal):
     def test_status(self):
         self.route("GET", "/status", STATUS)
         out, _ = self.ask("status")
@@ -682,35 +709,12 @@ class Asking(WithNode):
 
     def test_on_a_terminal_fits_and_colours(self):
         self.route("GET", "/messages", {"messages": [MESSAGE, dict(MESSAGE, urgency="routine", subject="short")]})
-        out = self.on_terminal(70, {})
+        out = self.on_terminal(70, "list", env={})
         self.assertIn("\033[1;31m", out)
         for line in out.splitlines():
             self.assertLessEqual(len(re.sub(r"\033\[[0-9;]*m", "", line)), 70)
-        self.assertNotIn("\033", self.on_terminal(70, {"NO_COLOR": "1"}))
+        self.assertNotIn("\033", self.on_terminal(70, "list"))
         self.assertNotIn("\u202e", out)
-
-    def on_terminal(self, columns, env):
-        import fcntl
-        import struct
-        import termios
-        ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
-        environment.update(env, TERM="xterm")
-        with subprocess.Popen([ENTENTE, "list", "--dir", "d"], stdout=theirs, cwd=self.folder, env=environment) as running:
-            os.close(theirs)
-            out = b""
-            while True:
-                try:
-                    piece = os.read(ours, 65536)
-                except OSError:
-                    break
-                if not piece:
-                    break
-                out += piece
-            self.assertEqual(running.wait(), 0)
-        os.close(ours)
-        return out.decode()
 
 
 class Watching(WithNode):

@@ -26,24 +26,25 @@
     assert_string_equal(ent_duty_state_word(world_duty((w), (ref), ENT_DUTY_##kind, (debtor)).state),                  \
                         ent_duty_state_word(ENT_DUTY_##name))
 
-static inline int begin_two(void **state)
+/** A world of so many members under these terms, as a test's state. */
+static inline int begin_world(void **state, uint32_t members, const char *terms)
 {
     world *w = calloc(1, sizeof *w);
     if (w == NULL)
         return -1;
-    world_begin(w, 2, NULL);
+    world_begin(w, members, terms);
     *state = w;
     return 0;
 }
 
+static inline int begin_two(void **state)
+{
+    return begin_world(state, 2, NULL);
+}
+
 static inline int begin_three(void **state)
 {
-    world *w = calloc(1, sizeof *w);
-    if (w == NULL)
-        return -1;
-    world_begin(w, 3, NULL);
-    *state = w;
-    return 0;
+    return begin_world(state, 3, NULL);
 }
 
 static inline int end_world(void **state)

@@ -17,22 +17,12 @@ static const char terms[] =
 
 static int begin_terms(void **state)
 {
-    world *w = calloc(1, sizeof *w);
-    if (w == NULL)
-        return -1;
-    world_begin(w, 2, terms);
-    *state = w;
-    return 0;
+    return begin_world(state, 2, terms);
 }
 
 static int begin_terms_of_three(void **state)
 {
-    world *w = calloc(1, sizeof *w);
-    if (w == NULL)
-        return -1;
-    world_begin(w, 3, terms);
-    *state = w;
-    return 0;
+    return begin_world(state, 3, terms);
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, begin_terms, end_world)
