@@ -103,6 +103,7 @@ DECODERS = {
     "ent_pouch_index_parse": "pouch_json",
     "ent_pouch_parse": "pouch",
     "ent_key_file_parse": "key_file",
+    "ent_cli_verify_report": "report",  # reports of anybody
 }
 
 # Decoders by name that need no target of their own, and why.
