@@ -110,9 +110,10 @@ static void put_clock(ent_buf *buf, ent_json_value channel, ent_json_value row)
     ent_json_value started = ent_json_get(row, "started");
     ent_text answer = ent_cli_text(row, "answered_by");
     if (ent_json_type_of(started) == ENT_JSON_OBJECT) {
+        bool carried = ent_text_is(ent_cli_text(started, "event"), "carried over");
         ent_buf_put_text(buf, ent_cli_text(started, "event"));
-        ent_buf_put_string(buf, " by ");
-        ent_buf_put_text(buf, ent_cli_text(started, "by"));
+        ent_buf_put_string(buf, carried ? ", started" : " by ");
+        ent_buf_put_text(buf, carried ? ENT_TEXT("") : ent_cli_text(started, "by"));
         ent_buf_put_u8(buf, ' ');
         put_plain_time(buf, ent_cli_text(started, "time"));
     } else {

@@ -5,10 +5,6 @@
  * receipts that it acks, marked claimed; unreceipted, the word is 'sent, not receipted', never 'breach'." */
 #include "ledger/internal.h"
 
-static const char *const types[] = {
-    [ENT_DUTY_ACKNOWLEDGE] = "acknowledge",   [ENT_DUTY_ANSWER] = "answer", [ENT_DUTY_FOLLOW_UP] = "follow-up",
-    [ENT_DUTY_NOTIFICATION] = "notification", [ENT_DUTY_FINAL] = "final",
-};
 static const char *const duty_states[] = {
     [ENT_DUTY_OPEN] = "open",
     [ENT_DUTY_OVERDUE] = "overdue",
@@ -20,11 +16,6 @@ static const char *const duty_states[] = {
     [ENT_DUTY_DONE_LATE] = "done late",
     [ENT_DUTY_ENDED] = "ended",
 };
-
-const char *ent_duty_type_word(ent_duty_type type)
-{
-    return types[type];
-}
 
 const char *ent_duty_state_word(ent_duty_state state)
 {
@@ -120,11 +111,53 @@ static uint32_t debtors_of(const ent_fold_state *fold, const ent_message *messag
     return countered == NULL ? addressees : addressees & UINT32_C(1) << countered->member;
 }
 
+static uint64_t seconds_of(ent_duty_type type, const ent_deadlines *row)
+{
+    switch (type) {
+    case ENT_DUTY_ACKNOWLEDGE:
+        return row->acknowledge_s;
+    case ENT_DUTY_NOTIFICATION:
+        return row->notification_s;
+    case ENT_DUTY_FINAL:
+        return row->final_s;
+    default:
+        return row->answer_s;
+    }
+}
+
+/* What was owed in the channel before is owed here in its place, by the clock of there. */
+static ent_rc carry_over(ent_fold_state *fold, const ent_message *message, uint32_t debtor, const ent_deadlines *row,
+                         bool *ret_carried, ent_err *err)
+{
+    const ent_ledger *ledger = fold->room->ledger;
+    const ent_carried *from;
+    if (fold->room->cut[debtor] == 0)
+        return ENT_DONE; /* what he has accepted is not known at the moment */
+    for (size_t i = 0; (from = ent_carry_at(ledger, message, debtor, i)) != NULL; i++) {
+        bool own = from->duty == ENT_DUTY_NOTIFICATION || from->duty == ENT_DUTY_FINAL;
+        ent_duty duty = {.type = from->duty, .debtor = debtor, .creditor = own ? ENT_LEDGER_NOBODY : message->member};
+        ent_duty_more more = {.fixed_due = from->due_unix_s, .carried_start = from->start_unix_s};
+        *ret_carried = true;
+        if (own != (debtor == message->member))
+            continue;
+        if (from->start_unix_s == 0) {
+            more.seconds = seconds_of(from->duty, row);
+            more.in_hours = row->in_service_hours;
+        }
+        ENT_TRY(add(fold, message, duty, more, err));
+    }
+    return ENT_DONE;
+}
+
 static ent_rc add_for_addressee(ent_fold_state *fold, const ent_message *message, uint32_t debtor,
                                 const ent_deadlines *row, ent_err *err)
 {
     ent_duty duty = {.debtor = debtor, .creditor = message->member};
     ent_duty_more more = {.in_hours = row->in_service_hours};
+    bool carried = false;
+    ENT_TRY(carry_over(fold, message, debtor, row, &carried, err));
+    if (carried)
+        return ENT_DONE;
     if (row->acknowledge_s > 0) {
         duty.type = ENT_DUTY_ACKNOWLEDGE;
         more.seconds = row->acknowledge_s;
@@ -143,6 +176,10 @@ static ent_rc add_for_writer(ent_fold_state *fold, const ent_message *message, c
 {
     ent_duty duty = {.debtor = message->member, .creditor = ENT_LEDGER_NOBODY};
     ent_duty_more more = {.in_hours = row->in_service_hours, .seconds = row->notification_s};
+    bool carried = false;
+    ENT_TRY(carry_over(fold, message, message->member, row, &carried, err));
+    if (carried)
+        return ENT_DONE;
     duty.type = ENT_DUTY_NOTIFICATION;
     if (row->notification_s > 0 && ent_message_is(message, "incident.early-warning"))
         ENT_TRY(add(fold, message, duty, more, err));
@@ -425,9 +462,17 @@ static ent_rc set_due(ent_fold_state *fold, ent_duty *duty, const ent_duty_more 
 }
 
 /* A clock of the writer's own starts with the first addressee's receipt, but not before he had written. */
-static void set_start(ent_fold_state *fold, ent_duty *duty, const ent_message *message)
+static void set_start(ent_fold_state *fold, ent_duty *duty, const ent_duty_more *more)
 {
     const ent_ledger *ledger = fold->room->ledger;
+    const ent_message *message = more->message;
+    if (more->carried_start != 0) {
+        duty->has_start = true;
+        duty->start_unix_s = more->carried_start;
+        duty->start_by = duty->debtor;
+        duty->carried = true;
+        return;
+    }
     bool own = duty->creditor == ENT_LEDGER_NOBODY;
     uint32_t counts = own ? ent_message_addressees(ledger, message) : UINT32_C(1) << duty->debtor;
     for (uint32_t r = 0; r < ledger->member_count; r++) {
@@ -497,7 +542,7 @@ ent_rc ent_duties_settle(ent_fold_state *fold, ent_err *err)
     ent_folding *room = fold->room;
     for (size_t i = 0; i < room->duty_count; i++) {
         ent_duty *duty = &room->duties[i];
-        set_start(fold, duty, room->more[i].message);
+        set_start(fold, duty, &room->more[i]);
         ENT_TRY(set_due(fold, duty, &room->more[i], err));
         duty->state = state_of(fold, duty, &room->more[i]);
     }

@@ -8,6 +8,16 @@ static const char *const outcomes[ENT_OUTCOME_COUNT] = {
     [ENT_OUTCOME_IMPOSSIBLE] = "impossible", [ENT_OUTCOME_NEEDS_CLARIFICATION] = "needs-clarification",
 };
 
+static const char *const duties[] = {
+    [ENT_DUTY_ACKNOWLEDGE] = "acknowledge",   [ENT_DUTY_ANSWER] = "answer", [ENT_DUTY_FOLLOW_UP] = "follow-up",
+    [ENT_DUTY_NOTIFICATION] = "notification", [ENT_DUTY_FINAL] = "final",
+};
+
+const char *ent_duty_type_word(ent_duty_type type)
+{
+    return duties[type];
+}
+
 const char *ent_outcome_word(ent_outcome outcome)
 {
     return outcomes[outcome];
@@ -68,18 +78,51 @@ static ent_rc read_terms(const ent_body *body, ent_facts *facts, ent_err *err)
     return ENT_DONE;
 }
 
-/* Bodies may give fractions of a second, which the ledger's clock has not. */
-static void read_until(const ent_body *body, const char *key, ent_facts *facts)
+/* Bodies may give fractions of a second, which the ledger's clock has not. 0 = none. */
+static int64_t time_of(ent_text text)
 {
     char whole[ENT_TIME_TEXT_SIZE];
-    ent_text text = text_of(body, key);
     int64_t time = 0;
     if (text.size < sizeof whole)
-        return;
+        return 0;
     memcpy(whole, text.data, sizeof whole - 1);
     whole[sizeof whole - 1] = 'Z';
-    if (ent_time_parse((ent_text){whole, sizeof whole}, &time) && time > 0)
-        facts->until_unix_s = time;
+    return ent_time_parse((ent_text){whole, sizeof whole}, &time) && time > 0 ? time : 0;
+}
+
+static void read_until(const ent_body *body, const char *key, ent_facts *facts)
+{
+    facts->until_unix_s = time_of(text_of(body, key));
+}
+
+static ent_duty_type duty_of(ent_text word)
+{
+    for (int i = ENT_DUTY_ACKNOWLEDGE; i <= ENT_DUTY_FINAL; i++) {
+        if (ent_text_is(word, duties[i]))
+            return (ent_duty_type)i;
+    }
+    return 0;
+}
+
+static ent_rc read_carried(const ent_body *body, ent_facts *facts, ent_err *err)
+{
+    ent_json_value rows = ent_json_get(body->fields, "carried");
+    size_t count = ent_json_count(rows);
+    if (count == 0 || count > ENT_FACTS_MAX_CARRIED)
+        return ENT_DONE;
+    facts->carried = ent_alloc_array(count, sizeof *facts->carried);
+    if (facts->carried == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    for (ent_json_iter i = ent_json_iterate(rows); ent_json_next(&i);) {
+        ent_carried *row = &facts->carried[facts->carried_count];
+        row->duty = duty_of(ent_json_string(ent_json_get(i.value, "duty")));
+        row->debtor = ent_json_string(ent_json_get(i.value, "debtor"));
+        row->start_unix_s = time_of(ent_json_string(ent_json_get(i.value, "started")));
+        row->due_unix_s = time_of(ent_json_string(ent_json_get(i.value, "due")));
+        if (row->duty != 0 && ent_message_ref_parse(ent_json_string(ent_json_get(i.value, "message")), &row->message))
+            facts->carried_count++;
+    }
+    return ENT_DONE;
 }
 
 static void read_check(const ent_body *body, ent_facts *facts)
@@ -93,6 +136,8 @@ ent_rc ent_facts_read(const ent_body *body, ent_text kind, ent_facts *ret, ent_e
 {
     ent_facts facts = {.readable = true};
     facts.severity = ent_severity_from_text(text_of(body, "severity"));
+    facts.has_continues = ent_message_ref_parse(
+        ent_json_string(ent_json_get(ent_json_root(body->document), "continues")), &facts.continues);
     read_systems(body, &facts);
     if (ent_text_is(kind, "answer.response")) {
         facts.outcome = outcome_of(text_of(body, "outcome"));
@@ -113,6 +158,8 @@ ent_rc ent_facts_read(const ent_body *body, ent_text kind, ent_facts *ret, ent_e
     } else if (ent_text_is(kind, "channel.genesis") || ent_text_is(kind, "channel.amendment")) {
         (void)bytes_of(body, "replaces", &facts.replaces, sizeof facts.replaces);
         ent_rc rc = read_terms(body, &facts, err);
+        if (rc.code == ENT_OK && ent_text_is(kind, "channel.genesis"))
+            rc = read_carried(body, &facts, err);
         if (rc.code != ENT_OK) {
             ent_facts_release(&facts);
             return rc;
@@ -125,5 +172,6 @@ ent_rc ent_facts_read(const ent_body *body, ent_text kind, ent_facts *ret, ent_e
 void ent_facts_release(ent_facts *facts)
 {
     ent_buf_release(&facts->terms);
+    ent_free(facts->carried);
     *facts = (ent_facts){0};
 }

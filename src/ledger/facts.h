@@ -5,7 +5,25 @@
 #include "ledger/agreement.h"
 #include "message/kind.h"
 
-enum { ENT_FACTS_MAX_SYSTEMS = 8, ENT_FACTS_MAX_REFS = 16, ENT_FACTS_NONCE_SIZE = 16 };
+enum { ENT_FACTS_MAX_SYSTEMS = 8, ENT_FACTS_MAX_REFS = 16, ENT_FACTS_NONCE_SIZE = 16, ENT_FACTS_MAX_CARRIED = 256 };
+
+typedef enum {
+    ENT_DUTY_ACKNOWLEDGE = 1,
+    ENT_DUTY_ANSWER,
+    ENT_DUTY_FOLLOW_UP,    /* an answer that was postponed */
+    ENT_DUTY_NOTIFICATION, /* after an early warning */
+    ENT_DUTY_FINAL         /* after a notification */
+} ent_duty_type;
+const char *ent_duty_type_word(ent_duty_type type);
+
+/** A duty of the channel that this one succeeds, which was open at the heads that the genesis names. */
+typedef struct {
+    ent_message_ref message; /* of that channel */
+    ent_duty_type duty;
+    ent_text debtor;
+    int64_t start_unix_s; /* 0 = its clock starts anew */
+    int64_t due_unix_s;   /* 0 = no deadline */
+} ent_carried;
 
 typedef enum {
     ENT_OUTCOME_NONE = 0,
@@ -43,6 +61,10 @@ typedef struct {
     ent_message_ref
         refs[ENT_FACTS_MAX_REFS]; /* evidence of a claim; what an item supports; further ones are not counted */
     size_t ref_count;
+    bool has_continues;
+    ent_message_ref continues; /* the message of the channel before that this one says again */
+    ent_carried *carried;      /* channel.genesis; owned */
+    size_t carried_count;
 } ent_facts;
 
 /** Take the facts out of a body that was parsed and validated.

@@ -58,6 +58,8 @@ typedef struct ent_extra {
     ent_amended *amendment;    /* of a channel.amendment */
     const ent_message *recall; /* the first recall of this message by its writer */
     ent_link *evidence;        /* of a claim: items that refer to it, or that it refers to */
+    bool has_continues;
+    ent_message_ref continues; /* a message of the channel before; its name is in the ledger's arena */
 } ent_extra;
 
 /** Terms of the channel: those of the genesis, or an amendment that proposes others in their place. */
@@ -124,6 +126,8 @@ struct ent_ledger {
         ent_frontier receipts[ENT_ENTRY_MAX_MEMBERS];
         ent_toggles toggles;
         const ent_amended *stands_by; /* the last that this member proposed or accepted */
+        const ent_carried *carried;   /* duties of its own from the channel before, as its first entry lists them */
+        size_t carried_count;
         uint64_t reordered_from,
             reordered_until; /* entries whose evidence has changed since the open threads were walked */
     } logs[ENT_ENTRY_MAX_MEMBERS];
@@ -162,6 +166,16 @@ int64_t ent_ledger_first_evidence(const ent_ledger *ledger, const ent_message *m
 /** How many entries of each log count at a moment. */
 void ent_ledger_cut(const ent_ledger *ledger, int64_t until, uint64_t ret_cut[ENT_ENTRY_MAX_MEMBERS]);
 
+/* carry.c: duties of the channel before */
+/** Keep the rows of a member's first entry that bind it. */
+ENT_RC ent_carry_base(ent_ledger *ledger, uint32_t member, const ent_facts *facts, ent_err *err);
+/** Keep the name of what a message continues.
+ *  @in   extra   of a message in the ledger */
+ENT_RC ent_carry_continues(ent_ledger *ledger, ent_extra *extra, const ent_facts *facts, ent_err *err);
+/** The at-th duty that a debtor has accepted because of what a message continues; NULL beyond the last. A message
+ * continues only what its own writer said. */
+const ent_carried *ent_carry_at(const ent_ledger *ledger, const ent_message *message, uint32_t debtor, size_t at);
+
 /* admit.c: what the writer knew decides, whatever the order */
 /** How many entries of each log a member knows when he writes an entry; of his own, its index. */
 void ent_message_seen(const ent_ledger *ledger, uint32_t member, const ent_entry *entry, uint64_t *ret);
@@ -198,10 +212,11 @@ void ent_terms_release(ent_ledger *ledger);
 typedef struct {
     const ent_message *message;
     const ent_message *act;
-    uint64_t seconds;  /* allowed; 0 = no deadline */
-    bool in_hours;     /* only the debtor's service hours count */
-    int64_t fixed_due; /* a date that was named; 0 = none */
-    size_t next;       /* of the debtor's that nothing has done: place + 1; 0 = none */
+    uint64_t seconds;      /* allowed; 0 = no deadline */
+    bool in_hours;         /* only the debtor's service hours count */
+    int64_t fixed_due;     /* a date that was named; 0 = none */
+    int64_t carried_start; /* from the channel before; 0 = the receipts tell */
+    size_t next;           /* of the debtor's that nothing has done: place + 1; 0 = none */
 } ent_duty_more;
 
 /** A clarification that was awaited of somebody: the clock of who asked for it stood still. */

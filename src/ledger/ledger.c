@@ -324,7 +324,8 @@ static bool needs_extra(const ent_message *message, const ent_facts *facts)
 {
     static const char *const families[] = {"proposal.", "consultation.record", "channel.amendment", "contact.check",
                                            "attribution.claim"};
-    if (facts->system_count > 0 || facts->clarifies || facts->declines_extension || facts->until_unix_s != 0)
+    if (facts->system_count > 0 || facts->has_continues || facts->clarifies || facts->declines_extension ||
+        facts->until_unix_s != 0)
         return true;
     for (size_t i = 0; message->kind != NULL && i < sizeof families / sizeof families[0]; i++) {
         if (strncmp(message->kind->name, families[i], strlen(families[i])) == 0)
@@ -362,6 +363,7 @@ static ent_rc add_extra(ent_ledger *ledger, ent_message *message, const ent_entr
     ENT_TRY(extra_of(ledger, message, err));
     ent_extra *extra = message->extra;
     ent_extra_fill(extra, entry, facts);
+    ENT_TRY(ent_carry_continues(ledger, extra, facts, err));
     if (facts->system_count > 0) {
         extra->systems = ent_arena_alloc(&ledger->arena, facts->system_count * sizeof *extra->systems);
         if (extra->systems == NULL)
@@ -512,8 +514,10 @@ ent_rc ent_ledger_entry(ent_ledger *ledger, uint32_t member, const ent_entry *en
     ENT_TRY(add_extra(ledger, message, entry, facts, err));
     ent_tree tree = ledger->logs[member].tree;
     ENT_TRY(ent_tree_append(&tree, leaf, err));
-    if (message->index == 0 && ent_message_is(message, "channel.genesis"))
+    if (message->index == 0 && ent_message_is(message, "channel.genesis")) {
         ENT_TRY(ent_terms_base(ledger, member, facts, err));
+        ENT_TRY(ent_carry_base(ledger, member, facts, err));
+    }
     ENT_TRY(place(ledger, message, err));
     ledger->logs[member].size++;
     ledger->logs[member].tree = tree;

@@ -51,6 +51,8 @@ ENT_RC ent_ledger_entry(ent_ledger *ledger, uint32_t member, const ent_entry *en
  *  Errors: NOMEM. */
 ENT_RC ent_ledger_receipt(ent_ledger *ledger, uint32_t member, uint32_t receiver, uint64_t size, int64_t time_unix_s,
                           ent_err *err);
+/** Whether a message of this member says a message of the channel before again. Looks through its whole log. */
+bool ent_ledger_has_continued(const ent_ledger *ledger, uint32_t member, const ent_message_ref *message);
 /** How many entries of a member's log were added. */
 uint64_t ent_ledger_size(const ent_ledger *ledger, uint32_t member);
 /** Time of the latest evidence; 0 without any. */
@@ -86,15 +88,6 @@ const ent_agreement *ent_ledger_terms(const ent_ledger *ledger, uint32_t member,
 /* --- what follows --- */
 
 typedef enum {
-    ENT_DUTY_ACKNOWLEDGE = 1,
-    ENT_DUTY_ANSWER,
-    ENT_DUTY_FOLLOW_UP,    /* an answer that was postponed */
-    ENT_DUTY_NOTIFICATION, /* after an early warning */
-    ENT_DUTY_FINAL         /* after a notification */
-} ent_duty_type;
-const char *ent_duty_type_word(ent_duty_type type);
-
-typedef enum {
     ENT_DUTY_OPEN = 1,
     ENT_DUTY_OVERDUE,
     ENT_DUTY_STOPPED, /* a clarification is awaited */
@@ -124,6 +117,7 @@ typedef struct {
     int64_t start_unix_s; /* the receipt's time … */
     uint32_t start_by;    /* … by this member … */
     uint64_t start_size;  /* … for this many entries of the log */
+    bool carried;         /* its clock is that of the channel before; start_size is 0 */
     bool has_due;
     int64_t due_unix_s; /* INT64_MAX: stopped or frozen without an end */
     bool has_act;

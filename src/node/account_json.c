@@ -60,7 +60,7 @@ static void put_start(const ent_channel *channel, ent_json_writer *writer, const
         return;
     }
     ent_json_object_begin(writer);
-    ent_json_member_string(writer, "event", "receipt");
+    ent_json_member_string(writer, "event", duty->carried ? "carried over" : "receipt");
     put_member(channel, writer, "by", duty->start_by);
     ent_json_member_unsigned(writer, "size", duty->start_size);
     ent_api_time(writer, "time", duty->start_unix_s);

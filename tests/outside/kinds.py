@@ -431,8 +431,8 @@ def _depth(value):
     return 0
 
 
-def body_fields(kind, data, attachments):
-    """The fields of an opened body of a known kind; refuses what is not valid."""
+def body_of(kind, data, attachments):
+    """An opened body of a known kind; refuses what is not valid."""
     try:
         body = json_once(data)
     except (RecursionError, UnicodeDecodeError) as error:
@@ -449,4 +449,8 @@ def body_fields(kind, data, attachments):
     need(not any(name in (".", "..") or re.search(r"[\x00-\x1f\x7f/\\]", name) for name in names), "invalid", "files")
     schema_check(schema_of(kind), body["fields"], "fields")
     _further(kind, body)
-    return body["fields"]
+    return body
+
+
+def body_fields(kind, data, attachments):
+    return body_of(kind, data, attachments)["fields"]

@@ -236,6 +236,7 @@ class Evidence:
         fields = formats.genesis_decode(self.genesis)
         self.channel = hashlib.sha256(self.genesis).hexdigest()
         self.rules, self.terms, self.neutral = fields["rules"], fields["terms"], fields["neutral"]
+        self.succeeds = fields["predecessor"] is not None
         self.members = [member["name"] for member in fields["members"]]
         self.entries = {name: [formats.entry_decode(entry) for entry in self.logs[name]] for name in self.members}
         self.times = {name: [kinds.parse_time(entry["time"]) for entry in rows] for name, rows in self.entries.items()}
@@ -296,13 +297,15 @@ class Message:
         self.exercise = entry["exercise"]
         self.to = []
         self.fields = {}
+        self.continues = None  # a message of the channel before
         self.contested = False
         if self.known:
             try:
                 need(entry["body"] is not None, "invalid", "no body")
                 body = ledger.evidence.bodies.get((self.writer, self.index))
                 need(body is not None, "invalid", "it does not open")
-                self.fields = kinds.body_fields(self.kind, body, len(entry["attachments"]))
+                body = kinds.body_of(self.kind, body, len(entry["attachments"]))
+                self.fields, self.continues = body["fields"], body.get("continues")
             except Refused:
                 self.contested = True
         self.digest = entry["body"] and entry["body"]["digest"]
@@ -382,6 +385,7 @@ class Duty:
     seconds: int = None
     in_hours: bool = False
     due: int = None
+    carried: int = None  # when its clock started in the channel before
     start: int = None
     act: Message = None
     done: int = None
@@ -908,6 +912,8 @@ class Ledger:
         if message.kind == "proposal.counter":
             debtors = [name for name in debtors if name == message.target.writer]
         for member in debtors:
+            if self.carry_over(thread, message, member, row, word):
+                continue
             duty = Duty("acknowledge", member, message.writer, message, word, row.get("acknowledge_s"), in_hours)
             if duty.seconds:
                 thread.duties.append(duty)
@@ -916,6 +922,8 @@ class Ledger:
                 if not duty.seconds and message.kind == "contact.check":
                     duty.due = self.date(message, "reply_by")
                 thread.duties.append(duty)
+        if self.carry_over(thread, message, message.writer, row, word):
+            return
         if message.kind == "incident.early-warning" and row.get("notification_s"):
             thread.duties.append(
                 Duty("notification", message.writer, None, message, word, row["notification_s"], in_hours)
@@ -923,10 +931,38 @@ class Ledger:
         if message.kind != "incident.final" and row.get("final_s"):
             thread.duties.append(Duty("final", message.writer, None, message, word, row["final_s"], in_hours))
 
-    @staticmethod
-    def date(message, name):
+    def carry_over(self, thread, message, debtor, row, word):
+        """What the debtor's own first entry says of what this message continues; false when it says nothing."""
+        first = self.messages.get((debtor, 0))
+        if not self.evidence.succeeds or first is None or first.contested or first.kind != "channel.genesis":
+            return False
+        if not message.continues or message.continues.split("/")[0] != message.writer:
+            return False
+        columns = {"acknowledge": "acknowledge_s", "notification": "notification_s", "final": "final_s"}
+        rows = [
+            carried
+            for carried in first.fields.get("carried", [])
+            if carried["debtor"] == debtor and carried["message"] == message.continues
+        ]
+        for carried in rows:
+            own = carried["duty"] in ("notification", "final")
+            if own != (debtor == message.writer):
+                continue
+            duty = Duty(carried["duty"], debtor, None if own else message.writer, message, word)
+            duty.carried, duty.due = self.second(carried.get("started")), self.second(carried.get("due"))
+            if duty.carried is None:
+                duty.seconds = row.get(columns.get(duty.type, "answer_s"))
+                duty.in_hours = row.get("in_service_hours", False)
+            thread.duties.append(duty)
+        return bool(rows)
+
+    @classmethod
+    def date(cls, message, name):
         """A date in a body, to the second; dates before 1970 are none."""
-        text = message.fields.get(name)
+        return cls.second(message.fields.get(name))
+
+    @staticmethod
+    def second(text):
         seconds = kinds.parse_time(text[:19] + "Z") if text else 0
         return seconds if seconds > 0 else None
 
@@ -983,6 +1019,8 @@ class Ledger:
         duty.start = self.receipted(message, [duty.debtor] if duty.creditor else message.to)
         if not duty.creditor and duty.start is not None:
             duty.start = max(duty.start, message.time)
+        if duty.carried is not None:
+            duty.start = duty.carried
         stops = [stop for stop in thread.stops if duty.type == "answer" and stop[:2] == [duty.debtor, duty.creditor]]
         frozen = self.frozen if agreement.freezes else []
         if duty.due is None and duty.seconds and duty.start is not None:

@@ -107,13 +107,38 @@ class Scenario:
         if self.random.random() < 0.2:
             keys = {key: self.hex(32) for key in ("root", "log", "witness", "age", "tls")}
             neutral = {"name": "neutral.example", **keys}
+        self.succeeds, predecessor = self.random.random() < 0.4, None
+        if self.succeeds:
+            before = self.hex(32)
+            heads = [{"origin": f"{name}/entente/{before}", "size": 9, "root": self.hex(32)} for name in names]
+            predecessor = {"channel": before, "heads": heads}
         genesis = formats.genesis_encode(
-            rows, bytes.fromhex(self.commitments[0]), self.random.randbytes(16), neutral=neutral
+            rows,
+            bytes.fromhex(self.commitments[0]),
+            self.random.randbytes(16),
+            neutral=neutral,
+            predecessor=predecessor,
         )
         self.genesis, self.channel = genesis, sha256(genesis).hex()
+        carried = [self.carried(names) for _ in range(self.random.randint(0, 12))]
         for name in names:
             fields = {"salt": self.salt.hex(), "terms": formats.b64(self.all_terms[0])}
+            if self.random.random() < 0.8:  # else it does not accept them
+                fields["carried"] = carried
             self.log(name, "channel.genesis", {"fields": fields})
+
+    def carried(self, names):
+        """A duty of the channel before, mostly one that was open."""
+        row = {"message": self.before(names), "debtor": self.random.choice(names)}
+        row["duty"] = self.random.choice(["acknowledge", "answer", "follow-up", "notification", "final"])
+        if self.random.random() < 0.7:
+            row["started"] = time_text(self.now - self.seconds())
+        if self.random.random() < 0.7:
+            row["due"] = time_text(self.now + self.seconds(80) - self.seconds(40))
+        return row
+
+    def before(self, names):
+        return f"{self.random.choice(names)}/{self.random.randint(0, 3)}"
 
     def seconds(self, most=40):
         return self.random.randint(1, most) * self.spell
@@ -348,6 +373,8 @@ class Scenario:
             return {"fields": {"of": "the future"}}
         body = copy.deepcopy(_examples[kind])
         fields = body["fields"]
+        if self.random.random() < (0.5 if self.succeeds and reply is None else 0.02):
+            body["continues"] = self.before(list(self.members))
         target, of_target = self.messages[reply] if reply else (None, None)
         chance = self.random.random
         if "protected_systems" in kinds.schema_of(kind).get("properties", {}):
