@@ -22,6 +22,32 @@ void ent_receipt_key_name_put(ent_buf *buf, ent_text party)
     ent_buf_put_string(buf, "/entente/receipt");
 }
 
+static const char *const role_words[ENT_KEY_ROLE_COUNT] = {"log", "receipt", "age", "tls"};
+
+const char *ent_key_role_word(ent_key_role role)
+{
+    return role_words[role];
+}
+
+bool ent_key_role_find(ent_text word, ent_key_role *ret)
+{
+    for (ent_key_role role = 0; role < ENT_KEY_ROLE_COUNT; role++) {
+        if (ent_text_is(word, role_words[role])) {
+            *ret = role;
+            return true;
+        }
+    }
+    return false;
+}
+
+const uint8_t *ent_card_key(const ent_card *card, ent_key_role role)
+{
+    return role == ENT_KEY_ROLE_LOG       ? card->log.bytes
+           : role == ENT_KEY_ROLE_RECEIPT ? card->receipt.bytes
+           : role == ENT_KEY_ROLE_AGE     ? card->age.bytes
+                                          : card->tls.bytes;
+}
+
 /* Its name borrows from the buffer. */
 static ent_rc make_root_vkey(ent_text party, const ent_public_key *root, ent_buf *name, ent_vkey *ret, ent_err *err)
 {
@@ -144,6 +170,40 @@ static ent_rc no_successor(ent_err *err, const ent_card *next, const char *why)
                     (unsigned long long)next->serial, ENT_TEXT_ARG(next->name), why);
 }
 
+static const ent_card_former *find_former(const ent_card *card, ent_key_role role, const uint8_t value[32])
+{
+    for (size_t i = 0; i < card->former_count; i++) {
+        if (card->former[i].role == role && memcmp(card->former[i].value, value, 32) == 0)
+            return &card->former[i];
+    }
+    return NULL;
+}
+
+/* A key that was named may be retired, but not be forgotten: what it signed must be told from what it did not. */
+static ent_rc check_kept(const ent_card *old, const ent_card *new, ent_err *err)
+{
+    for (ent_key_role role = 0; role < ENT_KEY_ROLE_COUNT; role++) {
+        const uint8_t *value = ent_card_key(old, role);
+        const ent_card_former *kept = find_former(new, role, value);
+        if (memcmp(value, ent_card_key(new, role), 32) == 0)
+            continue;
+        if (kept == NULL || kept->last < old->serial)
+            return no_successor(err, new, "it drops a key without listing it as a former one");
+    }
+    for (size_t i = 0; i < old->former_count; i++) {
+        const ent_card_former *before = &old->former[i];
+        const ent_card_former *kept = find_former(new, before->role, before->value);
+        if (kept == NULL || kept->last != before->last || (before->revoked && !kept->revoked))
+            return no_successor(err, new, "it changes what is known of a former key");
+    }
+    for (size_t i = 0; i < new->former_count; i++) {
+        const ent_card_former *row = &new->former[i];
+        if (row->last < old->serial && find_former(old, row->role, row->value) == NULL)
+            return no_successor(err, new, "it invents a former key");
+    }
+    return ENT_DONE;
+}
+
 ent_rc ent_card_succeeds(const ent_card_opened *current, const ent_card_opened *next, ent_err *err)
 {
     const ent_card *old = &current->card;
@@ -151,9 +211,9 @@ ent_rc ent_card_succeeds(const ent_card_opened *current, const ent_card_opened *
     ent_hash committed;
     if (!ent_text_equal(old->name, new->name))
         return no_successor(err, new, "it is another party's");
-    if (new->serial != old->serial + 1)
-        return no_successor(err, new, "its serial is not the next one");
-    if (!new->has_previous || !ent_hash_equal(&new->previous, &current->text_hash))
+    if (new->serial <= old->serial)
+        return no_successor(err, new, "its serial is not a larger one");
+    if (new->serial == old->serial + 1 && (!new->has_previous || !ent_hash_equal(&new->previous, &current->text_hash)))
         return no_successor(err, new, "it names another card as the one before");
     ent_sha256(ent_bytes_of(new->root.bytes, sizeof new->root.bytes), &committed);
     if (ent_public_key_equal(&old->root, &new->root)) {
@@ -163,7 +223,7 @@ ent_rc ent_card_succeeds(const ent_card_opened *current, const ent_card_opened *
     } else if (!ent_hash_equal(&committed, &old->next_root)) {
         return no_successor(err, new, "its root key is neither the known one nor the one committed to");
     }
-    return ENT_DONE;
+    return check_kept(old, new, err);
 }
 
 /* --- fingerprint --- */

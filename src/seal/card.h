@@ -13,6 +13,7 @@ enum {
     ENT_CARD_MAX_CONTACTS = 16,
     ENT_CARD_MAX_LANGUAGES = 16,
     ENT_CARD_TEXT_MAX_BYTES = 256, /* url and texts of contacts */
+    ENT_CARD_MAX_FORMER = 64,
     ENT_FINGERPRINT_TEXT_SIZE = 49 /* 10 groups of 4 hex digits, 9 spaces */
 };
 
@@ -35,6 +36,27 @@ typedef struct {
     uint64_t attachment_bytes; /* of one attachment */
 } ent_card_quotas;
 
+/** What a key is for. */
+typedef enum {
+    ENT_KEY_ROLE_LOG = 0,
+    ENT_KEY_ROLE_RECEIPT,
+    ENT_KEY_ROLE_AGE, /* its recipient */
+    ENT_KEY_ROLE_TLS, /* its pin */
+    ENT_KEY_ROLE_COUNT
+} ent_key_role;
+/** "log", "receipt", "age", "tls". */
+const char *ent_key_role_word(ent_key_role role);
+/** False for any other word. */
+bool ent_key_role_find(ent_text word, ent_key_role *ret);
+
+/** A key that cards before this one named. */
+typedef struct {
+    ent_key_role role;
+    uint8_t value[32];
+    uint64_t last; /* serial of the last card that named it */
+    bool revoked;  /* it may be in other hands */
+} ent_card_former;
+
 /** A card's contents; texts borrow (from the arena of an opened card, or from the caller's memory when making one). */
 typedef struct {
     ent_text name;
@@ -52,7 +74,12 @@ typedef struct {
     ent_card_quotas quotas;
     ent_card_contact contacts[ENT_CARD_MAX_CONTACTS];
     size_t contact_count;
+    ent_card_former former[ENT_CARD_MAX_FORMER]; /* all that there ever were, by `last`, then by role */
+    size_t former_count;
 } ent_card;
+
+/** The 32 bytes of a card's key in a role. */
+const uint8_t *ent_card_key(const ent_card *card, ent_key_role role);
 
 /** An opened card: contents and the memory they live in. */
 typedef struct {
@@ -74,8 +101,10 @@ ENT_RC ent_card_sign(const ent_card *card, const ent_secret_key *root, ent_buf *
 ENT_RC ent_card_parse(ent_bytes bytes, ent_card_opened *ret, ent_err *err);
 void ent_card_release(ent_card_opened *card);
 
-/** Whether `next` may follow `current`: same name, serial + 1, previous = hash of current, and its root key is the one
- *  committed by current, or the same with the same commitment (a stolen root key must not replace it).
+/** Whether `next` may follow `current`, at once or after cards that did not come here: same name, a larger serial
+ *  (previous = hash of current where it is the next one), and its root key is the one committed by current, or the same
+ *  with the same commitment (a stolen root key must not replace it). Every key of current that it does not name any
+ *  more is among its former ones, and what was revoked stays so.
  *  Errors: PEER_MISMATCH with the reason. */
 ENT_RC ent_card_succeeds(const ent_card_opened *current, const ent_card_opened *next, ent_err *err);
 

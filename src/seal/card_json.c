@@ -61,6 +61,22 @@ static void put_keys(ent_json_writer *writer, const ent_card *card)
     put_key(writer, "tls", card->tls.bytes);
 }
 
+static void put_former(ent_json_writer *writer, const ent_card *card)
+{
+    ent_json_key(writer, "former");
+    ent_json_array_begin(writer);
+    for (size_t i = 0; i < card->former_count; i++) {
+        const ent_card_former *former = &card->former[i];
+        ent_json_object_begin(writer);
+        ent_json_member_string(writer, "key", ent_key_role_word(former->role));
+        put_key(writer, "value", former->value);
+        ent_json_member_unsigned(writer, "last", former->last);
+        ent_json_member_bool(writer, "revoked", former->revoked);
+        ent_json_object_end(writer);
+    }
+    ent_json_array_end(writer);
+}
+
 void ent_card_json_put(ent_buf *buf, const ent_card *card)
 {
     ent_json_writer writer = ent_json_writer_of(buf);
@@ -87,6 +103,8 @@ void ent_card_json_put(ent_buf *buf, const ent_card *card)
     for (size_t i = 0; i < card->contact_count; i++)
         put_contact(&writer, &card->contacts[i]);
     ent_json_array_end(&writer);
+    if (card->former_count > 0)
+        put_former(&writer, card);
     ent_json_object_end(&writer);
 }
 
@@ -207,6 +225,32 @@ static ent_rc read_contacts(const scope *in, ent_card *ret, ent_err *err)
     return ENT_DONE;
 }
 
+static ent_rc read_former(const scope *in, ent_card *ret, ent_err *err)
+{
+    ent_json_value list = ent_json_get(in->object, "former");
+    if (!ent_json_present(list))
+        return ENT_DONE;
+    if (ent_json_type_of(list) != ENT_JSON_ARRAY || ent_json_count(list) > ENT_CARD_MAX_FORMER)
+        return wrong(err, in, "former", "an array of at most 64 objects");
+    for (ent_json_iter i = ent_json_iterate(list); ent_json_next(&i);) {
+        if (ent_json_type_of(i.value) != ENT_JSON_OBJECT || ret->former_count == ENT_CARD_MAX_FORMER)
+            return wrong(err, in, "former", "an array of at most 64 objects");
+        scope former = {.object = i.value, .arena = in->arena};
+        ent_card_former *row = &ret->former[ret->former_count];
+        (void)snprintf(former.path, sizeof former.path, "former[%zu].", ret->former_count);
+        if (!ent_key_role_find(ent_json_string(ent_json_get(i.value, "key")), &row->role))
+            return wrong(err, &former, "key", "\"log\", \"receipt\", \"age\" or \"tls\"");
+        ENT_TRY(read_key(&former, "value", row->value, err));
+        ENT_TRY(read_number(&former, "last", &row->last, err));
+        ent_json_value revoked = ent_json_get(i.value, "revoked");
+        if (ent_json_type_of(revoked) != ENT_JSON_BOOL)
+            return wrong(err, &former, "revoked", "true or false");
+        row->revoked = ent_json_true(revoked);
+        ret->former_count++;
+    }
+    return ENT_DONE;
+}
+
 ent_rc ent_card_json_root(ent_json_value object, ent_public_key *ret, ent_err *err)
 {
     scope card = {.object = object};
@@ -229,5 +273,6 @@ ent_rc ent_card_json_read(ent_json_value object, ent_arena *arena, ent_card *ret
     ENT_TRY(read_key(&card, "tls", ret->tls.bytes, err));
     ENT_TRY(read_text(&card, "url", &ret->url, err));
     ENT_TRY(read_quotas(&card, &ret->quotas, err));
-    return read_contacts(&card, ret, err);
+    ENT_TRY(read_contacts(&card, ret, err));
+    return read_former(&card, ret, err);
 }

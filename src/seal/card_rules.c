@@ -172,6 +172,37 @@ static ent_rc check_keys(const ent_card *card, bool own, ent_err *err)
     return ENT_DONE;
 }
 
+static ent_rc wrong_former(bool own, size_t at, const char *why, ent_err *err)
+{
+    char path[32];
+    (void)snprintf(path, sizeof path, "former[%zu]", at);
+    return not_allowed(own, err, path, "", why);
+}
+
+/* One spelling, and no key that comes back: whoever got hold of it would come back with it. */
+static ent_rc check_former(const ent_card *card, bool own, ent_err *err)
+{
+    if (card->former_count > ENT_CARD_MAX_FORMER)
+        return not_allowed(own, err, "", "former", "has more than 64 elements");
+    for (size_t i = 0; i < card->former_count; i++) {
+        const ent_card_former *row = &card->former[i];
+        const ent_card_former *before = i == 0 ? NULL : &card->former[i - 1];
+        if (row->last == 0 || row->last >= card->serial)
+            return wrong_former(own, i, "its last is not the serial of a card before this one", err);
+        if (before != NULL && (row->last < before->last || (row->last == before->last && row->role <= before->role)))
+            return wrong_former(own, i, "is not in its place: they are sorted by last and key, each once", err);
+        for (ent_key_role role = 0; role < ENT_KEY_ROLE_COUNT; role++) {
+            if (memcmp(row->value, ent_card_key(card, role), sizeof row->value) == 0)
+                return wrong_former(own, i, "is a key that this card names: a key does not come back", err);
+        }
+        for (size_t k = 0; k < i; k++) {
+            if (memcmp(row->value, card->former[k].value, sizeof row->value) == 0)
+                return wrong_former(own, i, "stands there twice", err);
+        }
+    }
+    return ENT_DONE;
+}
+
 static ent_rc check_quotas(const ent_card_quotas *quotas, bool own, ent_err *err)
 {
     const char *field = quotas->entries_a_day > ENT_CARD_MAX_NUMBER      ? "entries_a_day"
@@ -194,6 +225,7 @@ ent_rc ent_card_check(const ent_card *card, bool own, ent_err *err)
     if (!ent_time_parse(card->issued, &issued))
         return not_allowed(own, err, "", "issued", "is not a time YYYY-MM-DDThh:mm:ssZ");
     ENT_TRY(check_keys(card, own, err));
+    ENT_TRY(check_former(card, own, err));
     if (card->url.size > 0 && !is_url(card->url))
         return not_allowed(own, err, "", "url", "is neither empty nor https://host:port");
     ENT_TRY(check_quotas(&card->quotas, own, err));

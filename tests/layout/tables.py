@@ -93,6 +93,7 @@ DECODERS = {
     "ent_recipient_parse": "bech32",
     "ent_identity_parse": "bech32",
     "ent_card_parse": "card",
+    "ent_cutoffs_parse": "cutoff",
     "ent_entry_decode": "entry",
     "ent_genesis_decode": "genesis",
     "ent_body_parse": "body",

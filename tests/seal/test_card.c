@@ -461,6 +461,13 @@ static ent_card next_of(const ent_card_opened *current)
     return card;
 }
 
+static ent_card_former former_of(ent_key_role role, const uint8_t value[32], uint64_t last)
+{
+    ent_card_former former = {.role = role, .last = last};
+    memcpy(former.value, value, sizeof former.value);
+    return former;
+}
+
 static void expect_succession(const ent_card_opened *current, const ent_card *next, uint8_t root, ent_code expected)
 {
     ent_card_opened opened;
@@ -478,6 +485,11 @@ static void test_card_succeeds__same_or_committed_root_accepted(void **state)
     sign(&card, 1, &current);
     ent_card same = next_of(&current);
     same.log = public_of(7);
+    same.former[0] = former_of(ENT_KEY_ROLE_LOG, public_of(3).bytes, 1);
+    same.former_count = 1;
+    expect_succession(&current, &same, 1, ENT_OK);
+    same.serial = 9; /* cards in between did not come here */
+    same.previous.bytes[0] ^= 1;
     expect_succession(&current, &same, 1, ENT_OK);
     ent_card rotated = next_of(&current);
     rotated.root = public_of(2);
@@ -495,9 +507,6 @@ static void test_card_succeeds__others_refused(void **state)
     ent_card next = next_of(&current);
     next.name = ENT_TEXT("south.example");
     expect_succession(&current, &next, 1, ENT_PEER_MISMATCH);
-    next = next_of(&current);
-    next.serial = 3;
-    expect_succession(&current, &next, 1, ENT_PEER_MISMATCH);
     expect_succession(&current, &card, 1, ENT_PEER_MISMATCH);
     next = next_of(&current);
     next.previous.bytes[0] ^= 1;
@@ -509,6 +518,82 @@ static void test_card_succeeds__others_refused(void **state)
     next.next_root = hash_of_key(9);
     expect_succession(&current, &next, 1, ENT_PEER_MISMATCH);
     ent_card_release(&current);
+}
+
+static void test_card_succeeds__former_keys_are_kept(void **state)
+{
+    (void)state;
+    ent_card_opened first;
+    ent_card_opened second;
+    ent_card card = example();
+    sign(&card, 1, &first);
+    ent_card next = next_of(&first);
+    next.receipt = public_of(7);
+    expect_succession(&first, &next, 1, ENT_PEER_MISMATCH); /* the receipt key of before is not listed */
+    next.former_count = 1;
+    next.former[0] = former_of(ENT_KEY_ROLE_AGE, public_of(4).bytes, 1);
+    expect_succession(&first, &next, 1, ENT_PEER_MISMATCH); /* in another role */
+    next.former[0] = former_of(ENT_KEY_ROLE_RECEIPT, public_of(4).bytes, 1);
+    next.former[0].revoked = true;
+    expect_succession(&first, &next, 1, ENT_OK);
+    sign(&next, 1, &second);
+    ent_card third = next_of(&second);
+    third.receipt = public_of(7);
+    expect_succession(&second, &third, 1, ENT_PEER_MISMATCH); /* dropped */
+    third.former_count = 1;
+    third.former[0] = next.former[0];
+    expect_succession(&second, &third, 1, ENT_OK);
+    third.former[0].revoked = false;
+    expect_succession(&second, &third, 1, ENT_PEER_MISMATCH);
+    third.former[0] = next.former[0];
+    third.former_count = 2;
+    third.former[1] = third.former[0];
+    third.former[0] = former_of(ENT_KEY_ROLE_LOG, public_of(8).bytes, 1);
+    expect_succession(&second, &third, 1, ENT_PEER_MISMATCH); /* one that never was */
+    ent_card_release(&first);
+    ent_card_release(&second);
+}
+
+static void test_card__former_keys_have_one_form(void **state)
+{
+    (void)state;
+    for (unsigned way = 0; way < 6; way++) {
+        ent_card card = example();
+        ent_secret_key secret = secret_of(1);
+        ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
+        card.serial = 3;
+        card.has_previous = true;
+        card.former_count = 2;
+        card.former[0] = former_of(ENT_KEY_ROLE_LOG, public_of(8).bytes, 2);
+        card.former[1] = former_of(ENT_KEY_ROLE_RECEIPT, public_of(9).bytes, 2);
+        switch (way) {
+        case 0:
+            break;
+        case 1:
+            card.former[1].last = 3; /* not before this card */
+            break;
+        case 2:
+            card.former[1].last = 1; /* out of order */
+            break;
+        case 3:
+            memcpy(card.former[1].value, card.former[0].value, 32); /* twice */
+            break;
+        case 4:
+            memcpy(card.former[1].value, card.log.bytes, 32); /* comes back in another role */
+            break;
+        default:
+            card.former[1].role = ENT_KEY_ROLE_LOG; /* two of one role at a time */
+        }
+        assert_code(ent_card_sign(&card, &secret, &note, NULL), way == 0 ? ENT_OK : ENT_USAGE);
+        if (way > 0)
+            continue;
+        ent_card_opened opened;
+        assert_ok(parse(&note, &opened, NULL));
+        assert_int_equal(opened.card.former_count, 2);
+        assert_memory_equal(opened.card.former[1].value, card.former[1].value, 32);
+        assert_int_equal(opened.card.former[1].role, ENT_KEY_ROLE_RECEIPT);
+        ent_card_release(&opened);
+    }
 }
 
 /* --- fingerprint --- */
@@ -612,6 +697,8 @@ int main(void)
         cmocka_unit_test(test_card_sign__wrong_field_is_usage),
         cmocka_unit_test(test_card_succeeds__same_or_committed_root_accepted),
         cmocka_unit_test(test_card_succeeds__others_refused),
+        cmocka_unit_test(test_card_succeeds__former_keys_are_kept),
+        cmocka_unit_test(test_card__former_keys_have_one_form),
         cmocka_unit_test(test_card_fingerprint__names_party_and_root_key_only),
         cmocka_unit_test(test_fingerprint__what_people_type_compared),
         cmocka_unit_test(test_card__no_memory_leaves_nothing),
