@@ -44,6 +44,9 @@ class Node:
         self.dir = os.path.join(folder, name.split(".")[0])
         self.log_path = self.dir + ".log"
         self.process = None
+        self.environment = None  # of the daemon; None = as this process has it
+        self.command_environment = None
+        self.wrapper = []  # what the daemon is started under
         self.port = None
         options = ["--air-gapped"]
         if not air_gapped:
@@ -61,7 +64,11 @@ class Node:
     def start(self):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [os.path.join(BUILD, "entented"), "--dir", self.dir], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*self.wrapper, os.path.join(BUILD, "entented"), "--dir", self.dir],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment,
             )
 
         def answers():
@@ -95,7 +102,14 @@ class Node:
 
     def run(self, *arguments, check=True, stdin=b""):
         command = [os.path.join(BUILD, "entente"), *arguments, "--dir", self.dir]
-        done = subprocess.run(command, input=stdin, capture_output=True, timeout=PATIENCE_S + 60, check=False)
+        done = subprocess.run(
+            command,
+            input=stdin,
+            capture_output=True,
+            timeout=PATIENCE_S + 60,
+            check=False,
+            env=self.command_environment,
+        )
         if check and done.returncode != 0:
             raise CliError(f"{' '.join(command)}: status {done.returncode}: {done.stderr.decode()}")
         return done
