@@ -21,6 +21,7 @@ void ent_err_set(ent_err *err, ent_code code, const char *rule, const char *form
     if (err != NULL) {
         va_list arguments;
         err->code = (int)code;
+        err->retry_after_s = 0;
         (void)snprintf(err->rule, sizeof err->rule, "%s", rule == NULL ? "" : rule);
         va_start(arguments, format);
         (void)vsnprintf(err->text, sizeof err->text, format, arguments);

@@ -38,8 +38,9 @@ typedef struct {
 /** Details of a failure for a person. The strings live inside; no ownership. */
 typedef struct {
     int code;
-    char rule[96];  /* specification and section, "" when none applies */
-    char text[512]; /* what, where, why, what next */
+    char rule[96];          /* specification and section, "" when none applies */
+    char text[512];         /* what, where, why, what next */
+    unsigned retry_after_s; /* seconds after which it is worth trying again; 0 = not known */
 } ent_err;
 
 /** Pass a failure on to the caller. */

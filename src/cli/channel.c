@@ -28,7 +28,44 @@ static ent_cli_style state_style(ent_text state)
     return ent_text_is(state, "invited") ? ENT_CLI_YELLOW : ENT_CLI_PLAIN;
 }
 
-static void put_member(ent_cli *cli, ent_json_value member, uint64_t our_size)
+/* "3 of 5 messages", where there is a quota; true when it wrote something. */
+static bool put_used(ent_buf *out, const char *before, uint64_t used, ent_json_value quota, bool bytes)
+{
+    uint64_t most = 0;
+    if (!ent_json_unsigned(quota, UINT64_MAX, &most))
+        return false;
+    ent_buf_put_string(out, before);
+    if (bytes) {
+        ent_cli_put_bytes(out, used);
+        ent_buf_put_string(out, " of ");
+        ent_cli_put_bytes(out, most);
+    } else {
+        ent_buf_put_format(out, "%" PRIu64 " of %" PRIu64 " messages", used, most);
+    }
+    return true;
+}
+
+static void put_usage(ent_buf *out, ent_json_value member, ent_json_value quotas)
+{
+    ent_json_value used = ent_json_get(member, "used");
+    const char *before = "    quota: today ";
+    if (put_used(out, before, ent_cli_count(used, "entries_today"), ent_json_get(quotas, "entries_a_day"), false))
+        before = ", ";
+    if (put_used(out, before, ent_cli_count(used, "bytes_today"), ent_json_get(quotas, "bytes_a_day"), true))
+        before = ", ";
+    before = strcmp(before, ", ") == 0 ? "; attachments " : "    quota: attachments ";
+    (void)put_used(out, before, ent_cli_count(used, "attachment_bytes"), ent_json_get(quotas, "attachment_bytes"),
+                   true);
+    uint64_t most = 0;
+    for (ent_json_iter i = ent_json_iterate(quotas); ent_json_next(&i);) {
+        if (ent_json_unsigned(i.value, UINT64_MAX, &most)) {
+            ent_buf_put_u8(out, '\n');
+            break;
+        }
+    }
+}
+
+static void put_member(ent_cli *cli, ent_json_value member, uint64_t our_size, ent_json_value quotas)
 {
     ent_buf *out = &cli->out;
     bool self = ent_json_true(ent_json_get(member, "self"));
@@ -44,6 +81,7 @@ static void put_member(ent_cli *cli, ent_json_value member, uint64_t our_size)
             out, "; we have receipted %" PRIu64 " of them\n    has receipted %" PRIu64 " of our %" PRIu64,
             ent_cli_count(member, "receipted_by_us"), ent_cli_count(member, "receipted_by_them"), our_size);
     ent_buf_put_u8(out, '\n');
+    put_usage(out, member, quotas);
     if (ent_json_true(ent_json_get(member, "frozen"))) {
         ent_cli_put_style(out, cli->colour, ENT_CLI_RED);
         ent_buf_put_string(out, "    FROZEN: this member signed two different histories; the proof is kept\n");
@@ -135,7 +173,7 @@ static void put_channel(ent_cli *cli, ent_json_value channel, ent_json_value led
     for (ent_json_iter i = ent_json_iterate(members); ent_json_next(&i);)
         our_size = ent_json_true(ent_json_get(i.value, "self")) ? ent_cli_count(i.value, "size") : our_size;
     for (ent_json_iter i = ent_json_iterate(members); ent_json_next(&i);)
-        put_member(cli, i.value, our_size);
+        put_member(cli, i.value, our_size, ent_json_get(channel, "quotas"));
     put_terms(cli, channel);
     put_amended(cli, channel, ledger);
 }

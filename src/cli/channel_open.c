@@ -1,3 +1,4 @@
+#include "base/cursor.h"
 #include "cli/api.h"
 #include "cli/files.h"
 #include "cli/terminal.h"
@@ -13,6 +14,10 @@ static const ent_cli_option options[] = {
     {"--policy", NULL, "FILE", false,
      "witnesses: lines of a tlog-policy without log lines\n(blank lines and comments are left out)"},
     {"--alias", NULL, "A", false, "a short name of our own for the channel"},
+    {"--quota-entries", NULL, "N", false, "messages that each member may say a day (default: any number)"},
+    {"--quota-bytes", NULL, "SIZE", false,
+     "bytes that each may say a day, sealed, without attachments; K, M, G, T\nmay follow"},
+    {"--quota-attachments", NULL, "SIZE", false, "bytes of attachments of each that the others hold, sealed"},
     {NULL, NULL, NULL, false, NULL},
 };
 
@@ -60,6 +65,44 @@ static ent_rc put_policy(const char *path, ent_json_writer *writer, ent_err *err
     return ENT_DONE;
 }
 
+/* "10", "500M", "2G": bytes, in powers of 1000, as they are shown. */
+static ent_rc read_size(const ent_cli *cli, const char *name, uint64_t *ret, ent_err *err)
+{
+    static const char units[] = "KMGT";
+    const char *value = ent_cli_value(cli, name);
+    uint64_t factor = 1;
+    if (value == NULL)
+        return ENT_DONE;
+    ent_text digits = ent_text_of(value);
+    const char *unit = digits.size == 0 ? NULL : memchr(units, digits.data[digits.size - 1], sizeof units - 1);
+    if (unit != NULL) {
+        for (const char *at = units; at <= unit; at++)
+            factor *= 1000;
+        digits.size--;
+    }
+    if (!ent_decimal_parse(digits, ENT_QUOTA_MAX / factor, ret))
+        return ent_fail(err, ENT_USAGE, NULL,
+                        "%s takes a number of bytes below 2^53, with K, M, G or T behind it if you like, not \"%s\"",
+                        name, value);
+    *ret *= factor;
+    return ENT_DONE;
+}
+
+static ent_rc put_quotas(const ent_cli *cli, ent_json_writer *writer, ent_err *err)
+{
+    ent_quotas quotas = {0};
+    ENT_TRY(ent_cli_number(cli, "--quota-entries", ENT_QUOTA_MAX, 0, &quotas.entries_a_day, err));
+    ENT_TRY(read_size(cli, "--quota-bytes", &quotas.bytes_a_day, err));
+    ENT_TRY(read_size(cli, "--quota-attachments", &quotas.attachment_bytes, err));
+    ent_json_key(writer, "quotas");
+    ent_json_object_begin(writer);
+    ent_json_member_unsigned(writer, "entries_a_day", quotas.entries_a_day);
+    ent_json_member_unsigned(writer, "bytes_a_day", quotas.bytes_a_day);
+    ent_json_member_unsigned(writer, "attachment_bytes", quotas.attachment_bytes);
+    ent_json_object_end(writer);
+    return ENT_DONE;
+}
+
 static ent_rc run(ent_cli *cli, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_wipe) ent_buf terms = {0};
@@ -76,6 +119,7 @@ static ent_rc run(ent_cli *cli, ent_err *err)
     ent_json_key(&writer, "terms");
     ent_json_put_base64(&writer, ent_buf_bytes(&terms));
     ENT_TRY(put_policy(ent_cli_value(cli, "--policy"), &writer, err));
+    ENT_TRY(put_quotas(cli, &writer, err));
     ent_json_member_string(&writer, "alias", ent_cli_value(cli, "--alias"));
     ent_json_object_end(&writer);
     ENT_TRY(ent_buf_check(&body, err));
@@ -102,12 +146,15 @@ static ent_rc run(ent_cli *cli, ent_err *err)
 
 const ent_cli_command ent_cli_channel_open = {
     .words = "channel open",
-    .arguments = "--with NAME... --terms FILE [--policy FILE] [--alias A]",
+    .arguments = "--with NAME... --terms FILE [--policy FILE] [--alias A] [--quota-… N]",
     .summary = "open a channel with peers; prints its id",
     .text =
         "Invites the named peers, whose cards must have been added. The channel is open when all have accepted.\n"
         "Its members never change: joining or leaving is a new channel that follows this one. Its terms change only\n"
-        "by an amendment that every member accepts: `entente agreement propose`.",
+        "by an amendment that every member accepts: `entente agreement propose`.\n"
+        "Quotas never change either. They keep a member from filling the others' disks: what is beyond them is not\n"
+        "taken before the next day (UTC); what a member leaves of a day it may use later, up to 30 days' worth. An\n"
+        "attachment beyond its quota is never taken. Without a quota there is no limit.",
     .examples = "  entente channel open --with boreal.example --terms terms.json --alias north --dir aurora",
     .options = options,
     .most = 31,

@@ -355,7 +355,11 @@ ent_rc ent_http_transfer_finish(ent_http_transfer *transfer, CURLcode result, en
     if (result != CURLE_OK)
         return fail_transfer(transfer, result, err);
     const char *type = NULL;
+    curl_off_t retry_after_s = 0;
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &type);
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+    if (retry_after_s > 0)
+        transfer->reply.retry_after_s = retry_after_s > UINT32_MAX ? UINT32_MAX : (uint32_t)retry_after_s;
     transfer->reply.status = (int)status_of(transfer);
     (void)snprintf(transfer->reply.content_type, sizeof transfer->reply.content_type, "%s", type == NULL ? "" : type);
     return ENT_DONE;

@@ -41,6 +41,7 @@ typedef struct {
 typedef struct {
     int status;
     char content_type[128];
+    uint32_t retry_after_s; /* of the Retry-After header; 0 = none */
     ent_buf body;
 } ent_http_reply;
 void ent_http_reply_release(ent_http_reply *reply);
@@ -50,7 +51,7 @@ void ent_http_reply_release(ent_http_reply *reply);
 ENT_RC ent_http_call_wait(const ent_http_call *call, ent_http_reply *ret, ent_err *err);
 
 /** Turn a reply with an error status into that error (reads our JSON reason, else quotes the body's beginning, both fit
- * for a terminal); ENT_OK for 2xx, except a 202 whose JSON says `waiting`: WAITING. */
+ * for a terminal; Retry-After too); ENT_OK for 2xx, except a 202 whose JSON says `waiting`: WAITING. */
 ENT_RC ent_http_reply_check(const ent_http_reply *reply, ent_err *err);
 
 /** Many calls at once from one thread, over kept-alive connections. */

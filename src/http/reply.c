@@ -83,12 +83,16 @@ ent_rc ent_http_reply_check(const ent_http_reply *reply, ent_err *err)
     if (good && reply->status != ent_code_http_status(ENT_WAITING))
         return ENT_DONE;
     /* The one error with a status of success: what was asked is not done yet. */
-    if (read_reason(reply, &reason, err))
-        return reason;
-    if (good)
+    bool told = read_reason(reply, &reason, err);
+    if (!told && good)
         return ENT_DONE;
-    char excerpt[EXCERPT_BYTES + 1];
-    show(ent_buf_text(&reply->body), excerpt, sizeof excerpt);
-    return ent_fail(err, code_of_status(reply->status), NULL, "answered %d%s%s", reply->status,
-                    excerpt[0] == 0 ? "" : ": ", excerpt);
+    if (!told) {
+        char excerpt[EXCERPT_BYTES + 1];
+        show(ent_buf_text(&reply->body), excerpt, sizeof excerpt);
+        reason = ent_fail(err, code_of_status(reply->status), NULL, "answered %d%s%s", reply->status,
+                          excerpt[0] == 0 ? "" : ": ", excerpt);
+    }
+    if (err != NULL)
+        err->retry_after_s = reply->retry_after_s;
+    return reason;
 }

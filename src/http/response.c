@@ -1,6 +1,7 @@
 #include "http/server_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -33,6 +34,10 @@ void ent_http_respond_error(ent_http_response *response, const ent_err *err)
     ent_buf_put_string(&response->body, "\n");
     response->status = ent_code_http_status(err->code);
     response->content_type = "application/json";
+    if (err->retry_after_s > 0) {
+        (void)snprintf(response->header_name, sizeof response->header_name, "Retry-After");
+        (void)snprintf(response->header_value, sizeof response->header_value, "%u", err->retry_after_s);
+    }
     /* The status says the most important part, also when there is no memory for the rest. */
     if (ent_buf_check(&response->body, NULL).code != ENT_OK)
         ent_buf_release(&response->body);

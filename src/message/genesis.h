@@ -33,6 +33,8 @@ typedef struct {
     ent_hash tls;
 } ent_genesis_neutral;
 
+#define ENT_QUOTA_MAX (((uint64_t)1 << 53) - 1)
+
 /** Limits per writer; 0 = none. */
 typedef struct {
     uint64_t entries_a_day;

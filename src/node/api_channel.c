@@ -1,6 +1,7 @@
 #include "node/api.h"
 #include "node/channel.h"
 #include "node/invite.h"
+#include "node/quota.h"
 
 /* How much of our log a member has receipted. */
 static ent_rc receipted_by(ent_node *node, const ent_channel *channel, uint32_t member, uint64_t *ret, ent_err *err)
@@ -12,6 +13,42 @@ static ent_rc receipted_by(ent_node *node, const ent_channel *channel, uint32_t 
     if (rc.code == ENT_OK)
         *ret = receipt.head.size;
     return rc.code == ENT_ABSENT ? ENT_DONE : rc;
+}
+
+/* Limits as a number, none as null. */
+static void put_limit(ent_json_writer *writer, const char *key, uint64_t limit, uint64_t none)
+{
+    ent_json_key(writer, key);
+    if (limit == none)
+        ent_json_put_null(writer);
+    else
+        ent_json_put_unsigned(writer, limit);
+}
+
+static void put_quotas(ent_json_writer *writer, const ent_quotas *quotas)
+{
+    ent_json_key(writer, "quotas");
+    ent_json_object_begin(writer);
+    put_limit(writer, "entries_a_day", quotas->entries_a_day, 0);
+    put_limit(writer, "bytes_a_day", quotas->bytes_a_day, 0);
+    put_limit(writer, "attachment_bytes", quotas->attachment_bytes, 0);
+    ent_json_object_end(writer);
+}
+
+/* What a member has used of its quotas today. */
+static ent_rc put_usage(ent_node *node, ent_json_writer *writer, ent_channel *channel, uint32_t i, ent_err *err)
+{
+    ent_quota_state state;
+    ENT_TRY(ent_quota_show(node, channel, i, &state, err));
+    ent_json_key(writer, "used");
+    ent_json_object_begin(writer);
+    ent_json_member_unsigned(writer, "entries_today", state.usage.entries);
+    ent_json_member_unsigned(writer, "bytes_today", state.usage.bytes);
+    ent_json_member_unsigned(writer, "attachment_bytes", state.attachment_bytes);
+    put_limit(writer, "entries_left", state.left.entries, UINT64_MAX);
+    put_limit(writer, "bytes_left", state.left.bytes, UINT64_MAX);
+    ent_json_object_end(writer);
+    return ENT_DONE;
 }
 
 static ent_rc put_member(ent_node *node, ent_json_writer *writer, ent_channel *channel, uint32_t i, ent_err *err)
@@ -31,6 +68,7 @@ static ent_rc put_member(ent_node *node, ent_json_writer *writer, ent_channel *c
     ent_json_member_bool(writer, "frozen", log.frozen);
     ent_json_member_unsigned(writer, "receipted_by_us", receipted_by_us);
     ent_json_member_unsigned(writer, "receipted_by_them", receipted_by_them);
+    ENT_TRY(put_usage(node, writer, channel, i, err));
     ent_json_object_end(writer);
     return ENT_DONE;
 }
@@ -68,6 +106,7 @@ static ent_rc put_channel(ent_node *node, ent_json_writer *writer, ent_channel *
         put_terms(node, writer, channel);
     ent_json_member_text(writer, "neutral",
                          channel->genesis.has_neutral ? channel->genesis.neutral.name : (ent_text){NULL, 0});
+    put_quotas(writer, &channel->genesis.quotas);
     ent_json_member_unsigned(writer, "delta_s", channel->genesis.delta_s);
     ent_json_object_end(writer);
     return ENT_DONE;
@@ -120,6 +159,23 @@ static ent_rc read_texts(ent_json_value array, const char *what, ent_text *ret, 
     return ENT_DONE;
 }
 
+static ent_rc read_limit(ent_json_value quotas, const char *key, uint64_t *ret, ent_err *err)
+{
+    ent_json_value value = ent_json_get(quotas, key);
+    if (ent_json_present(value) && !ent_json_unsigned(value, ENT_QUOTA_MAX, ret))
+        return ent_fail(err, ENT_USAGE, "docs/api.md", "\"quotas\": \"%s\" must be a whole number up to 2^53-1", key);
+    return ENT_DONE;
+}
+
+static ent_rc read_quotas(ent_json_value quotas, ent_quotas *ret, ent_err *err)
+{
+    if (ent_json_present(quotas) && ent_json_type_of(quotas) != ENT_JSON_OBJECT)
+        return ent_fail(err, ENT_USAGE, "docs/api.md", "\"quotas\" must be an object");
+    ENT_TRY(read_limit(quotas, "entries_a_day", &ret->entries_a_day, err));
+    ENT_TRY(read_limit(quotas, "bytes_a_day", &ret->bytes_a_day, err));
+    return read_limit(quotas, "attachment_bytes", &ret->attachment_bytes, err);
+}
+
 ent_rc ent_api_channel_open(ent_api_call *call, ent_err *err)
 {
     ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
@@ -134,6 +190,7 @@ ent_rc ent_api_channel_open(ent_api_call *call, ent_err *err)
     ENT_TRY(read_texts(ent_json_get(root, "with"), "with", with, ENT_ENTRY_MAX_MEMBERS, &opening.with_count, err));
     ENT_TRY(read_texts(ent_json_get(root, "policy"), "policy", policy, ENT_GENESIS_MAX_POLICY_LINES,
                        &opening.policy_count, err));
+    ENT_TRY(read_quotas(ent_json_get(root, "quotas"), &opening.quotas, err));
     ENT_TRY(ent_api_text(root, "terms", &encoded, err));
     ENT_TRY(ent_api_text(root, "alias", &opening.alias, err));
     ENT_TRY(ent_fail_in(err, ent_base64_decode(encoded, &terms, err), "\"terms\""));

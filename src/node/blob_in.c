@@ -5,6 +5,7 @@
 #include "node/courier.h"
 #include "node/events.h"
 #include "node/ledgers.h"
+#include "node/quota.h"
 #include "node/receipt.h"
 #include "node/report.h"
 #include "node/say.h"
@@ -88,8 +89,10 @@ ent_rc ent_blob_in_admit(ent_node *node, ent_http_request *request, const ent_ha
                         "an attachment comes with its Content-Length, of at most %d bytes",
                         ENT_ATTACHMENT_MAX_SEALED_BYTES);
     ENT_TRY(find_blob(node, &digest, length, pin, work, err));
-    ENT_TRY(ent_disk_has_room(node, length, err));
     work->held = work->blob.state == ENT_BLOB_HELD;
+    if (!work->held)
+        ENT_TRY(ent_quota_attachment(node, work->channel, work->member, length, err));
+    ENT_TRY(ent_disk_has_room(node, length, err));
     if (!work->held)
         ENT_TRY(ent_blob_writer_new(node->paths.blobs, length, &work->writer, err));
     ret_intake->limit = length;

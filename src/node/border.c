@@ -51,13 +51,12 @@ static ent_rc read_announced(const ent_http_request *request, ent_announced *ret
 static ent_rc admit_pouch(ent_node *node, ent_http_request *request, const ent_hash *pin, ent_http_intake *ret_intake,
                           ent_err *err)
 {
-    uint64_t length = 0;
     uint64_t limit = 0;
     uint64_t held = 0;
     char size[24];
     ent_announced announced = {0};
     ENT_TRY(read_announced(request, &announced, err));
-    if (!ent_http_content_length(request, &length))
+    if (!ent_http_content_length(request, &announced.length))
         return ent_fail(err, ENT_PEER_MALFORMED, "design 3", "a pouch is sent with its Content-Length");
     ent_rc rc = ent_receive_admit(node, &announced, pin, &limit, &held, err);
     if (rc.code == ENT_PEER_STALE) {
@@ -65,12 +64,12 @@ static ent_rc admit_pouch(ent_node *node, ent_http_request *request, const ent_h
         return ent_http_refuse(request, 409, "text/x.tlog.size", size, err);
     }
     ENT_TRY(rc);
-    if (length > limit)
+    if (announced.length > limit)
         return ent_fail(err, ENT_PEER_TOO_LARGE, "design 11, limits",
                         "such a pouch has at most %llu bytes; this one announces %llu", (unsigned long long)limit,
-                        (unsigned long long)length);
-    ENT_TRY(ent_disk_has_room(node, length, err));
-    ret_intake->limit = length;
+                        (unsigned long long)announced.length);
+    ENT_TRY(ent_disk_has_room(node, announced.length, err));
+    ret_intake->limit = announced.length;
     ret_intake->spool = true;
     return ENT_DONE;
 }

@@ -11,7 +11,8 @@
 #include <stdio.h>
 
 enum {
-    REFUSED_MS = 30000, /* a refusal may be mended on the other side */
+    REFUSED_MS = 30000,            /* a refusal may be mended on the other side */
+    LATER_MAX_MS = 15 * 60 * 1000, /* told to come back later, we ask again by then: it costs the headers alone */
     RECEIPTS_DELAY_MS = 3000,
     TIMEOUT_MS = 120000
 };
@@ -119,13 +120,21 @@ static bool is_refusal(ent_rc rc)
            error_class == ENT_CLASS_ABSENT;
 }
 
+/* 429: the quota leaves no room for it today. It is not refused for good. */
+static int64_t come_back(const ent_err *err)
+{
+    int64_t wait_ms = err->retry_after_s == 0 ? REFUSED_MS : (int64_t)err->retry_after_s * 1000;
+    return ent_clock_monotonic_ms() + (wait_ms > LATER_MAX_MS ? LATER_MAX_MS : wait_ms);
+}
+
 static void settle_pouch_contact(const ent_courier *courier, ent_flight *work, ent_contact *peer, ent_rc rc,
                                  const ent_http_reply *reply, const ent_err *err)
 {
     ent_channel_member *member = &work->channel->members[work->member];
-    bool refused = is_refusal(rc);
+    bool later = rc.code == ENT_PEER_QUOTA;
+    bool refused = is_refusal(rc) && !later;
     peer->pouch_in_flight = false;
-    if (rc.code == ENT_OK || refused || rc.code == ENT_WAITING) { /* it was reached */
+    if (rc.code == ENT_OK || refused || later || rc.code == ENT_WAITING) { /* it was reached */
         peer->failures = 0;
         peer->not_before_ms = 0;
     }
@@ -137,7 +146,9 @@ static void settle_pouch_contact(const ent_courier *courier, ent_flight *work, e
     } else if (!atomic_load(&courier->stopping)) {
         ent_courier_report_failure(work, reply == NULL ? 0 : reply->status, err);
         record(work, refused, err->text, NULL);
-        if (refused)
+        if (later)
+            member->not_before_ms = come_back(err);
+        else if (refused)
             member->not_before_ms = ent_courier_back_off(&member->refusals, REFUSED_MS);
         else
             peer->not_before_ms = ent_courier_back_off(&peer->failures, 0);

@@ -388,6 +388,7 @@ ent_rc ent_channel_open(ent_node *node, const ent_opening *opening, ent_channel 
         .member_count = opening->with_count + 1,
         .witness_policy = policy,
         .witness_policy_count = opening->policy_count,
+        .quotas = opening->quotas,
         .delta_s = DEFAULT_DELTA_S,
         .mailbox_window_s = DEFAULT_MAILBOX_WINDOW_S,
     };

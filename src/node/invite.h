@@ -19,6 +19,7 @@ typedef struct {
     const ent_text *policy; /* tlog-policy lines */
     size_t policy_count;
     ent_text alias; /* empty = none */
+    ent_quotas quotas;
 } ent_opening;
 /** Open a channel: genesis, our entry 0.  Errors: USAGE, ABSENT (an unknown peer), PEER_MALFORMED (terms, policy),
  * those of ent_say. */

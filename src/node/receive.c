@@ -7,6 +7,7 @@
 #include "node/invite.h"
 #include "node/opener.h"
 #include "node/peer.h"
+#include "node/quota.h"
 #include "node/receipt.h"
 #include "node/sequencer.h"
 
@@ -175,6 +176,16 @@ static ent_rc may_store(const receive_job *work, ent_err *err)
     return ENT_DONE;
 }
 
+/* Step 1's quotas by what has really come. */
+static ent_rc count_entries(const receive_job *work, ent_err *err)
+{
+    const ent_pouch_checked *checked = work->checked;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < checked->new_count; i++)
+        bytes += checked->entry_bytes[i].size + checked->bodies[i].size;
+    return ent_quota_receive(work->channel, work->writer, checked->new_count, bytes, err);
+}
+
 /* A head of the same size that came at the same time, in another pouch, and says something else. */
 static ent_rc heads_agree(const receive_job *work, ent_node *node, ent_err *err)
 {
@@ -199,8 +210,10 @@ static ent_rc apply_receive(ent_job *job, ent_node *node, ent_err *err)
     ENT_TRY(ent_sequencer_touch(node, work->channel, err));
     ENT_TRY(may_store(work, err));
     ENT_TRY(heads_agree(work, node, err));
-    if (checked->verdict == ENT_POUCH_NEW)
+    if (checked->verdict == ENT_POUCH_NEW) {
+        ENT_TRY(count_entries(work, err));
         ENT_TRY(store_entries(node, work, err));
+    }
     for (size_t i = 0; i < checked->head_count; i++) {
         const ent_checked_head *head = &checked->heads[i];
         int64_t log = work->channel->members[head->member].log.number;
@@ -337,6 +350,8 @@ ent_rc ent_receive_admit(ent_node *node, const ent_announced *announced, const e
                         "the pouch begins at entry %llu; this party holds %llu",
                         (unsigned long long)announced->old_size, (unsigned long long)log.tree.size);
     }
+    if (ent_channel_state_now(channel) != ENT_CHANNEL_INVITED)
+        return ent_quota_pouch(channel, (uint32_t)writer, announced->size, announced->length, err);
     return ENT_DONE;
 }
 

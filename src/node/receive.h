@@ -25,9 +25,11 @@ typedef struct {
     ent_text origin;
     uint64_t old_size;
     uint64_t size;
+    uint64_t length; /* bytes of the pouch */
 } ent_announced;
 
-/** Decide by the headers alone: 403, 409, 413.  Errors: PEER_MALFORMED, PEER_UNKNOWN, PEER_FORBIDDEN, PEER_STALE.
+/** Decide by the headers alone: 403, 409, 413, 429.  Errors: PEER_MALFORMED, PEER_UNKNOWN, PEER_FORBIDDEN, PEER_STALE,
+ * PEER_QUOTA.
  *  @in    pin    the client certificate's
  *  @out   ret_limit  how many bytes such a pouch may have
  *  @out   ret_held   with PEER_STALE: our size of that log */
@@ -43,8 +45,8 @@ ENT_RC ent_receive_check_cards(const ent_channel *channel, const ent_pouch *pouc
  *  @in   announced   what the request's headers said, which must be so; NULL = it came by hand
  *  @in   pin     the client certificate's; NULL = it came by hand
  *  @out  ret     released by the caller; set on success only
- *  Errors: those of ent_pouch_parse and ent_pouch_check; PEER_FORBIDDEN, PEER_NOT_OURS, REFUSED_FROZEN, PEER_FORK
- * (recorded).  Blocks: yes. */
+ *  Errors: those of ent_pouch_parse and ent_pouch_check; PEER_FORBIDDEN, PEER_NOT_OURS, PEER_QUOTA, REFUSED_FROZEN,
+ * PEER_FORK (recorded).  Blocks: yes. */
 ENT_RC ent_receive(ent_node *node, ent_bytes pouch, const ent_announced *announced, const ent_hash *pin,
                    ent_received *ret, ent_err *err);
 

@@ -4,6 +4,7 @@
 #include "crypto/crypto.h"
 #include "node/channel.h"
 #include "node/ledgers.h"
+#include "node/quota.h"
 #include "node/report.h"
 #include "seal/age.h"
 
@@ -214,6 +215,17 @@ static bool is_by_node(const ent_saying *saying)
     return kind != NULL && kind->by_node;
 }
 
+/* Refused here and now, rather than by every receiver. What the node must say by itself is said all the same, counts,
+ * and may reach them a day later. */
+static ent_rc keep_quota(const say_job *work, ent_node *node, ent_err *err)
+{
+    const ent_saying *saying = work->saying;
+    uint64_t attachments = 0;
+    for (size_t i = 0; i < saying->attachment_count; i++)
+        attachments += saying->attachments[i].size;
+    return ent_quota_say(node, saying->channel, work->entry.size + saying->sealed.size, attachments, err);
+}
+
 /* Everything that may refuse it, before anything is written. */
 static ent_rc prepare(say_job *work, ent_node *node, const ent_ledger *ledger, ent_err *err)
 {
@@ -237,7 +249,8 @@ static ent_rc prepare(say_job *work, ent_node *node, const ent_ledger *ledger, e
         ENT_TRY(ent_ledger_allows(ledger, channel->self, &work->drafted, facts_of(work), err));
     }
     ent_buf_clear(&work->entry);
-    return ent_entry_encode(&work->drafted, &work->entry, err);
+    ENT_TRY(ent_entry_encode(&work->drafted, &work->entry, err));
+    return is_by_node(saying) ? ENT_DONE : keep_quota(work, node, err);
 }
 
 static ent_rc record_acks(const say_job *work, ent_err *err)
@@ -279,6 +292,7 @@ static ent_rc apply_with(say_job *work, ent_node *node, ent_ledger *ledger, ent_
     if (saying->also != NULL)
         ENT_TRY(saying->also(saying->also_context, node, err));
     ENT_TRY(record_acks(work, err));
+    ent_quota_said(saying->channel, work->entry.size + saying->sealed.size);
     ENT_TRY(
         ent_sequencer_append(node, saying->channel, ent_buf_bytes(&work->entry), saying->sealed, &work->digest, err));
     ENT_TRY(add_attachments(work, node, err));

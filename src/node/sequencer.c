@@ -350,6 +350,7 @@ static void publish_log(ent_channel_member *member)
     member->log.tree = next->tree;
     member->log.opened = next->opened;
     member->log.bytes = next->bytes;
+    member->log.usage = next->usage;
     memcpy(member->log.acked, next->acked, sizeof next->acked);
 }
 

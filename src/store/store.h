@@ -27,16 +27,26 @@ typedef struct {
     int64_t added_unix_s;
 } ent_store_channel;
 
+/** What a writer has used of the channel's quotas, by the day it arrived here: node/quota.h has the rule. */
+typedef struct {
+    int64_t day;            /* UTC, counted from 1970-01-01; 0 = nothing counted yet */
+    uint64_t entries;       /* of that day */
+    uint64_t bytes;         /* of that day: entries and sealed bodies */
+    uint64_t spare_entries; /* left over from the days before */
+    uint64_t spare_bytes;
+} ent_store_usage;
+
 /** One log of a channel: ours or a member's copy. */
 typedef struct {
     int64_t number; /* of the store; assigned by log_add; < 2^22 */
     int64_t channel;
     uint32_t member; /* index in genesis members */
     bool own;
-    bool frozen;                           /* a fork was seen; nothing is appended any more */
-    ent_tree tree;                         /* size and right edge of what is stored */
-    uint64_t opened;                       /* entries below this index have been opened and validated (step 10) */
-    uint64_t bytes;                        /* entries and sealed bodies */
+    bool frozen;     /* a fork was seen; nothing is appended any more */
+    ent_tree tree;   /* size and right edge of what is stored */
+    uint64_t opened; /* entries below this index have been opened and validated (step 10) */
+    uint64_t bytes;  /* entries and sealed bodies */
+    ent_store_usage usage;
     uint64_t acked[ENT_ENTRY_MAX_MEMBERS]; /* per member: largest size that this log's entries ack */
 } ent_store_log;
 
@@ -182,9 +192,9 @@ typedef struct {
     ENT_RC (*invite_put)(ent_store *store, int64_t channel, ent_bytes pouch, ent_err *err);     /* empty = forget */
     /** Add a log, empty; at most one own log a channel. */
     ENT_RC (*log_add)(ent_store *store, ent_store_log *log, ent_err *err);
-    /** Append entries, bodies and tiles and store the log row (tree, bytes, acked) as given; log->tree is the tree
-     * after. Errors: REFUSED_FROZEN, ABSENT for a log that is not there, USAGE when first is not its size, the tree
-     * does not end where the append does, a body is over 8 MiB or the log over 2^40 entries. */
+    /** Append entries, bodies and tiles and store the log row (tree, bytes, usage, acked) as given; log->tree is the
+     * tree after. Errors: REFUSED_FROZEN, ABSENT for a log that is not there, USAGE when first is not its size, the
+     * tree does not end where the append does, a body is over 8 MiB or the log over 2^40 entries. */
     ENT_RC (*append)(ent_store *store, const ent_store_log *log, const ent_store_append *append, ent_err *err);
     /** Only ever raises it; REFUSED beyond the log's size. */
     ENT_RC (*log_opened)(ent_store *store, int64_t log, uint64_t opened, ent_err *err);
@@ -252,6 +262,8 @@ typedef struct {
     /** An attachment with this digest and size that an entry of the channel names; a wanted one before a held one. */
     ENT_RC(*blob_find)
     (ent_store *store, int64_t channel, const ent_hash *digest, uint64_t size, ent_store_blob *ret, ent_err *err);
+    /** Sum of the sizes of the different attachments that this log's entries name and that are held here. */
+    ENT_RC (*blob_bytes_held)(ent_store *store, int64_t log, uint64_t *ret_bytes, ent_err *err);
     ENT_RC(*blob_walk)
     (ent_store *store, int64_t log, uint64_t index, ent_store_blob_row row, void *context, ent_err *err);
     ENT_RC(*blob_send_walk)

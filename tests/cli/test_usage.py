@@ -518,10 +518,11 @@ class Asking(WithNode, Terminal):
             self.route("GET", "/channels/north", dict(CHANNEL, terms=json.loads((self.folder / "agreed.json").read_text())))
             self.assertEqual("Beware" in self.ask("channel", "show", "north")[0], word is not None)
         self.ask("channel", "open", "--with", "boreal.example", "corvus.example", "--terms", "terms.json",
-                 "--policy", "policy", "--alias", "north")
+                 "--policy", "policy", "--alias", "north", "--quota-entries", "7", "--quota-bytes", "20M", "--quota-attachments", "1G")
         sent = json.loads(self.asked()[3])
         self.assertEqual(sent, {"with": ["boreal.example", "corvus.example"], "terms": base64.b64encode(b'{"a":1}').decode(),
-                                "policy": ["witness W x", "quorum W"], "alias": "north"})
+                                "policy": ["witness W x", "quorum W"], "alias": "north",
+                                "quotas": {"entries_a_day": 7, "bytes_a_day": 20_000_000, "attachment_bytes": 10**9}})
         self.ask("channel", "open", "--with", "boreal.example", "--terms", "terms.json")
         sent = json.loads(self.asked()[3])
         self.assertEqual((sent["policy"], sent["alias"]), (None, None))

@@ -346,10 +346,16 @@ static bool is_open(void *context)
 
 void fixture_pair_open(fixture_pair *pair)
 {
+    fixture_pair_open_within(pair, (ent_quotas){0});
+}
+
+void fixture_pair_open_within(fixture_pair *pair, ent_quotas quotas)
+{
     ent_err err = {0};
     ent_text with[] = {ent_text_of(names[BOREAL])};
     ent_opening opening = {.with = with, .with_count = 1, .terms = ent_text_bytes(ENT_TEXT("{\"v\":1}"))};
     ent_channel *channel = NULL;
+    opening.quotas = quotas;
     opening.alias = ENT_TEXT("north");
     must(ent_channel_open(pair->nodes[AURORA], &opening, &channel, &err), &err);
     pair->channel = channel->id;

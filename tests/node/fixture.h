@@ -89,6 +89,8 @@ void fixture_pair_start(fixture_pair *pair, unsigned who);
 void fixture_pair_stop(fixture_pair *pair, unsigned who);
 /** Aurora opens a channel, Boreal accepts; returns when it is open on both sides. */
 void fixture_pair_open(fixture_pair *pair);
+/** The same under quotas. */
+void fixture_pair_open_within(fixture_pair *pair, ent_quotas quotas);
 ent_channel *fixture_channel(const fixture_pair *pair, unsigned who);
 /** Wait until both hold both logs whole, receipted and opened; fails after seconds. */
 void fixture_pair_settle(fixture_pair *pair, unsigned seconds);

@@ -58,7 +58,8 @@ class Border:
                 self.connection.request(method, path, body, headers or {})
                 answer = self.connection.getresponse()
                 content = answer.read()
-                return Answer(answer.status, answer.getheader("Content-Type", ""), content)
+                headers = {name.lower(): value for name, value in answer.getheaders()}
+                return Answer(answer.status, headers.get("content-type", ""), content, headers)
             except (http.client.HTTPException, OSError):
                 self.close()
                 if fresh:

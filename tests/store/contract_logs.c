@@ -63,6 +63,7 @@ static void test_store__log_row_comes_back_as_given(void **state)
     for (uint32_t member = 0; member < ENT_ENTRY_MAX_MEMBERS; member++)
         logs[1].acked[member] = member * 0x0102030405060708;
     logs[1].acked[31] = UINT64_MAX;
+    logs[1].usage = (ent_store_usage){20000, 1, 2, (uint64_t)1 << 57, 3};
     ent_store_log expected = logs[1];
     assert_ok(contract->store->engine->begin(contract->store, NULL));
     assert_ok(fixture_append(contract->store, &expected, 300, false, NULL));
@@ -72,6 +73,7 @@ static void test_store__log_row_comes_back_as_given(void **state)
     assert_ok(contract->store->engine->log_get(contract->store, channel.number, 1, &log, NULL));
     assert_memory_equal(log.acked, expected.acked, sizeof log.acked);
     assert_int_equal(log.bytes, expected.bytes);
+    assert_memory_equal(&log.usage, &expected.usage, sizeof log.usage);
     assert_int_equal(log.tree.size, 300);
     assert_memory_equal(log.tree.edge, expected.tree.edge, ent_tree_edge_count(300) * 32);
 }

@@ -417,6 +417,9 @@ static void test_store__blob_is_wanted_until_held(void **state)
     assert_int_equal(found.log, log);
     assert_int_equal(found.size, 100);
     assert_int_equal(found.state, ENT_BLOB_WANTED);
+    uint64_t held = 77;
+    assert_ok(store->engine->blob_bytes_held(store, log, &held, NULL));
+    assert_int_equal(held, 100); /* the first entry's; the same attachment is wanted by the second */
     assert_ok(store->engine->begin(store, NULL));
     uint64_t changes = store->engine->changes(store);
     assert_ok(store->engine->blob_held(store, &found, NULL));
@@ -424,6 +427,10 @@ static void test_store__blob_is_wanted_until_held(void **state)
     assert_ok(store->engine->commit(store, NULL));
     assert_ok(store->engine->blob_find(store, channel.number, &first.digest, 100, &found, NULL));
     assert_int_equal(found.state, ENT_BLOB_HELD);
+    assert_ok(store->engine->blob_bytes_held(store, log, &held, NULL));
+    assert_int_equal(held, 100); /* one attachment, however often it is named */
+    assert_ok(store->engine->blob_bytes_held(store, log + 1, &held, NULL));
+    assert_int_equal(held, 0);
     walk_context walk = {.store = store};
     assert_ok(store->engine->blob_walk(store, log, 10, see_blob, &walk, NULL));
     assert_string_equal(walk.seen, "2/10/2=5,1;2/10/15=100,2;");

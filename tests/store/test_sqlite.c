@@ -96,7 +96,7 @@ static void test_sqlite__newer_version_is_refused_untouched(void **state)
     ent_err err = {0};
     assert_fails(ent_store_sqlite_open(*state, &store, &err), ENT_REFUSED);
     assert_non_null(strstr(err.text, "newer"));
-    execute(*state, "PRAGMA user_version = 2");
+    execute(*state, "PRAGMA user_version = 3");
     ent_store_close(open_store(*state));
 }
 
@@ -109,7 +109,10 @@ static void test_sqlite__older_version_is_brought_to_this_one(void **state)
     assert_ok(store->engine->peer_put(store, ENT_TEXT("north.example"), 1, ent_bytes_of("n", 1), 0, NULL));
     assert_ok(store->engine->commit(store, NULL));
     ent_store_close(store);
-    execute(*state, "DROP TABLE alert_sinks; DROP TABLE alerts; DROP TABLE reads; PRAGMA user_version = 1");
+    execute(*state, "DROP TABLE alert_sinks; DROP TABLE alerts; DROP TABLE reads;"
+                    "ALTER TABLE logs DROP COLUMN day; ALTER TABLE logs DROP COLUMN day_entries;"
+                    "ALTER TABLE logs DROP COLUMN day_bytes; ALTER TABLE logs DROP COLUMN spare_entries;"
+                    "ALTER TABLE logs DROP COLUMN spare_bytes; PRAGMA user_version = 1");
     store = open_store(*state);
     ent_store_peer peer;
     assert_ok(store->engine->peer_get(store, ENT_TEXT("north.example"), &peer, NULL, NULL));

@@ -64,6 +64,27 @@ ent_rc ent_sqlite_blob_find(ent_store *store, int64_t channel, const ent_hash *d
     return ENT_DONE;
 }
 
+ent_rc ent_sqlite_blob_bytes_held(ent_store *store, int64_t log, uint64_t *ret_bytes, ent_err *err)
+{
+    const uint64_t last_index = ((uint64_t)1 << ENT_STORE_INDEX_BITS) - 1;
+    int64_t from = 0;
+    int64_t to = 0;
+    if (!ent_store_entry_key(log, 0, &from) || !ent_store_entry_key(log, last_index, &to))
+        return ent_fail(err, ENT_ABSENT, NULL, "the log %lld is not in the store", (long long)log);
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(ent_sql_read(store, ENT_SQL_BLOB_BYTES_HELD,
+                         "SELECT coalesce(sum(size), 0) FROM"
+                         " (SELECT DISTINCT digest, size FROM blobs WHERE entry BETWEEN ?1 AND ?2 AND state = 2)",
+                         &sql, err));
+    ent_sql_bind_int(&sql, from);
+    ent_sql_bind_int(&sql, to);
+    ENT_TRY(ent_sql_row(&sql, "the sum", err));
+    uint64_t bytes = ent_sql_size(&sql, 0);
+    ENT_TRY(ent_sql_check(&sql, err));
+    *ret_bytes = bytes;
+    return ENT_DONE;
+}
+
 ent_rc ent_sqlite_blob_walk(ent_store *store, int64_t log, uint64_t index, ent_store_blob_row row, void *context,
                             ent_err *err)
 {

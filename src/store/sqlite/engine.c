@@ -75,6 +75,7 @@ static const ent_store_engine engine = {
     .receipt_unsigned_walk = ent_sqlite_receipt_unsigned_walk,
     .delivery_get = ent_sqlite_delivery_get,
     .blob_find = ent_sqlite_blob_find,
+    .blob_bytes_held = ent_sqlite_blob_bytes_held,
     .blob_walk = ent_sqlite_blob_walk,
     .blob_send_walk = ent_sqlite_blob_send_walk,
     .fork_walk = ent_sqlite_fork_walk,

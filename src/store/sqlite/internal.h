@@ -85,6 +85,7 @@ typedef enum {
     ENT_SQL_BLOB_ADD,
     ENT_SQL_BLOB_HELD,
     ENT_SQL_BLOB_FIND,
+    ENT_SQL_BLOB_BYTES_HELD,
     ENT_SQL_BLOB_WALK,
     ENT_SQL_BLOB_SEND_ADD,
     ENT_SQL_BLOB_SEND_DONE,
@@ -281,6 +282,7 @@ uint64_t ent_sqlite_changes(ent_store *base);
 ENT_RC ent_sqlite_blob_held(ent_store *store, const ent_store_blob *blob, ent_err *err);
 ENT_RC ent_sqlite_blob_find(ent_store *store, int64_t channel, const ent_hash *digest, uint64_t size,
                             ent_store_blob *ret, ent_err *err);
+ENT_RC ent_sqlite_blob_bytes_held(ent_store *store, int64_t log, uint64_t *ret_bytes, ent_err *err);
 ENT_RC ent_sqlite_blob_walk(ent_store *store, int64_t log, uint64_t index, ent_store_blob_row row, void *context,
                             ent_err *err);
 ENT_RC ent_sqlite_blob_send_add(ent_store *store, const ent_store_blob_send *send, ent_err *err);

@@ -57,7 +57,8 @@ ent_rc ent_sqlite_log_get(ent_store *store, int64_t channel, uint32_t member, en
     ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
     ENT_TRY(ent_sql_read(
         store, ENT_SQL_LOG_GET,
-        "SELECT number, own, frozen, size, edge, opened, bytes, acked FROM logs WHERE channel = ?1 AND member = ?2",
+        "SELECT number, own, frozen, size, edge, opened, bytes, acked,"
+        " day, day_entries, day_bytes, spare_entries, spare_bytes FROM logs WHERE channel = ?1 AND member = ?2",
         &sql, err));
     ent_sql_bind_int(&sql, channel);
     ent_sql_bind_int(&sql, member);
@@ -72,6 +73,11 @@ ent_rc ent_sqlite_log_get(ent_store *store, int64_t channel, uint32_t member, en
     log.bytes = ent_sql_size(&sql, 6);
     if (!take_acked(ent_sql_bytes(&sql, 7), &log))
         sql.damaged = true;
+    log.usage.day = ent_sql_int(&sql, 8);
+    log.usage.entries = ent_sql_size(&sql, 9);
+    log.usage.bytes = ent_sql_size(&sql, 10);
+    log.usage.spare_entries = ent_sql_size(&sql, 11);
+    log.usage.spare_bytes = ent_sql_size(&sql, 12);
     ENT_TRY(ent_sql_check(&sql, err));
     *ret = log;
     return ENT_DONE;
@@ -125,7 +131,8 @@ static ent_rc grow(ent_store *store, const ent_store_log *log, uint64_t first, e
     uint8_t acked[ACKED_BYTES];
     ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
     ENT_TRY(ent_sql_write(store, ENT_SQL_LOG_GROW,
-                          "UPDATE logs SET size = ?1, edge = ?2, bytes = ?3, acked = ?4"
+                          "UPDATE logs SET size = ?1, edge = ?2, bytes = ?3, acked = ?4, day = ?7, day_entries = ?8,"
+                          " day_bytes = ?9, spare_entries = ?10, spare_bytes = ?11"
                           " WHERE number = ?5 AND size = ?6 AND frozen = 0",
                           &sql, err));
     ent_sql_bind_size(&sql, log->tree.size);
@@ -134,6 +141,11 @@ static ent_rc grow(ent_store *store, const ent_store_log *log, uint64_t first, e
     ent_sql_bind_bytes(&sql, put_acked(log, acked));
     ent_sql_bind_int(&sql, log->number);
     ent_sql_bind_size(&sql, first);
+    ent_sql_bind_int(&sql, log->usage.day);
+    ent_sql_bind_size(&sql, log->usage.entries);
+    ent_sql_bind_size(&sql, log->usage.bytes);
+    ent_sql_bind_size(&sql, log->usage.spare_entries);
+    ent_sql_bind_size(&sql, log->usage.spare_bytes);
     ENT_TRY(ent_sql_run(&sql, err));
     return ent_sql_changes(&sql) == 1 ? ENT_DONE : append_refused(store, log->number, first, err);
 }

@@ -185,11 +185,20 @@ static const char alerts_2[] =
     "  read_unix_s INTEGER NOT NULL"
     ") STRICT;";
 
+/* What each writer has used of its quotas. */
+static const char usage_3[] =
+    "ALTER TABLE logs ADD COLUMN day INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE logs ADD COLUMN day_entries INTEGER NOT NULL DEFAULT 0 CHECK (day_entries >= 0);"
+    "ALTER TABLE logs ADD COLUMN day_bytes INTEGER NOT NULL DEFAULT 0 CHECK (day_bytes >= 0);"
+    "ALTER TABLE logs ADD COLUMN spare_entries INTEGER NOT NULL DEFAULT 0 CHECK (spare_entries >= 0);"
+    "ALTER TABLE logs ADD COLUMN spare_bytes INTEGER NOT NULL DEFAULT 0 CHECK (spare_bytes >= 0);";
+
 /* Step i brings version i to i + 1. A step that was released is never edited; a change is a new one. */
 enum { MOST_PARTS = 3 };
 static const char *const steps[][MOST_PARTS] = {
     {peers_and_channels_1, logs_1, exchange_1},
     {alerts_2},
+    {usage_3},
 };
 enum { VERSION = sizeof steps / sizeof steps[0] };
 
