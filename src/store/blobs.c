@@ -14,12 +14,16 @@
 
 static const char temporary_prefix[] = "tmp-";
 
+/* A large file is synced on the way: else its end would keep the disk, and with it every commit, busy for seconds. */
+enum { SYNC_BYTES = 8 << 20 };
+
 struct ent_blob_writer {
     char *folder;
     char *temporary; /* NULL once renamed or removed */
     int fd;
     uint64_t limit;
     uint64_t size;
+    uint64_t unsynced;
     ent_sha256_state hash;
 };
 
@@ -109,17 +113,30 @@ ent_rc ent_blob_writer_push(ent_blob_writer *writer, ent_bytes bytes, ent_err *e
         return ent_fail_in(err, rc, "%s", writer->temporary);
     ent_sha256_update(&writer->hash, bytes);
     writer->size += bytes.size;
-    return ENT_DONE;
+    writer->unsynced += bytes.size;
+    if (writer->unsynced < SYNC_BYTES)
+        return ENT_DONE;
+    writer->unsynced = 0;
+    return fdatasync(writer->fd) == 0 ? ENT_DONE : fail_errno(err, "sync", writer->temporary);
 }
 
-/* The file is synced before it gets its name, its folder after: a name that survives a crash is that of a whole file. A
- * file of that name is the same bytes, but another thread may have renamed it and not have synced the folder yet. */
-static ent_rc place(const char *temporary, const char *folder, const char *path, ent_err *err)
+/* A file of that name is the same bytes, but another thread may have renamed it and not have synced the folder yet. */
+ent_rc ent_blob_place(const char *folder, const char *temporary, const ent_hash *digest, ent_err *err)
 {
-    ENT_TRY(ent_file_make_folder(folder, 0700, err));
+    ENT_CLEANUP(ent_free_pointer) char *inner = folder_of(folder, digest);
+    ENT_CLEANUP(ent_free_pointer) char *path = ent_blob_path(folder, digest);
+    if (inner == NULL || path == NULL)
+        return fail_memory(err);
+    ENT_TRY(ent_file_make_folder(inner, 0700, err));
     if (rename(temporary, path) != 0)
         return fail_errno(err, "rename a file to", path);
-    return ent_file_sync_folder(folder, err);
+    return ent_file_sync_folder(inner, err);
+}
+
+ent_rc ent_blob_settle(const char *folder, const ent_hash *digest, ent_err *err)
+{
+    ENT_CLEANUP(ent_free_pointer) char *inner = folder_of(folder, digest);
+    return inner == NULL ? fail_memory(err) : ent_file_sync_folder(inner, err);
 }
 
 ent_rc ent_blob_writer_commit(ent_blob_writer *writer, const ent_hash *expected, ent_hash *ret_digest,
@@ -134,11 +151,7 @@ ent_rc ent_blob_writer_commit(ent_blob_writer *writer, const ent_hash *expected,
         return ent_fail(err, ENT_PEER_MISMATCH, NULL, "the attachment's bytes have another digest than its name");
     if (fsync(writer->fd) != 0)
         return fail_errno(err, "sync", writer->temporary);
-    ENT_CLEANUP(ent_free_pointer) char *folder = folder_of(writer->folder, &digest);
-    ENT_CLEANUP(ent_free_pointer) char *path = ent_blob_path(writer->folder, &digest);
-    if (folder == NULL || path == NULL)
-        return fail_memory(err);
-    ENT_TRY(place(writer->temporary, folder, path, err));
+    ENT_TRY(ent_blob_place(writer->folder, writer->temporary, &digest, err));
     ent_file_close(&writer->fd);
     *ret_digest = digest;
     *ret_size = writer->size;

@@ -23,6 +23,8 @@ void ent_blob_writer_free(ent_blob_writer *writer);
 /** Open for reading: a descriptor the caller closes.  Errors: ABSENT, IO. */
 ENT_RC ent_blob_open(const char *folder, const ent_hash *digest, int *ret_fd, uint64_t *ret_size, ent_err *err);
 bool ent_blob_exists(const char *folder, const ent_hash *digest);
+/** Make durable a name that exists, whoever is giving it.  Errors: ABSENT, IO, NOMEM. */
+ENT_RC ent_blob_settle(const char *folder, const ent_hash *digest, ent_err *err);
 /** Remove temporary files that a crash left behind. */
 ENT_RC ent_blobs_clean(const char *folder, ent_err *err);
 

@@ -213,6 +213,9 @@ typedef struct {
     /** The same (log, member, digest) is kept once; the number is the store's. */
     ENT_RC (*blob_send_add)(ent_store *store, const ent_store_blob_send *send, ent_err *err);
     ENT_RC (*blob_send_done)(ent_store *store, int64_t number, ent_err *err);
+    /** The member holds this attachment: nothing of this log sends it there any more. */
+    ENT_RC(*blob_send_strike)
+    (ent_store *store, int64_t log, uint32_t member, const ent_hash *digest, ent_err *err);
     /** The same proof again is kept once. */
     ENT_RC (*fork_add)(ent_store *store, int64_t log, ent_bytes note, ent_bytes held, int64_t now_unix_s, ent_err *err);
 
@@ -266,6 +269,12 @@ typedef struct {
     ENT_RC (*blob_bytes_held)(ent_store *store, int64_t log, uint64_t *ret_bytes, ent_err *err);
     ENT_RC(*blob_walk)
     (ent_store *store, int64_t log, uint64_t index, ent_store_blob_row row, void *context, ent_err *err);
+    /** Attachments that are wanted, by log, index and position, behind `after` (NULL: from the first), at most limit.
+     */
+    ENT_RC(*blob_wanted_walk)
+    (ent_store *store, const ent_store_blob *after, size_t limit, ent_store_blob_row row, void *context, ent_err *err);
+    /** Whether an entry names it and it is not held. */
+    ENT_RC (*blob_is_wanted)(ent_store *store, const ent_hash *digest, bool *ret, ent_err *err);
     ENT_RC(*blob_send_walk)
     (ent_store *store, int64_t after, size_t limit, ent_store_blob_send_row row, void *context, ent_err *err);
     ENT_RC (*fork_walk)(ent_store *store, int64_t log, ent_store_fork_row row, void *context, ent_err *err);

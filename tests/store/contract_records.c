@@ -441,6 +441,45 @@ static void test_store__blob_is_wanted_until_held(void **state)
     assert_string_equal(walk.seen, "");
 }
 
+static void test_store__wanted_blobs_are_walked_in_pages(void **state)
+{
+    contract_state *contract = *state;
+    ent_store *store = contract->store;
+    ent_store_channel channel;
+    ent_store_log logs[2];
+    bool wanted = false;
+    fixture_channel(store, "a", &channel, logs);
+    assert_ok(store->engine->begin(store, NULL));
+    for (uint64_t index = 1; index <= 3; index++) {
+        for (uint32_t at = 0; at < 2; at++) {
+            ent_store_blob blob = {.log = logs[1].number,
+                                   .index = index,
+                                   .at = at,
+                                   .digest = fixture_digest(index),
+                                   .size = 10 * index + at,
+                                   .state = index == 2 ? ENT_BLOB_HELD : ENT_BLOB_WANTED};
+            assert_ok(store->engine->blob_add(store, &blob, NULL));
+        }
+    }
+    assert_ok(store->engine->commit(store, NULL));
+    contract_reopen(contract);
+    store = contract->store;
+    walk_context walk = {.store = store};
+    assert_ok(store->engine->blob_wanted_walk(store, NULL, 3, see_blob, &walk, NULL));
+    assert_string_equal(walk.seen, "2/1/0=10,1;2/1/1=11,1;2/3/0=30,1;");
+    ent_store_blob last = {.log = logs[1].number, .index = 3, .at = 0};
+    walk = (walk_context){.store = store};
+    assert_ok(store->engine->blob_wanted_walk(store, &last, 3, see_blob, &walk, NULL));
+    assert_string_equal(walk.seen, "2/3/1=31,1;");
+    last.index = (uint64_t)1 << 40;
+    assert_fails(store->engine->blob_wanted_walk(store, &last, 3, see_blob, &walk, NULL), ENT_USAGE);
+    for (uint64_t number = 1; number <= 4; number++) {
+        ent_hash digest = fixture_digest(number);
+        assert_ok(store->engine->blob_is_wanted(store, &digest, &wanted, NULL));
+        assert_true(wanted == (number == 1 || number == 3));
+    }
+}
+
 static ent_rc see_send(void *context, const ent_store_blob_send *send, ent_err *err)
 {
     walk_context *walk = context;
@@ -493,6 +532,32 @@ static void test_store__blob_sends_wait_until_done(void **state)
     assert_string_equal(walk.seen, "1:1;");
 }
 
+static void test_store__blob_that_a_member_holds_is_struck_off(void **state)
+{
+    contract_state *contract = *state;
+    ent_store *store = contract->store;
+    ent_store_channel channel;
+    ent_store_log logs[2];
+    ent_hash digest = fixture_digest(1);
+    fixture_channel(store, "a", &channel, logs);
+    assert_fails(store->engine->blob_send_strike(store, logs[0].number, 1, &digest, NULL), ENT_USAGE);
+    assert_ok(store->engine->begin(store, NULL));
+    for (uint32_t i = 0; i < 8; i++) { /* two entries, two members, two digests */
+        ent_store_blob_send send = {.log = logs[0].number,
+                                    .index = i & 1,
+                                    .member = 1 + (i >> 1 & 1),
+                                    .digest = fixture_digest(1 + (i >> 2)),
+                                    .size = 1 + (i >> 2)};
+        assert_ok(store->engine->blob_send_add(store, &send, NULL));
+    }
+    assert_ok(store->engine->blob_send_strike(store, logs[0].number, 1, &digest, NULL));
+    assert_ok(store->engine->blob_send_strike(store, logs[1].number, 2, &digest, NULL)); /* nothing of that log */
+    assert_ok(store->engine->commit(store, NULL));
+    walk_context walk = {.store = store};
+    assert_ok(store->engine->blob_send_walk(store, 0, SIZE_MAX, see_send, &walk, NULL));
+    assert_string_equal(walk.seen, "2:1;2:1;1:2;1:2;2:2;2:2;");
+}
+
 /* ---- forks ---- */
 
 static ent_rc see_fork(void *context, const ent_store_fork *fork, ent_bytes note, ent_bytes held, ent_err *err)
@@ -543,7 +608,9 @@ const struct CMUnitTest *contract_record_tests(size_t *ret_count)
         cmocka_unit_test(test_store__unsigned_receipt_is_signed_once),
         cmocka_unit_test(test_store__delivery_put_replaces),
         cmocka_unit_test(test_store__blob_is_wanted_until_held),
+        cmocka_unit_test(test_store__wanted_blobs_are_walked_in_pages),
         cmocka_unit_test(test_store__blob_sends_wait_until_done),
+        cmocka_unit_test(test_store__blob_that_a_member_holds_is_struck_off),
         cmocka_unit_test(test_store__fork_proof_is_kept_once),
     };
     *ret_count = sizeof tests / sizeof tests[0];

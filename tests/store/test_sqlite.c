@@ -96,7 +96,7 @@ static void test_sqlite__newer_version_is_refused_untouched(void **state)
     ent_err err = {0};
     assert_fails(ent_store_sqlite_open(*state, &store, &err), ENT_REFUSED);
     assert_non_null(strstr(err.text, "newer"));
-    execute(*state, "PRAGMA user_version = 3");
+    execute(*state, "PRAGMA user_version = 4");
     ent_store_close(open_store(*state));
 }
 
@@ -109,6 +109,7 @@ static void test_sqlite__older_version_is_brought_to_this_one(void **state)
     assert_ok(store->engine->peer_put(store, ENT_TEXT("north.example"), 1, ent_bytes_of("n", 1), 0, NULL));
     assert_ok(store->engine->commit(store, NULL));
     ent_store_close(store);
+    execute(*state, "DROP INDEX blobs_wanted");
     execute(*state, "DROP TABLE alert_sinks; DROP TABLE alerts; DROP TABLE reads;"
                     "ALTER TABLE logs DROP COLUMN day; ALTER TABLE logs DROP COLUMN day_entries;"
                     "ALTER TABLE logs DROP COLUMN day_bytes; ALTER TABLE logs DROP COLUMN spare_entries;"

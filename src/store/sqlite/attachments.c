@@ -111,6 +111,57 @@ ent_rc ent_sqlite_blob_walk(ent_store *store, int64_t log, uint64_t index, ent_s
     return ENT_DONE;
 }
 
+static ent_rc collect_wanted(ent_store *store, const ent_store_blob *after, size_t limit, ent_buf *rows, ent_err *err)
+{
+    int64_t key = -1;
+    if (after != NULL && !ent_store_entry_key(after->log, after->index, &key))
+        return ent_fail(err, ENT_USAGE, NULL, "log %lld has no entry %llu", (long long)after->log,
+                        (unsigned long long)after->index);
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(ent_sql_read(store, ENT_SQL_BLOB_WANTED,
+                         "SELECT entry, at, digest, size, state FROM blobs INDEXED BY blobs_wanted WHERE state = 1"
+                         " AND (entry, at) > (?1, ?2) ORDER BY entry, at LIMIT ?3",
+                         &sql, err));
+    ent_sql_bind_int(&sql, key);
+    ent_sql_bind_int(&sql, after == NULL ? 0 : after->at);
+    ent_sql_bind_size(&sql, limit > INT64_MAX ? INT64_MAX : limit);
+    for (;;) {
+        bool more = false;
+        ENT_TRY(ent_sql_step(&sql, &more, err));
+        if (!more)
+            break;
+        ent_store_blob blob = {0};
+        take_blob(&sql, &blob);
+        ent_buf_put(rows, ent_bytes_of(&blob, sizeof blob));
+    }
+    ENT_TRY(ent_sql_check(&sql, err));
+    return ent_buf_check(rows, err);
+}
+
+ent_rc ent_sqlite_blob_wanted_walk(ent_store *store, const ent_store_blob *after, size_t limit, ent_store_blob_row row,
+                                   void *context, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf rows = {0};
+    ENT_TRY(collect_wanted(store, after, limit, &rows, err));
+    const ent_store_blob *blobs = (const ent_store_blob *)(const void *)rows.data;
+    for (size_t at = 0; at < rows.size / sizeof *blobs; at++)
+        ENT_TRY(row(context, &blobs[at], err));
+    return ENT_DONE;
+}
+
+ent_rc ent_sqlite_blob_is_wanted(ent_store *store, const ent_hash *digest, bool *ret, ent_err *err)
+{
+    bool found = false;
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(ent_sql_read(store, ENT_SQL_BLOB_IS_WANTED, "SELECT 1 FROM blobs WHERE digest = ?1 AND state = 1 LIMIT 1",
+                         &sql, err));
+    ent_sql_bind_hash(&sql, digest);
+    ENT_TRY(ent_sql_step(&sql, &found, err));
+    ENT_TRY(ent_sql_check(&sql, err));
+    *ret = found;
+    return ENT_DONE;
+}
+
 /* ---- what members have not got yet ---- */
 
 ent_rc ent_sqlite_blob_send_add(ent_store *store, const ent_store_blob_send *send, ent_err *err)
@@ -133,6 +184,17 @@ ent_rc ent_sqlite_blob_send_done(ent_store *store, int64_t number, ent_err *err)
     ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
     ENT_TRY(ent_sql_write(store, ENT_SQL_BLOB_SEND_DONE, "DELETE FROM blob_sends WHERE number = ?1", &sql, err));
     ent_sql_bind_int(&sql, number);
+    return ent_sql_run(&sql, err);
+}
+
+ent_rc ent_sqlite_blob_send_strike(ent_store *store, int64_t log, uint32_t member, const ent_hash *digest, ent_err *err)
+{
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(ent_sql_write(store, ENT_SQL_BLOB_SEND_STRIKE,
+                          "DELETE FROM blob_sends WHERE log = ?1 AND member = ?2 AND digest = ?3", &sql, err));
+    ent_sql_bind_int(&sql, log);
+    ent_sql_bind_int(&sql, member);
+    ent_sql_bind_hash(&sql, digest);
     return ent_sql_run(&sql, err);
 }
 
