@@ -16,7 +16,7 @@ ent_rc ent_api_pouch_export(ent_api_call *call, ent_err *err)
         return ent_fail(err, ENT_USAGE, "design 10", "--to %.*s: not another member of channel %.8s",
                         (int)(to.size > 64 ? 64 : to.size), to.data == NULL ? "" : to.data, channel->id_text);
     ENT_TRY(ent_sequencer_flush(call->node, err)); /* so that our newest receipt goes along */
-    ENT_TRY(ent_pack(call->node, channel, (uint32_t)member, &packed, err));
+    ENT_TRY(ent_pack(call->node, channel, channel->self, (uint32_t)member, &packed, err));
     call->response->status = 200;
     call->response->content_type = "application/x-tar";
     call->response->body = packed.bytes;

@@ -99,7 +99,7 @@ static ent_rc settle_pouch(ent_flight *work, const ent_http_reply *reply, ent_er
     }
     ENT_TRY(ent_http_reply_check(reply, err));
     ENT_TRY(ent_receipt_take(work->courier->node, work->channel, work->member, ent_buf_bytes(&reply->body),
-                             work->packed.receipts_upto, &size, err));
+                             &work->packed, &size, err));
     if (size < work->packed.size)
         return ent_fail(err, ENT_PEER_INCONSISTENT, "design 3", "%s took a pouch up to %llu and receipted only %llu",
                         work->peer, (unsigned long long)work->packed.size, (unsigned long long)size);
@@ -181,7 +181,7 @@ static ent_rc start_pouch(ent_courier *courier, ent_channel *channel, uint32_t m
     *work = (ent_flight){.courier = courier, .channel = channel, .member = member, .blob_fd = -1};
     ent_rc rc = ent_courier_address(courier, work, &call.pin, &peer, err);
     if (rc.code == ENT_OK)
-        rc = ent_pack(courier->node, channel, member, &work->packed, err);
+        rc = ent_pack(courier->node, channel, channel->self, member, &work->packed, err);
     if (rc.code == ENT_OK) {
         (void)snprintf(work->url, sizeof work->url, "%s/pouch", peer.url);
         (void)snprintf(work->old_size, sizeof work->old_size, "%llu", (unsigned long long)work->packed.old_size);
@@ -227,7 +227,7 @@ ent_rc ent_courier_send_wanted(ent_courier *courier, ent_channel *channel, uint3
     *ret_wanted = true; /* until it is known better: while the peer is busy the store need not be asked */
     if (peer->pouch_in_flight || now_ms < peer->not_before_ms || now_ms < channel->members[member].not_before_ms)
         return ENT_DONE;
-    ENT_TRY(ent_pack_wanted(courier->node, channel, member, &want, err));
+    ENT_TRY(ent_pack_wanted(courier->node, channel, channel->self, member, &want, err));
     *ret_wanted = want != ENT_PACK_NOTHING;
     if (!*ret_wanted)
         return ENT_DONE;

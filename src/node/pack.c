@@ -1,13 +1,11 @@
-#include "node/pack.h"
+#include "node/pack_internal.h"
 
 #include "node/channel.h"
-#include "node/receipt.h"
 
 enum {
     ENTRIES_BYTES = 16 << 20,
-    BODIES_BYTES = 40 << 20, /* with the entries and a batch's worth of slack this fits 64 MiB */
-    ENTRIES_COUNT = 1024,    /* design 11: entries a batch by default */
-    RECEIPTS_COUNT = 512
+    BODIES_BYTES = 40 << 20, /* with the entries, heads and receipts this fits 64 MiB */
+    ENTRIES_COUNT = 1024     /* design 11: entries a batch by default */
 };
 
 void ent_packed_release(ent_packed *packed)
@@ -15,23 +13,7 @@ void ent_packed_release(ent_packed *packed)
     ent_buf_release(&packed->bytes);
 }
 
-/* Everything that goes into one pouch, and the memory it lives in. */
-typedef struct {
-    ent_node *node;
-    ent_channel *channel;
-    uint32_t member;
-    ent_pouch pouch;
-    ent_arena arena;
-    ent_buf entries;
-    ent_buf *bodies; /* array of entry_count */
-    size_t entry_count;
-    ent_buf checkpoint;
-    uint64_t receipted[ENT_ENTRY_MAX_MEMBERS]; /* per member: what we had receipted, signed, before the walk */
-    int64_t receipts_upto;
-    size_t receipts_seen;
-} packing;
-
-static void release(packing *work)
+static void release(ent_packing *work)
 {
     for (size_t i = 0; i < work->entry_count && work->bodies != NULL; i++)
         ent_buf_release(&work->bodies[i]);
@@ -41,22 +23,29 @@ static void release(packing *work)
     ent_arena_release(&work->arena);
 }
 
-static ent_rc no_memory(ent_err *err)
+ent_rc ent_packing_no_memory(ent_err *err)
 {
     return ent_fail(err, ENT_NOMEM, NULL, "out of memory while packing");
 }
 
-static ent_rc keep(packing *work, const ent_buf *bytes, ent_bytes *ret, ent_err *err)
+ent_rc ent_packing_keep(ent_packing *work, const ent_buf *bytes, ent_bytes *ret, ent_err *err)
 {
     ent_text copy = ent_arena_text(&work->arena, ent_buf_text(bytes));
     if (copy.data == NULL)
-        return no_memory(err);
+        return ent_packing_no_memory(err);
     *ret = ent_text_bytes(copy);
     return ENT_DONE;
 }
 
+static ent_rc read_head(ent_packing *work, uint64_t at_most, ent_tree_head *ret, ent_err *err)
+{
+    ent_buf_clear(&work->checkpoint);
+    return work->node->store->engine->head_get(work->node->store, work->channel->members[work->of].log.number, at_most,
+                                               ret, &work->checkpoint, err);
+}
+
 /* Our newest signed head, or an older one that `most` entries reach. */
-static ent_rc choose_head(packing *work, uint64_t most, ent_tree_head *ret, ent_err *err)
+static ent_rc choose_own_head(ent_packing *work, uint64_t most, ent_tree_head *ret, ent_err *err)
 {
     ent_channel *channel = work->channel;
     (void)pthread_mutex_lock(&channel->lock);
@@ -74,14 +63,39 @@ static ent_rc choose_head(packing *work, uint64_t most, ent_tree_head *ret, ent_
     if (newest == 0)
         return ent_fail(err, ENT_REFUSED_NOT_OPEN, "design 2, Genesis", "we have said nothing in channel %.8s",
                         channel->id_text);
-    if (fits)
-        return ent_buf_check(&work->checkpoint, err);
-    return work->node->store->engine->head_get(work->node->store, channel->members[channel->self].log.number, most, ret,
-                                               &work->checkpoint, err);
+    return fits ? ent_buf_check(&work->checkpoint, err) : read_head(work, most, ret, err);
+}
+
+/* Another member's head that `most` entries reach. Where none lies between `from` and there, the next one: its writer
+ * brought it in one pouch, so it fits one. */
+static ent_rc choose_head(ent_packing *work, uint64_t from, uint64_t most, uint64_t held, ent_tree_head *ret,
+                          ent_err *err)
+{
+    ent_tree_head head;
+    if (work->of == work->channel->self)
+        return choose_own_head(work, most, ret, err);
+    if (held == 0)
+        return ent_fail(err, ENT_REFUSED_NOT_OPEN, "design 2, Genesis", "nothing of %.*s is held in channel %.8s",
+                        ENT_TEXT_ARG(work->channel->genesis.members[work->of].name), work->channel->id_text);
+    ENT_TRY(read_head(work, most, &head, err));
+    if (head.size > from || from == held) {
+        *ret = head;
+        return ENT_DONE;
+    }
+    uint64_t wanted = 0;
+    uint64_t at_most = held - from > ENT_POUCH_MAX_ENTRIES ? from + ENT_POUCH_MAX_ENTRIES : held;
+    while (at_most > from) {
+        ENT_TRY(read_head(work, at_most, &head, err));
+        if (head.size <= from)
+            break;
+        wanted = head.size;
+        at_most = wanted - 1;
+    }
+    return read_head(work, wanted, ret, err);
 }
 
 /* How many of the read entries one pouch can take, by the sizes of their bodies. */
-static ent_rc count_fitting(packing *work, uint64_t read, uint64_t *ret_count, ent_err *err)
+static ent_rc count_fitting(ent_packing *work, uint64_t read, uint64_t *ret_count, ent_err *err)
 {
     ent_bundle_reader reader = ent_bundle_read(ent_buf_bytes(&work->entries));
     uint64_t bytes = 0;
@@ -102,7 +116,7 @@ static ent_rc count_fitting(packing *work, uint64_t read, uint64_t *ret_count, e
 }
 
 /* Keep the first `count` entries of the bundle that was read. */
-static ent_rc cut_entries(packing *work, uint64_t count, ent_err *err)
+static ent_rc cut_entries(ent_packing *work, uint64_t count, ent_err *err)
 {
     ent_bundle_reader reader = ent_bundle_read(ent_buf_bytes(&work->entries));
     for (uint64_t i = 0; i < count; i++) {
@@ -114,13 +128,13 @@ static ent_rc cut_entries(packing *work, uint64_t count, ent_err *err)
     return ENT_DONE;
 }
 
-static ent_rc read_bodies(packing *work, uint64_t first, uint64_t count, ent_err *err)
+static ent_rc read_bodies(ent_packing *work, uint64_t first, uint64_t count, ent_err *err)
 {
-    int64_t log = work->channel->members[work->channel->self].log.number;
+    int64_t log = work->channel->members[work->of].log.number;
     work->bodies = ent_alloc_array(count + 1, sizeof *work->bodies);
     work->pouch.bodies = ent_arena_alloc(&work->arena, (count + 1) * sizeof *work->pouch.bodies);
     if (work->bodies == NULL || work->pouch.bodies == NULL)
-        return no_memory(err);
+        return ent_packing_no_memory(err);
     work->entry_count = count;
     for (uint64_t i = 0; i < count; i++) {
         ent_rc rc = work->node->store->engine->body_read(work->node->store, log, first + i, &work->bodies[i], err);
@@ -132,21 +146,41 @@ static ent_rc read_bodies(packing *work, uint64_t first, uint64_t count, ent_err
     return ENT_DONE;
 }
 
-static ent_rc pack_entries(packing *work, uint64_t confirmed, ent_err *err)
+/* Read entries, and tell how many of them one pouch takes. */
+static ent_rc read_entries(ent_packing *work, uint64_t from, uint64_t *ret_read, uint64_t *ret_fitting, ent_err *err)
 {
-    const ent_store_engine *engine = work->node->store->engine;
+    uint64_t count = ENTRIES_COUNT;
+    if (work->again) /* every receipt of every size goes along, and there is a limit to receipts */
+        count = ENT_POUCH_MAX_RECEIPTS / work->channel->genesis.member_count;
+    ENT_TRY(work->node->store->engine->entries_read(work->node->store, work->channel->members[work->of].log.number,
+                                                    from, count, ENTRIES_BYTES, &work->entries, ret_read, err));
+    return count_fitting(work, *ret_read, ret_fitting, err);
+}
+
+/* Read on, when the head that was chosen lies beyond what was read. */
+static ent_rc read_up_to(ent_packing *work, uint64_t from, uint64_t size, uint64_t *ret_read, ent_err *err)
+{
+    ent_buf_clear(&work->entries);
+    return work->node->store->engine->entries_read(work->node->store, work->channel->members[work->of].log.number, from,
+                                                   size - from, ENT_POUCH_MAX_BYTES, &work->entries, ret_read, err);
+}
+
+static ent_rc pack_entries(ent_packing *work, uint64_t old_size, ent_err *err)
+{
     ent_store_log log;
     ent_tree_head head;
     uint64_t read = 0;
     uint64_t fitting = 0;
-    ent_channel_log(work->channel, work->channel->self, &log);
-    uint64_t from = confirmed > log.tree.size ? log.tree.size : confirmed;
-    if (from < log.tree.size) {
-        ENT_TRY(engine->entries_read(work->node->store, log.number, from, ENTRIES_COUNT, ENTRIES_BYTES, &work->entries,
-                                     &read, err));
-        ENT_TRY(count_fitting(work, read, &fitting, err));
-    }
-    ENT_TRY(choose_head(work, from + fitting, &head, err));
+    ent_channel_log(work->channel, work->of, &log);
+    uint64_t from = old_size > log.tree.size ? log.tree.size : old_size;
+    if (from < log.tree.size)
+        ENT_TRY(read_entries(work, from, &read, &fitting, err));
+    ENT_TRY(choose_head(work, from, from + fitting, log.tree.size, &head, err));
+    if (head.size > from + read)
+        ENT_TRY(read_up_to(work, from, head.size, &read, err));
+    if (head.size < from && work->again)
+        return ent_fail(err, ENT_USAGE, "design 3, Rollback guard", "from entry %llu on, and only %llu are signed here",
+                        (unsigned long long)from, (unsigned long long)head.size);
     if (head.size < from) /* the sequencer has committed, but not signed yet: offer what is signed */
         from = head.size;
     ENT_TRY(cut_entries(work, head.size - from < read ? head.size - from : read, err));
@@ -157,14 +191,14 @@ static ent_rc pack_entries(packing *work, uint64_t confirmed, ent_err *err)
     return read_bodies(work, from, head.size - from, err);
 }
 
-static ent_rc pack_first_contact(packing *work, ent_err *err)
+static ent_rc pack_first_contact(ent_packing *work, ent_err *err)
 {
     ent_node *node = work->node;
     ent_channel *channel = work->channel;
     work->pouch.genesis = ent_buf_bytes(&channel->genesis_bytes);
     work->pouch.cards = ent_arena_alloc(&work->arena, channel->genesis.member_count * sizeof *work->pouch.cards);
     if (work->pouch.cards == NULL)
-        return no_memory(err);
+        return ent_packing_no_memory(err);
     for (uint32_t i = 0; i < channel->genesis.member_count; i++) { /* sorted by name, as the pouch wants them */
         ENT_CLEANUP(ent_buf_release) ent_buf card = {0};
         ent_store_peer peer;
@@ -177,176 +211,50 @@ static ent_rc pack_first_contact(packing *work, ent_err *err)
             if (rc.code == ENT_ABSENT)
                 continue;
             ENT_TRY(rc);
-            ENT_TRY(keep(work, &card, &item->data, err));
+            ENT_TRY(ent_packing_keep(work, &card, &item->data, err));
         }
         work->pouch.card_count++;
     }
     return ENT_DONE;
 }
 
-/* The newest head seen of another log; or the one that our entries ack, when the receiver may not hold that log so far:
- * "an ack is accepted only if that head … is in heads/ or held" (design 3, step 6). */
-static ent_rc head_of(packing *work, uint32_t member, ent_tree_head *ret, ent_buf *ret_note, ent_err *err)
+static ent_rc pack(ent_packing *work, uint64_t old_size, ent_packed *ret, ent_err *err)
 {
-    const ent_store_engine *engine = work->node->store->engine;
-    int64_t log = work->channel->members[member].log.number;
-    ent_store_log own;
-    ent_channel_log(work->channel, work->channel->self, &own);
-    if (member != work->member && work->pouch.entries.size > 0 && own.acked[member] > 0) {
-        ent_rc rc = engine->head_get(work->node->store, log, own.acked[member], ret, ret_note, err);
-        if (rc.code != ENT_ABSENT && (rc.code != ENT_OK || ret->size == own.acked[member]))
-            return rc;
-        ent_buf_clear(ret_note);
-    }
-    return engine->head_get(work->node->store, log, UINT64_MAX, ret, ret_note, err);
-}
-
-/* Heads of the other logs. */
-static ent_rc pack_heads(packing *work, ent_err *err)
-{
-    ent_channel *channel = work->channel;
-    work->pouch.heads = ent_arena_alloc(&work->arena, channel->genesis.member_count * sizeof *work->pouch.heads);
-    if (work->pouch.heads == NULL)
-        return no_memory(err);
-    for (uint32_t i = 0; i < channel->genesis.member_count; i++) {
-        ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
-        ent_tree_head head;
-        if (i == channel->self)
-            continue;
-        ent_rc rc = head_of(work, i, &head, &note, err);
-        if (rc.code == ENT_ABSENT)
-            continue;
-        ENT_TRY(rc);
-        ent_pouch_item *item = &work->pouch.heads[work->pouch.head_count];
-        item->party = channel->genesis.members[i].name;
-        ENT_TRY(keep(work, &note, &item->data, err));
-        work->pouch.head_count++;
-    }
-    return ENT_DONE;
-}
-
-typedef enum { RECEIPT_TO_SEND, RECEIPT_TO_SKIP, RECEIPT_NOT_SIGNED } receipt_use;
-
-static void know_receipted(packing *work)
-{
-    ent_channel *channel = work->channel;
-    (void)pthread_mutex_lock(&channel->lock);
-    for (uint32_t i = 0; i < channel->genesis.member_count; i++)
-        work->receipted[i] = channel->members[i].receipted.size;
-    (void)pthread_mutex_unlock(&channel->lock);
-}
-
-/* A signature is stored before the next receipt of that log is signed, so one that is missing behind a larger receipt
- * will never come: the keeper refused it. */
-static receipt_use use_of(const packing *work, const ent_store_receipt *receipt)
-{
-    int member = ent_channel_member_of_log(work->channel, receipt->log);
-    if (member < 0 || receipt->receiver == work->member)
-        return RECEIPT_TO_SKIP;
-    if (ent_receipt_is_signed(receipt))
-        return RECEIPT_TO_SEND;
-    return work->receipted[member] > receipt->head.size ? RECEIPT_TO_SKIP : RECEIPT_NOT_SIGNED;
-}
-
-static ent_rc pack_receipt(void *context, const ent_store_receipt *receipt, ent_err *err)
-{
-    packing *work = context;
-    ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
-    int member = ent_channel_member_of_log(work->channel, receipt->log);
-    receipt_use use = use_of(work, receipt);
-    if (use == RECEIPT_NOT_SIGNED)
-        return ent_fail(err, ENT_WAITING, NULL, "not signed yet"); /* and what is behind it waits, for the order */
-    work->receipts_upto = receipt->number;
-    if (use == RECEIPT_TO_SKIP)
-        return ENT_DONE;
-    ENT_TRY(ent_receipt_put(work->channel, (uint32_t)member, receipt->receiver, &receipt->head, &receipt->cosignature,
-                            &note, err));
-    ent_pouch_item *item = &work->pouch.receipts[work->pouch.receipt_count];
-    item->party = work->channel->genesis.members[receipt->receiver].name;
-    ENT_TRY(keep(work, &note, &item->data, err));
-    work->pouch.receipt_count++;
-    return ENT_DONE;
-}
-
-static ent_rc pack_receipts(packing *work, int64_t after, ent_err *err)
-{
-    work->receipts_upto = after;
-    work->pouch.receipts = ent_arena_alloc(&work->arena, RECEIPTS_COUNT * sizeof *work->pouch.receipts);
-    if (work->pouch.receipts == NULL)
-        return no_memory(err);
-    know_receipted(work);
-    ent_rc rc = work->node->store->engine->receipt_walk(work->node->store, work->channel->row.number, after,
-                                                        RECEIPTS_COUNT, pack_receipt, work, err);
-    return rc.code == ENT_WAITING ? ENT_DONE : rc;
-}
-
-ent_rc ent_pack(ent_node *node, ent_channel *channel, uint32_t member, ent_packed *ret, ent_err *err)
-{
-    ENT_CLEANUP(release) packing work = {.node = node, .channel = channel, .member = member};
-    ent_store_delivery delivery;
-    ent_packed packed = {.bytes.limit = ENT_POUCH_MAX_BYTES};
-    ENT_TRY(node->store->engine->delivery_get(node->store, channel->members[channel->self].log.number, member,
-                                              &delivery, err));
-    memcpy(packed.origin, channel->members[channel->self].origin, sizeof packed.origin);
-    work.pouch.origin = ent_text_of(packed.origin);
-    ENT_TRY(pack_entries(&work, delivery.confirmed, err));
-    if (work.pouch.old_size == 0)
-        ENT_TRY(pack_first_contact(&work, err));
-    ENT_TRY(pack_heads(&work, err));
-    ENT_TRY(pack_receipts(&work, delivery.receipts_sent, err));
-    ent_rc rc = ent_pouch_put(&packed.bytes, &work.pouch, err);
+    ent_packed packed = {.bytes.limit = ENT_POUCH_MAX_BYTES, .of = work->of};
+    memcpy(packed.origin, work->channel->members[work->of].origin, sizeof packed.origin);
+    work->pouch.origin = ent_text_of(packed.origin);
+    ENT_TRY(pack_entries(work, old_size, err));
+    if (work->pouch.old_size == 0)
+        ENT_TRY(pack_first_contact(work, err));
+    ENT_TRY(ent_packing_heads(work, err));
+    ENT_TRY(ent_packing_receipts(work, err));
+    ent_rc rc = ent_pouch_put(&packed.bytes, &work->pouch, err);
     if (rc.code != ENT_OK) {
         ent_packed_release(&packed);
         return rc;
     }
-    packed.old_size = work.pouch.old_size;
-    packed.size = work.pouch.size;
-    packed.receipts_upto = work.receipts_upto;
+    packed.old_size = work->pouch.old_size;
+    packed.size = work->pouch.size;
+    memcpy(packed.receipts_upto, work->receipts_upto, sizeof packed.receipts_upto);
     *ret = packed;
     return ENT_DONE;
 }
 
-/* --- is there anything to send --- */
-
-static ent_rc note_receipt(void *context, const ent_store_receipt *receipt, ent_err *err)
+ent_rc ent_pack(ent_node *node, ent_channel *channel, uint32_t of, uint32_t to, ent_packed *ret, ent_err *err)
 {
-    packing *work = context;
-    work->receipts_upto = receipt->number;
-    work->receipts_seen++;
-    switch (use_of(work, receipt)) {
-    case RECEIPT_TO_SEND:
-        return ent_fail(err, ENT_WAITING, NULL, "there is one");
-    case RECEIPT_NOT_SIGNED:
-        return ent_fail(err, ENT_ABSENT, NULL, "none can be packed yet");
-    case RECEIPT_TO_SKIP:
-        break;
-    }
-    return ENT_DONE;
+    ENT_CLEANUP(release) ent_packing work = {.node = node, .channel = channel, .of = of, .to = to};
+    ENT_TRY(ent_packing_know(&work, err));
+    return pack(&work, work.confirmed[of], ret, err);
 }
 
-ent_rc ent_pack_wanted(ent_node *node, ent_channel *channel, uint32_t member, ent_pack_want *ret, ent_err *err)
+ent_rc ent_pack_again(ent_node *node, ent_channel *channel, uint32_t of, uint32_t to, uint64_t old_size,
+                      ent_packed *ret, ent_err *err)
 {
-    ent_store_delivery delivery;
-    packing work = {.channel = channel, .member = member};
-    (void)pthread_mutex_lock(&channel->lock);
-    uint64_t signed_size = channel->held ? 0 : channel->head.size;
-    (void)pthread_mutex_unlock(&channel->lock);
-    ENT_TRY(node->store->engine->delivery_get(node->store, channel->members[channel->self].log.number, member,
-                                              &delivery, err));
-    if (signed_size == 0 || signed_size > delivery.confirmed) {
-        *ret = signed_size == 0 ? ENT_PACK_NOTHING : ENT_PACK_ENTRIES;
-        return ENT_DONE;
-    }
-    know_receipted(&work);
-    work.receipts_upto = delivery.receipts_sent;
-    ent_rc rc = ENT_DONE;
-    do {
-        work.receipts_seen = 0;
-        rc = node->store->engine->receipt_walk(node->store, channel->row.number, work.receipts_upto, RECEIPTS_COUNT,
-                                               note_receipt, &work, err);
-    } while (rc.code == ENT_OK && work.receipts_seen == RECEIPTS_COUNT);
-    if (rc.code != ENT_OK && rc.code != ENT_WAITING && rc.code != ENT_ABSENT)
-        return rc;
-    *ret = rc.code == ENT_WAITING ? ENT_PACK_RECEIPTS : ENT_PACK_NOTHING;
-    return ENT_DONE;
+    ENT_CLEANUP(release) ent_packing work = {.node = node, .channel = channel, .of = of, .to = to, .again = true};
+    ent_store_log log;
+    ent_channel_log(channel, of, &log);
+    if (old_size > log.tree.size)
+        return ent_fail(err, ENT_USAGE, "design 3, Rollback guard", "from entry %llu on, and only %llu are held here",
+                        (unsigned long long)old_size, (unsigned long long)log.tree.size);
+    return pack(&work, old_size, ret, err);
 }

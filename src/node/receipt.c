@@ -71,12 +71,13 @@ ent_rc ent_receipt_covering(ent_node *node, ent_channel *channel, uint32_t membe
 
 /* --- receipts that come to us --- */
 
-static ent_rc advance_delivery(ent_node *node, const ent_channel *channel, uint32_t member, uint64_t size,
+/* A member holds a log up to this size. */
+static ent_rc advance_delivery(ent_node *node, const ent_channel *channel, uint32_t of, uint32_t member, uint64_t size,
                                int64_t receipts_sent, ent_err *err)
 {
     const ent_store_engine *engine = node->store->engine;
     ent_store_delivery delivery;
-    int64_t log = channel->members[channel->self].log.number;
+    int64_t log = channel->members[of].log.number;
     ENT_TRY(engine->delivery_get(node->store, log, member, &delivery, err));
     delivery.log = log;
     delivery.member = member;
@@ -88,6 +89,20 @@ static ent_rc advance_delivery(ent_node *node, const ent_channel *channel, uint3
     delivery.reason[0] = 0;
     delivery.last_success_unix_s = ent_clock_unix_s();
     delivery.last_attempt_unix_s = delivery.last_success_unix_s;
+    return engine->delivery_put(node->store, &delivery, err);
+}
+
+/* Receipts of a log that a member now has. */
+static ent_rc advance_receipts(ent_node *node, const ent_channel *channel, uint32_t of, uint32_t member,
+                               int64_t receipts_sent, ent_err *err)
+{
+    const ent_store_engine *engine = node->store->engine;
+    ent_store_delivery delivery;
+    int64_t log = channel->members[of].log.number;
+    ENT_TRY(engine->delivery_get(node->store, log, member, &delivery, err));
+    if (receipts_sent <= delivery.receipts_sent)
+        return ENT_DONE;
+    delivery.receipts_sent = receipts_sent;
     return engine->delivery_put(node->store, &delivery, err);
 }
 
@@ -111,8 +126,9 @@ ent_rc ent_receipts_store(ent_node *node, ent_channel *channel, ent_checked_rece
         if (given->receiver == channel->self)
             continue; /* ours: we have it, or gave it */
         ENT_TRY(add_receipt(node, channel, given, err));
-        if (given->member == channel->self && given->is_new)
-            ENT_TRY(advance_delivery(node, channel, (uint32_t)given->receiver, given->head.size, 0, err));
+        if (given->is_new)
+            ENT_TRY(advance_delivery(node, channel, (uint32_t)given->member, (uint32_t)given->receiver,
+                                     given->head.size, 0, err));
     }
     return ENT_DONE;
 }
@@ -129,15 +145,23 @@ typedef struct {
     ent_job job;
     ent_channel *channel;
     ent_checked_receipt receipt;
-    int64_t receipts_sent;
+    bool can_be_stored;
+    const ent_packed *packed;
 } take_job;
 
 static ent_rc apply_take(ent_job *job, ent_node *node, ent_err *err)
 {
     take_job *work = (take_job *)job;
-    ENT_TRY(add_receipt(node, work->channel, &work->receipt, err));
-    return advance_delivery(node, work->channel, (uint32_t)work->receipt.receiver, work->receipt.head.size,
-                            work->receipts_sent, err);
+    const ent_channel *channel = work->channel;
+    uint32_t receiver = (uint32_t)work->receipt.receiver;
+    uint32_t of = work->packed->of;
+    if (work->can_be_stored)
+        ENT_TRY(add_receipt(node, channel, &work->receipt, err));
+    for (uint32_t i = 0; i < channel->genesis.member_count; i++) {
+        if (i != of)
+            ENT_TRY(advance_receipts(node, channel, i, receiver, work->packed->receipts_upto[i], err));
+    }
+    return advance_delivery(node, channel, of, receiver, work->receipt.head.size, work->packed->receipts_upto[of], err);
 }
 
 static void settle_take(ent_job *job, ent_node *node)
@@ -146,38 +170,44 @@ static void settle_take(ent_job *job, ent_node *node)
     ent_receipts_told(node, work->channel, &work->receipt, 1);
 }
 
-static ent_rc check_root(ent_node *node, ent_channel *channel, const ent_tree_head *head, ent_err *err)
+/* Whether the receipt's root is that of our copy; one of another's log may be for more than we hold. */
+static ent_rc check_root(ent_node *node, ent_channel *channel, uint32_t of, const ent_tree_head *head, bool *ret_held,
+                         ent_err *err)
 {
     ent_store_log log;
     ent_hash root;
-    ent_channel_log(channel, channel->self, &log);
-    if (head->size == 0 || head->size > log.tree.size)
+    ent_text name = channel->genesis.members[of].name;
+    ent_channel_log(channel, of, &log);
+    *ret_held = head->size <= log.tree.size;
+    if (head->size == 0 || (!*ret_held && of == channel->self))
         return ent_fail(err, ENT_PEER_INCONSISTENT, "design 3",
-                        "a receipt for size %llu of our log, which has %llu entries", (unsigned long long)head->size,
-                        (unsigned long long)log.tree.size);
+                        "a receipt for size %llu of the log of %.*s, which has %llu entries",
+                        (unsigned long long)head->size, ENT_TEXT_ARG(name), (unsigned long long)log.tree.size);
+    if (!*ret_held)
+        return ENT_DONE;
     ent_store_tiles tiles = {node->store, log.number};
     ent_tile_reader reader = ent_store_tile_reader(&tiles);
     ENT_TRY(ent_tree_root_at(head->size, &reader, &root, err));
     if (!ent_hash_equal(&root, &head->root))
         return ent_fail(err, ENT_PEER_INCONSISTENT, "design 3",
-                        "a receipt for size %llu of our log with a root that is not ours",
-                        (unsigned long long)head->size);
+                        "a receipt for size %llu of the log of %.*s with a root that is not the one held here",
+                        (unsigned long long)head->size, ENT_TEXT_ARG(name));
     return ENT_DONE;
 }
 
-ent_rc ent_receipt_take(ent_node *node, ent_channel *channel, uint32_t receiver, ent_bytes bytes, int64_t receipts_sent,
-                        uint64_t *ret_size, ent_err *err)
+ent_rc ent_receipt_take(ent_node *node, ent_channel *channel, uint32_t receiver, ent_bytes bytes,
+                        const ent_packed *packed, uint64_t *ret_size, ent_err *err)
 {
     ENT_CLEANUP(ent_note_release) ent_note note = {0};
     ENT_CLEANUP(ent_buf_release) ent_buf name = {0};
     ent_checkpoint checkpoint;
     ent_vkey vkey;
-    take_job work = {
-        .job = {.apply = apply_take, .settle = settle_take}, .channel = channel, .receipts_sent = receipts_sent};
+    take_job work = {.job = {.apply = apply_take, .settle = settle_take}, .channel = channel, .packed = packed};
     ENT_TRY(ent_note_parse(bytes, &note, err));
     ENT_TRY(ent_checkpoint_parse(note.text, &checkpoint, err));
-    if (!ent_text_is(checkpoint.origin, channel->members[channel->self].origin))
-        return ent_fail(err, ENT_PEER_MISMATCH, "design 3", "the answer is a receipt for another log than ours");
+    if (!ent_text_is(checkpoint.origin, packed->origin))
+        return ent_fail(err, ENT_PEER_MISMATCH, "design 3",
+                        "the answer is a receipt for another log than the pouch was of");
     ent_receipt_key_name_put(&name, channel->genesis.members[receiver].name);
     ENT_TRY(ent_buf_check(&name, err));
     ENT_TRY(ent_vkey_make(ent_buf_text(&name), ENT_KEY_COSIGNATURE, &channel->genesis.members[receiver].receipt, &vkey,
@@ -186,8 +216,8 @@ ent_rc ent_receipt_take(ent_node *node, ent_channel *channel, uint32_t receiver,
         return ent_fail(err, ENT_PEER_SIGNATURE, "tlog-cosignature",
                         "the receipt does not verify under %.*s's receipt key",
                         ENT_TEXT_ARG(channel->genesis.members[receiver].name));
-    ENT_TRY(check_root(node, channel, &checkpoint.head, err));
-    work.receipt.member = channel->self;
+    ENT_TRY(check_root(node, channel, packed->of, &checkpoint.head, &work.can_be_stored, err));
+    work.receipt.member = packed->of;
     work.receipt.receiver = receiver;
     work.receipt.head = checkpoint.head;
     ENT_TRY(ent_sequencer_run(node, &work.job, err));

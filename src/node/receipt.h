@@ -2,7 +2,7 @@
 #ifndef ENT_NODE_RECEIPT_H
 #define ENT_NODE_RECEIPT_H
 
-#include "node/node.h"
+#include "node/pack.h"
 
 /** Append the receipt of `receiver` for `member`'s log as a note. */
 ENT_RC ent_receipt_put(const ent_channel *channel, uint32_t member, uint32_t receiver, const ent_tree_head *head,
@@ -16,13 +16,14 @@ int ent_channel_member_of_log(const ent_channel *channel, int64_t log);
 /** Whether a stored receipt carries its signature yet. */
 bool ent_receipt_is_signed(const ent_store_receipt *receipt);
 
-/** Take in a receipt for our log that a member gave us: parse, check signature and root, and store it with the delivery
- * it proves.
- *  @in   note            the whole note
- *  @in   receipts_sent   receipt numbers up to this one are now known to be with the member; 0 = says nothing
+/** Take in a receipt that answers a pouch of ours, of any log: parse, check signature and root, and store it with the
+ * delivery it proves. One for more than we hold of another's log cannot be checked: it only tells that the member lacks
+ * nothing.
+ *  @in   note     the whole note
+ *  @in   packed   what the pouch held, and so what the member now has
  *  Errors: PEER_MALFORMED, PEER_SIGNATURE, PEER_INCONSISTENT (a root that is not ours), those of the sequencer. */
-ENT_RC ent_receipt_take(ent_node *node, ent_channel *channel, uint32_t receiver, ent_bytes note, int64_t receipts_sent,
-                        uint64_t *ret_size, ent_err *err);
+ENT_RC ent_receipt_take(ent_node *node, ent_channel *channel, uint32_t receiver, ent_bytes note,
+                        const ent_packed *packed, uint64_t *ret_size, ent_err *err);
 
 /** In the sequencer's transaction: store receipts that were checked, and what they say of our deliveries. */
 ENT_RC ent_receipts_store(ent_node *node, ent_channel *channel, ent_checked_receipt *receipts, size_t count,

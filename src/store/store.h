@@ -76,7 +76,7 @@ typedef struct {
     int64_t log;           /* the log carried */
     uint32_t member;       /* to whom */
     uint64_t confirmed;    /* entries the member has receipted */
-    int64_t receipts_sent; /* receipt numbers up to this one are confirmed to be there */
+    int64_t receipts_sent; /* receipts of this log with numbers up to this one are confirmed to be there */
     bool refused;          /* the peer refused the last pouch for good (4xx); reason below */
     char reason[256];
     int64_t last_success_unix_s; /* 0 = never */
@@ -257,6 +257,10 @@ typedef struct {
     /** Receipts of all logs of a channel with a number above `after`, ascending, at most limit. */
     ENT_RC(*receipt_walk)
     (ent_store *store, int64_t channel, int64_t after, size_t limit, ent_store_receipt_row row, void *context,
+     ent_err *err);
+    /** Receipts of one log, likewise. */
+    ENT_RC(*receipt_log_walk)
+    (ent_store *store, int64_t log, int64_t after, size_t limit, ent_store_receipt_row row, void *context,
      ent_err *err);
     /** Our receipts that are not signed yet. */
     ENT_RC (*receipt_unsigned_walk)(ent_store *store, ent_store_receipt_row row, void *context, ent_err *err);

@@ -33,7 +33,8 @@ static void carry(const fixture_pair *pair, unsigned from, ent_buf *ret)
     ent_err err = {0};
     const ent_channel *channel = fixture_channel(pair, from);
     assert_ok(ent_sequencer_flush(pair->nodes[from], &err));
-    assert_ok(ent_pack(pair->nodes[from], fixture_channel(pair, from), 1 - channel->self, &packed, &err));
+    assert_ok(
+        ent_pack(pair->nodes[from], fixture_channel(pair, from), channel->self, 1 - channel->self, &packed, &err));
     assert_ok(ent_receive(pair->nodes[1 - from], ent_buf_bytes(&packed.bytes), NULL, NULL, &received, &err));
     ent_received_release(&received);
     if (ret != NULL)
@@ -104,7 +105,7 @@ static ent_rc make_channel(scene *s, ent_err *err)
 static ent_rc pack(scene *s, ent_err *err)
 {
     ent_packed packed;
-    ENT_TRY(ent_pack(s->pair.nodes[AURORA], fixture_channel(&s->pair, AURORA), 1, &packed, err));
+    ENT_TRY(ent_pack(s->pair.nodes[AURORA], fixture_channel(&s->pair, AURORA), 0, 1, &packed, err));
     ent_packed_release(&packed);
     return ENT_DONE;
 }

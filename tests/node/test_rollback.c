@@ -88,7 +88,7 @@ static void test_rollback__restored_store_is_held_said_so_and_sends_nothing(void
         fixture_say(pair.nodes[AURORA], fixture_channel(&pair, AURORA), fixture_mark_of(AURORA, 3, 0), &index, &err),
         ENT_REFUSED_KEEPER);
     assert_int_equal(size_held(&pair, AURORA, self), 4);
-    assert_fails(ent_pack(pair.nodes[AURORA], fixture_channel(&pair, AURORA), 1 - self, &packed, &err),
+    assert_fails(ent_pack(pair.nodes[AURORA], fixture_channel(&pair, AURORA), self, 1 - self, &packed, &err),
                  ENT_REFUSED_KEEPER);
     let_couriers_run(&pair);
     assert_int_equal(size_held(&pair, BOREAL, self), 6);

@@ -250,7 +250,7 @@ static void test_store__receipt_added_is_found(void **state)
     assert_fails(store->engine->receipt_newest(store, logs[1].number, 2, &found, NULL), ENT_ABSENT);
 }
 
-static void test_store__receipt_walk_is_of_one_channel(void **state)
+static void test_store__receipt_walk_is_of_one_channel_or_log(void **state)
 {
     contract_state *contract = *state;
     ent_store *store = contract->store;
@@ -282,6 +282,18 @@ static void test_store__receipt_walk_is_of_one_channel(void **state)
     walk = (walk_context){.store = store};
     assert_ok(store->engine->receipt_walk(store, channels[0].number, second, 9, see_receipt, &walk, NULL));
     (void)snprintf(expected, sizeof expected, "%d/1/3;", (int)logs[0][1].number);
+    assert_string_equal(walk.seen, expected);
+    walk = (walk_context){.store = store}; /* and of one log */
+    assert_ok(store->engine->receipt_log_walk(store, logs[0][1].number, 0, SIZE_MAX, see_receipt, &walk, NULL));
+    (void)snprintf(expected, sizeof expected, "%d/1/1;%d/1/3;", (int)logs[0][1].number, (int)logs[0][1].number);
+    assert_string_equal(walk.seen, expected);
+    walk = (walk_context){.store = store};
+    assert_ok(store->engine->receipt_log_walk(store, logs[0][1].number, second, 9, see_receipt, &walk, NULL));
+    (void)snprintf(expected, sizeof expected, "%d/1/3;", (int)logs[0][1].number);
+    assert_string_equal(walk.seen, expected);
+    walk = (walk_context){.store = store};
+    assert_ok(store->engine->receipt_log_walk(store, logs[0][1].number, 0, 1, see_receipt, &walk, NULL));
+    (void)snprintf(expected, sizeof expected, "%d/1/1;", (int)logs[0][1].number);
     assert_string_equal(walk.seen, expected);
 }
 
@@ -604,7 +616,7 @@ const struct CMUnitTest *contract_record_tests(size_t *ret_count)
         cmocka_unit_test(test_store__channel_that_breaks_a_rule_is_refused),
         cmocka_unit_test(test_store__invitation_is_kept_until_forgotten),
         cmocka_unit_test(test_store__receipt_added_is_found),
-        cmocka_unit_test(test_store__receipt_walk_is_of_one_channel),
+        cmocka_unit_test(test_store__receipt_walk_is_of_one_channel_or_log),
         cmocka_unit_test(test_store__unsigned_receipt_is_signed_once),
         cmocka_unit_test(test_store__delivery_put_replaces),
         cmocka_unit_test(test_store__blob_is_wanted_until_held),

@@ -1,5 +1,6 @@
 /* What is SQLite's own in the engine: its files, who may open them, what a commit costs, and faults of the disk. */
 #include "store/sqlite/fault.h"
+#include "store/sqlite/migrations.h"
 
 #include "base/alloc.h"
 #include "base/file.h"
@@ -96,32 +97,44 @@ static void test_sqlite__newer_version_is_refused_untouched(void **state)
     ent_err err = {0};
     assert_fails(ent_store_sqlite_open(*state, &store, &err), ENT_REFUSED);
     assert_non_null(strstr(err.text, "newer"));
-    execute(*state, "PRAGMA user_version = 4");
+    char back[64];
+    (void)snprintf(back, sizeof back, "PRAGMA user_version = %d", ent_migrate_newest());
+    execute(*state, back);
     ent_store_close(open_store(*state));
+}
+
+/* A store as an earlier program left it, with a peer in it. */
+static void make_version(const char *folder, int version)
+{
+    sqlite3 *db = NULL;
+    ENT_CLEANUP(ent_free_pointer) char *path = ent_file_join(folder, "store.db");
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_ok(ent_migrate(db, 0, version, NULL));
+    assert_int_equal(sqlite3_exec(db, "INSERT INTO peers VALUES ('north.example', 1, 0, x'6e')", NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
 static void test_sqlite__older_version_is_brought_to_this_one(void **state)
 {
-    ent_store *store = open_store(*state);
-    bool is_new = false;
-    ent_sink sink = ENT_SINK_EMAIL;
-    assert_ok(store->engine->begin(store, NULL));
-    assert_ok(store->engine->peer_put(store, ENT_TEXT("north.example"), 1, ent_bytes_of("n", 1), 0, NULL));
-    assert_ok(store->engine->commit(store, NULL));
-    ent_store_close(store);
-    execute(*state, "DROP INDEX blobs_wanted");
-    execute(*state, "DROP TABLE alert_sinks; DROP TABLE alerts; DROP TABLE reads;"
-                    "ALTER TABLE logs DROP COLUMN day; ALTER TABLE logs DROP COLUMN day_entries;"
-                    "ALTER TABLE logs DROP COLUMN day_bytes; ALTER TABLE logs DROP COLUMN spare_entries;"
-                    "ALTER TABLE logs DROP COLUMN spare_bytes; PRAGMA user_version = 1");
-    store = open_store(*state);
-    ent_store_peer peer;
-    assert_ok(store->engine->peer_get(store, ENT_TEXT("north.example"), &peer, NULL, NULL));
-    assert_ok(store->engine->begin(store, NULL));
-    assert_ok(store->engine->alert_put(store, ENT_TEXT("key"), ENT_TEXT("{}"), &sink, 1, 0, &is_new, NULL));
-    assert_ok(store->engine->commit(store, NULL));
-    assert_true(is_new);
-    ent_store_close(store);
+    for (int version = 1; version < ent_migrate_newest(); version++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "v%d", version);
+        ENT_CLEANUP(ent_free_pointer) char *folder = ent_file_join(*state, name);
+        assert_int_equal(mkdir(folder, 0700), 0);
+        make_version(folder, version);
+        ent_store *store = open_store(folder);
+        ent_store_peer peer;
+        bool is_new = false;
+        ent_sink sink = ENT_SINK_EMAIL;
+        assert_ok(store->engine->peer_get(store, ENT_TEXT("north.example"), &peer, NULL, NULL));
+        assert_ok(store->engine->begin(store, NULL));
+        assert_ok(store->engine->alert_put(store, ENT_TEXT("key"), ENT_TEXT("{}"), &sink, 1, 0, &is_new, NULL));
+        assert_ok(store->engine->commit(store, NULL));
+        assert_true(is_new);
+        ent_store_close(store);
+    }
 }
 
 static void test_sqlite__other_databases_are_refused(void **state)

@@ -86,7 +86,7 @@ ent_rc ent_connection_open_writer(ent_sqlite *store, ent_err *err)
         ENT_TRY(set_wal(writer->db, err));
         ENT_TRY(execute(writer->db, writer_folder_settings, err));
     }
-    ENT_TRY(ent_migrate(writer->db, version, err));
+    ENT_TRY(ent_migrate(writer->db, version, ent_migrate_newest(), err));
     (void)sqlite3_wal_hook(writer->db, ent_transaction_wal_hook, store);
     return ENT_DONE;
 }

@@ -73,6 +73,7 @@ static const ent_store_engine engine = {
     .receipt_covering = ent_sqlite_receipt_covering,
     .receipt_newest = ent_sqlite_receipt_newest,
     .receipt_walk = ent_sqlite_receipt_walk,
+    .receipt_log_walk = ent_sqlite_receipt_log_walk,
     .receipt_unsigned_walk = ent_sqlite_receipt_unsigned_walk,
     .delivery_get = ent_sqlite_delivery_get,
     .blob_find = ent_sqlite_blob_find,

@@ -79,6 +79,7 @@ typedef enum {
     ENT_SQL_RECEIPT_COVERING,
     ENT_SQL_RECEIPT_NEWEST,
     ENT_SQL_RECEIPT_WALK,
+    ENT_SQL_RECEIPT_LOG_WALK,
     ENT_SQL_RECEIPT_UNSIGNED,
     ENT_SQL_DELIVERY_PUT,
     ENT_SQL_DELIVERY_GET,
@@ -273,6 +274,8 @@ ENT_RC ent_sqlite_receipt_newest(ent_store *store, int64_t log, uint32_t receive
                                  ent_err *err);
 ENT_RC ent_sqlite_receipt_walk(ent_store *store, int64_t channel, int64_t after, size_t limit,
                                ent_store_receipt_row row, void *context, ent_err *err);
+ENT_RC ent_sqlite_receipt_log_walk(ent_store *store, int64_t log, int64_t after, size_t limit,
+                                   ent_store_receipt_row row, void *context, ent_err *err);
 ENT_RC ent_sqlite_receipt_unsigned_walk(ent_store *store, ent_store_receipt_row row, void *context, ent_err *err);
 
 /* deliveries.c */

@@ -196,13 +196,13 @@ static const char usage_3[] =
 /* Few of all attachments are still to come. blob_sends has its UNIQUE index by log and member. */
 static const char blobs_4[] = "CREATE INDEX blobs_wanted ON blobs (entry, at) WHERE state = 1;";
 
+/* What a member lacks of the receipts is asked for each log apart. */
+static const char receipts_5[] = "CREATE INDEX receipts_by_log ON receipts (log);";
+
 /* Step i brings version i to i + 1. A step that was released is never edited; a change is a new one. */
 enum { MOST_PARTS = 3 };
 static const char *const steps[][MOST_PARTS] = {
-    {peers_and_channels_1, logs_1, exchange_1},
-    {alerts_2},
-    {usage_3},
-    {blobs_4},
+    {peers_and_channels_1, logs_1, exchange_1}, {alerts_2}, {usage_3}, {blobs_4}, {receipts_5},
 };
 enum { VERSION = sizeof steps / sizeof steps[0] };
 
@@ -261,9 +261,14 @@ ent_rc ent_migrate_check(sqlite3 *db, int *ret_version, ent_err *err)
     return ENT_DONE;
 }
 
-ent_rc ent_migrate(sqlite3 *db, int version, ent_err *err)
+int ent_migrate_newest(void)
 {
-    for (; version < VERSION; version++)
+    return VERSION;
+}
+
+ent_rc ent_migrate(sqlite3 *db, int from, int to, ent_err *err)
+{
+    for (int version = from; version < to; version++)
         ENT_TRY(run_step(db, version, err));
     return ENT_DONE;
 }

@@ -152,21 +152,38 @@ static ent_rc give(const ent_buf *rows, ent_store_receipt_row row, void *context
     return ENT_DONE;
 }
 
+/* A statement that takes whose receipts, the number after which, and how many at most. */
+static ent_rc walk(ent_sql *sql, int64_t of, int64_t after, size_t limit, ent_store_receipt_row row, void *context,
+                   ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf rows = {0};
+    ent_sql_bind_int(sql, of);
+    ent_sql_bind_int(sql, after);
+    ent_sql_bind_size(sql, limit > INT64_MAX ? INT64_MAX : limit);
+    ENT_TRY(collect(sql, &rows, err));
+    ent_sql_finish(sql);
+    return give(&rows, row, context, err);
+}
+
 ent_rc ent_sqlite_receipt_walk(ent_store *store, int64_t channel, int64_t after, size_t limit,
                                ent_store_receipt_row row, void *context, ent_err *err)
 {
-    ENT_CLEANUP(ent_buf_release) ent_buf rows = {0};
     ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
     ENT_TRY(ent_sql_read(store, ENT_SQL_RECEIPT_WALK,
                          "SELECT " RECEIPT_COLUMNS
                          " FROM receipts WHERE channel = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
                          &sql, err));
-    ent_sql_bind_int(&sql, channel);
-    ent_sql_bind_int(&sql, after);
-    ent_sql_bind_size(&sql, limit > INT64_MAX ? INT64_MAX : limit);
-    ENT_TRY(collect(&sql, &rows, err));
-    ent_sql_finish(&sql);
-    return give(&rows, row, context, err);
+    return walk(&sql, channel, after, limit, row, context, err);
+}
+
+ent_rc ent_sqlite_receipt_log_walk(ent_store *store, int64_t log, int64_t after, size_t limit,
+                                   ent_store_receipt_row row, void *context, ent_err *err)
+{
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(ent_sql_read(
+        store, ENT_SQL_RECEIPT_LOG_WALK,
+        "SELECT " RECEIPT_COLUMNS " FROM receipts WHERE log = ?1 AND number > ?2 ORDER BY number LIMIT ?3", &sql, err));
+    return walk(&sql, log, after, limit, row, context, err);
 }
 
 ent_rc ent_sqlite_receipt_unsigned_walk(ent_store *store, ent_store_receipt_row row, void *context, ent_err *err)
