@@ -32,6 +32,20 @@ ent_rc ent_pouch_checking_fail_in(ent_err *err, ent_rc rc, const char *step, con
     return ent_fail_in(err, rc, "%s", where);
 }
 
+ent_rc ent_pouch_checking_open(const ent_pouch_checking *checking, size_t member, ent_bytes bytes, ent_text origin,
+                               ent_note *ret_note, ent_checkpoint *ret, bool *ret_replaced, ent_err *err)
+{
+    const ent_keys *keys = checking->known->keys[member];
+    if (keys == NULL)
+        return ent_checkpoint_open(bytes, origin, &checking->known->genesis->members[member].log, ret_note, ret, err);
+    ent_rc rc = ent_keys_open_head(keys, bytes, origin, ret_note, ret, err);
+    if (rc.code != ENT_PEER_SIGNATURE || ret_replaced == NULL ||
+        ent_keys_open_old_head(keys, bytes, origin, ret_note, ret, NULL).code != ENT_OK)
+        return rc;
+    *ret_replaced = true;
+    return ENT_DONE;
+}
+
 /* Step 3: "head signature". */
 static ent_rc check_head(ent_pouch_checking *checking, ent_err *err)
 {
@@ -45,7 +59,8 @@ static ent_rc check_head(ent_pouch_checking *checking, ent_err *err)
 
     ent_note note ENT_CLEANUP(ent_note_release) = {0};
     ent_checkpoint checkpoint;
-    ent_rc rc = ent_checkpoint_open(pouch->checkpoint, origin, &writer->log, &note, &checkpoint, err);
+    ent_rc rc = ent_pouch_checking_open(checking, checking->known->writer, pouch->checkpoint, origin, &note, &checkpoint,
+                                        NULL, err);
     if (rc.code != ENT_OK)
         return ent_pouch_checking_fail_in(err, rc, ENT_STEP_HEAD, "checkpoint");
     if (checkpoint.head.size != pouch->size)

@@ -6,6 +6,7 @@
 #include "log/cosignature.h"
 #include "log/tree.h"
 #include "pouch/pouch.h"
+#include "seal/keys.h"
 
 /** What the receiver holds of the channel. */
 typedef struct {
@@ -20,6 +21,7 @@ typedef struct {
     /** Whether a head (of a log we hold less of) has come to us before, signed by its log. */
     ENT_RC (*head_held)(void *context, size_t member, const ent_tree_head *head, bool *ret_held, ent_err *err);
     void *context;
+    const ent_keys *keys[ENT_ENTRY_MAX_MEMBERS]; /* per member; NULL: those of the genesis alone */
     uint64_t acked[ENT_ENTRY_MAX_MEMBERS]; /* per member: largest size the stored entries of this writer ack */
 } ent_pouch_known;
 
@@ -43,7 +45,8 @@ typedef struct {
     size_t receiver;
     ent_tree_head head;
     ent_cosignature cosignature;
-    bool is_new; /* the storer's: false after the check */
+    uint32_t key; /* place among the receiver's receipt keys */
+    bool is_new;  /* the storer's: false after the check */
 } ent_checked_receipt;
 
 typedef struct {

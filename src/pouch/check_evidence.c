@@ -23,7 +23,7 @@ static ent_rc log_of_origin(const ent_pouch_checking *checking, ent_text origin,
 }
 
 static ent_rc check_head_item(const ent_pouch_checking *checking, const ent_pouch_item *item, ent_checked_head *ret,
-                              ent_err *err)
+                              bool *ret_replaced, ent_err *err)
 {
     const ent_pouch_known *known = checking->known;
     int member = ent_genesis_member(known->genesis, item->party);
@@ -35,8 +35,9 @@ static ent_rc check_head_item(const ent_pouch_checking *checking, const ent_pouc
     char memory[ENT_ORIGIN_TEXT_MAX + 1];
     ent_note note ENT_CLEANUP(ent_note_release) = {0};
     ent_checkpoint checkpoint;
-    ENT_TRY(ent_checkpoint_open(item->data, ent_origin_write(item->party, &known->channel, memory),
-                                &known->genesis->members[member].log, &note, &checkpoint, err));
+    ENT_TRY(ent_pouch_checking_open(checking, (size_t)member, item->data,
+                                    ent_origin_write(item->party, &known->channel, memory), &note, &checkpoint,
+                                    ret_replaced, err));
     *ret = (ent_checked_head){.member = (size_t)member, .head = checkpoint.head, .note = item->data};
     return ENT_DONE;
 }
@@ -50,11 +51,15 @@ ent_rc ent_pouch_check_heads(ent_pouch_checking *checking, ent_err *err)
     ENT_TRY(ent_pouch_checking_alloc(checking, pouch->head_count, sizeof *out->heads, &memory, err));
     out->heads = memory;
     for (size_t i = 0; i < pouch->head_count; i++) {
-        ent_checked_head *head = &out->heads[i];
-        ent_rc rc = check_head_item(checking, &pouch->heads[i], head, err);
+        ent_checked_head *head = &out->heads[out->head_count];
+        bool replaced = false;
+        ent_rc rc = check_head_item(checking, &pouch->heads[i], head, &replaced, err);
         if (rc.code != ENT_OK)
             return ent_pouch_checking_fail_in(err, rc, ENT_STEP_ENTRIES, "heads/%.*s",
                                               ENT_TEXT_ARG(pouch->heads[i].party));
+        /* Whoever handed it on did not know of the cutoff. It counts nothing; the log itself brings what is true. */
+        if (replaced)
+            continue;
         out->head_count++;
 
         /* "signed but inconsistent with what we hold ⇒ that log's fork" */
@@ -92,15 +97,20 @@ static ent_rc check_receipt_signature(const ent_pouch_checking *checking, const 
         return ent_fail(err, ENT_PEER_MALFORMED, ENT_STEP_ENTRIES,
                         "%zu signature lines, where the one cosignature belongs", note.signature_count);
 
-    ent_vkey vkey;
-    ent_buf_clear(key_name);
-    ent_receipt_key_name_put(key_name, item->party);
-    ENT_TRY(ent_buf_check(key_name, err));
-    ENT_TRY(ent_vkey_make(ent_buf_text(key_name), ENT_KEY_COSIGNATURE, &known->genesis->members[receiver].receipt,
-                          &vkey, err));
-    if (ent_note_verify_cosignature(&note, &vkey, &receipt.cosignature) != ENT_SIGNATURE_VALID)
-        return ent_fail(err, ENT_PEER_SIGNATURE, ENT_STEP_ENTRIES, "not cosigned by the receipt key of %.*s",
-                        ENT_TEXT_ARG(item->party));
+    const ent_keys *keys = known->keys[receiver];
+    if (keys != NULL) {
+        ENT_TRY(ent_keys_verify_receipt(keys, item->party, &note, &receipt.cosignature, &receipt.key, err));
+    } else {
+        ent_vkey vkey;
+        ent_buf_clear(key_name);
+        ent_receipt_key_name_put(key_name, item->party);
+        ENT_TRY(ent_buf_check(key_name, err));
+        ENT_TRY(ent_vkey_make(ent_buf_text(key_name), ENT_KEY_COSIGNATURE, &known->genesis->members[receiver].receipt,
+                              &vkey, err));
+        if (ent_note_verify_cosignature(&note, &vkey, &receipt.cosignature) != ENT_SIGNATURE_VALID)
+            return ent_fail(err, ENT_PEER_SIGNATURE, ENT_STEP_ENTRIES, "not cosigned by the receipt key of %.*s",
+                            ENT_TEXT_ARG(item->party));
+    }
     receipt.head = checkpoint.head;
     *ret = receipt;
     return ENT_DONE;

@@ -33,6 +33,10 @@ ENT_RC ent_pouch_checking_alloc(ent_pouch_checking *checking, size_t count, size
 ENT_RC ent_pouch_checking_fail_in(ent_err *err, ent_rc rc, const char *step, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/** Open a signed head of a member's log, by the key for its size.
+ *  @out  ret_replaced   nullable; true, without a failure, when a key signed that had been replaced before */
+ENT_RC ent_pouch_checking_open(const ent_pouch_checking *checking, size_t member, ent_bytes bytes, ent_text origin,
+                               ent_note *ret_note, ent_checkpoint *ret, bool *ret_replaced, ent_err *err);
 /** Heads: each signed by its log; a contradiction with our copy makes the verdict FORKED. Fills heads. */
 ENT_RC ent_pouch_check_heads(ent_pouch_checking *checking, ent_err *err);
 /** Receipts: each signed by its receiver, none at odds with what we hold or with the pouch's own entries. Fills

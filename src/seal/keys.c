@@ -4,11 +4,6 @@
 
 static const char rule[] = "design.md section 2, Rotation";
 
-static ent_rc no_memory(ent_err *err)
-{
-    return ent_fail(err, ENT_NOMEM, NULL, "out of memory for a party's keys");
-}
-
 static const uint8_t *first_key(const ent_first_keys *first, ent_key_role role)
 {
     return role == ENT_KEY_ROLE_LOG       ? first->log.bytes
@@ -42,8 +37,33 @@ static ent_rc find_first(const ent_first_keys *first, const ent_card *card, ent_
                     ENT_TEXT_ARG(first->name), ent_key_role_word(role));
 }
 
+/* What is carved from one piece of memory: most channels never see a rotation, and then it is small. */
+typedef struct {
+    ent_key *next; /* where the next role's keys go */
+} space;
+
+static ent_rc allocate(const ent_card *card, const ent_cutoffs *cutoffs, ent_keys *keys, space *ret, ent_err *err)
+{
+    size_t log_bytes = ((cutoffs == NULL ? 0 : cutoffs->count) + 1) * sizeof *keys->log;
+    size_t cutoff_bytes = cutoffs == NULL ? 0 : sizeof *cutoffs;
+    size_t most_keys = (card == NULL ? 0 : card->former_count) + ENT_KEY_ROLE_COUNT - 1;
+    uint8_t *memory = ent_alloc(log_bytes + cutoff_bytes + most_keys * sizeof(ent_key));
+    if (memory == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory for a party's keys");
+    keys->memory = memory;
+    keys->log = (ent_log_key *)(void *)memory;
+    if (cutoffs != NULL) {
+        ent_cutoffs *copy = (ent_cutoffs *)(void *)(memory + log_bytes);
+        *copy = *cutoffs;
+        copy->origin = (ent_text){NULL, 0};
+        keys->cutoffs = copy;
+    }
+    ret->next = (ent_key *)(memory + log_bytes + cutoff_bytes);
+    return ENT_DONE;
+}
+
 static ent_rc fill_role(const ent_first_keys *first, const ent_card *card, ent_key_role role, ent_keys *keys,
-                        ent_err *err)
+                        space *left, ent_err *err)
 {
     size_t from = 0;
     size_t count = 0;
@@ -51,10 +71,7 @@ static ent_rc fill_role(const ent_first_keys *first, const ent_card *card, ent_k
         ENT_TRY(find_first(first, card, role, &from, err));
     if (role == ENT_KEY_ROLE_LOG) /* only that it leads on: the cutoffs say the rest */
         return ENT_DONE;
-    size_t most = card == NULL ? 1 : card->former_count - from + 1;
-    ent_key *rows = ent_arena_alloc(&keys->arena, most * sizeof *rows);
-    if (rows == NULL)
-        return no_memory(err);
+    ent_key *rows = left->next;
     for (size_t i = from; card != NULL && i < card->former_count; i++) {
         if (card->former[i].role != role)
             continue;
@@ -63,6 +80,7 @@ static ent_rc fill_role(const ent_first_keys *first, const ent_card *card, ent_k
     }
     memcpy(rows[count].value, card == NULL ? first_key(first, role) : ent_card_key(card, role), 32);
     rows[count++].revoked = false;
+    left->next += count;
     keys->roles[role] = rows;
     keys->role_count[role] = count;
     return ENT_DONE;
@@ -82,9 +100,6 @@ static ent_rc fill_log(const ent_first_keys *first, const ent_card *card, const 
                        ent_err *err)
 {
     size_t count = cutoffs == NULL ? 0 : cutoffs->count;
-    keys->log = ent_arena_alloc(&keys->arena, (count + 1) * sizeof *keys->log);
-    if (keys->log == NULL)
-        return no_memory(err);
     keys->log[0] = (ent_log_key){.key = first->log};
     for (size_t i = 0; i < count; i++) {
         const ent_cutoff *row = &cutoffs->rows[i];
@@ -101,10 +116,6 @@ static ent_rc fill_log(const ent_first_keys *first, const ent_card *card, const 
                             ENT_TEXT_ARG(first->name), row->serial);
     }
     keys->log_count = count + 1;
-    if (cutoffs != NULL) {
-        keys->cutoffs = *cutoffs;
-        keys->cutoffs.origin = (ent_text){NULL, 0};
-    }
     return ENT_DONE;
 }
 
@@ -116,8 +127,10 @@ static ent_rc fill(const ent_first_keys *first, const ent_card *card, const ent_
     if (card != NULL && !ent_text_equal(card->name, first->name))
         return ent_fail(err, ENT_PEER_MISMATCH, rule, "the card is of %.*s, not of %.*s", ENT_TEXT_ARG(card->name),
                         ENT_TEXT_ARG(first->name));
+    space left = {NULL};
+    ENT_TRY(allocate(card, cutoffs, keys, &left, err));
     for (ent_key_role role = 0; role < ENT_KEY_ROLE_COUNT; role++)
-        ENT_TRY(fill_role(first, card, role, keys, err));
+        ENT_TRY(fill_role(first, card, role, keys, &left, err));
     return fill_log(first, card, cutoffs, keys, err);
 }
 
@@ -136,7 +149,7 @@ ent_rc ent_keys_make(const ent_first_keys *first, const ent_card *card, const en
 
 void ent_keys_release(ent_keys *keys)
 {
-    ent_arena_release(&keys->arena);
+    ent_free(keys->memory);
     *keys = (ent_keys){0};
 }
 

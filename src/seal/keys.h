@@ -42,8 +42,8 @@ typedef struct {
     size_t log_count;
     ent_key *roles[ENT_KEY_ROLE_COUNT]; /* that of the log is NULL */
     size_t role_count[ENT_KEY_ROLE_COUNT];
-    ent_cutoffs cutoffs; /* count 0 = none; its origin is empty */
-    ent_arena arena;
+    const ent_cutoffs *cutoffs; /* NULL = none; its origin is empty */
+    void *memory;               /* of all these */
 } ent_keys;
 
 /** Work out the keys.

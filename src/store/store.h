@@ -69,7 +69,15 @@ typedef struct {
     ent_tree_head head;
     ent_cosignature cosignature; /* signature all zero = not signed yet (ours only) */
     int64_t arrived_unix_s;
+    uint32_t key; /* place of its key among the receiver's receipt keys in the channel */
 } ent_store_receipt;
+
+/** What is known of a member's keys in a channel beside its genesis. */
+typedef struct {
+    int64_t log;
+    uint64_t serial;    /* of the card */
+    uint64_t announced; /* ours: serial of the last card that an entry of our log told of */
+} ent_store_keys;
 
 /** What a peer is known to have of one of our channels; the outbox is what lies beyond it. */
 typedef struct {
@@ -205,8 +213,14 @@ typedef struct {
     /** Add a receipt; a second one for the same (log, receiver, size) is not stored and *ret_new is false: its number
      * is the first's. */
     ENT_RC (*receipt_add)(ent_store *store, ent_store_receipt *receipt, bool *ret_new, ent_err *err);
+    /** Keep a receipt that came when its key was known to be revoked: apart from the others, for it counts nothing. */
+    ENT_RC (*revoked_receipt_add)(ent_store *store, const ent_store_receipt *receipt, ent_err *err);
     /** The same signature again is fine, another is REFUSED. */
     ENT_RC (*receipt_sign)(ent_store *store, int64_t number, const ent_signature *signature, ent_err *err);
+    /** Keep a member's newest card and cutoff note (empty = none); REFUSED when serial, announced or the cutoffs go
+     * back. */
+    ENT_RC(*keys_put)
+    (ent_store *store, const ent_store_keys *keys, ent_bytes card, ent_bytes cutoffs, ent_err *err);
     ENT_RC (*delivery_put)(ent_store *store, const ent_store_delivery *delivery, ent_err *err);
     ENT_RC (*blob_add)(ent_store *store, const ent_store_blob *blob, ent_err *err);
     ENT_RC (*blob_held)(ent_store *store, const ent_store_blob *blob, ent_err *err); /* that (log, index, at) */
@@ -264,6 +278,9 @@ typedef struct {
      ent_err *err);
     /** Our receipts that are not signed yet. */
     ENT_RC (*receipt_unsigned_walk)(ent_store *store, ent_store_receipt_row row, void *context, ent_err *err);
+    /** @out  ret_card, ret_cutoffs   nullable; appended to */
+    ENT_RC(*keys_get)
+    (ent_store *store, int64_t log, ent_store_keys *ret, ent_buf *ret_card, ent_buf *ret_cutoffs, ent_err *err);
     ENT_RC(*delivery_get)
     (ent_store *store, int64_t log, uint32_t member, ent_store_delivery *ret, ent_err *err); /* zeroed when none */
     /** An attachment with this digest and size that an entry of the channel names; a wanted one before a held one. */

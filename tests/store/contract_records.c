@@ -346,6 +346,82 @@ static void test_store__unsigned_receipt_is_signed_once(void **state)
     assert_ok(store->engine->commit(store, NULL));
 }
 
+/* ---- keys ---- */
+
+static ent_code put_keys(ent_store *store, int64_t log, uint64_t serial, uint64_t announced, const char *cutoffs)
+{
+    ent_store_keys keys = {.log = log, .serial = serial, .announced = announced};
+    return store->engine
+        ->keys_put(store, &keys, ent_bytes_of("card", 4), ent_text_bytes(ent_text_of(cutoffs)), NULL)
+        .code;
+}
+
+static void test_store__keys_go_on_and_never_back(void **state)
+{
+    contract_state *contract = *state;
+    ent_store *store = contract->store;
+    ent_store_channel channel;
+    ent_store_log logs[2];
+    ent_store_keys found;
+    fixture_channel(store, "a", &channel, logs);
+    assert_fails(store->engine->keys_get(store, logs[0].number, &found, NULL, NULL, NULL), ENT_ABSENT);
+    assert_ok(store->engine->begin(store, NULL));
+    assert_int_equal(put_keys(store, logs[0].number, 2, 0, ""), ENT_OK);
+    assert_int_equal(put_keys(store, logs[0].number, 3, 3, "cut"), ENT_OK);
+    assert_ok(store->engine->commit(store, NULL));
+    static const struct {
+        uint64_t serial;
+        uint64_t announced;
+        const char *cutoffs;
+    } back[] = {{2, 2, "cut"}, {3, 2, "cut"}, {3, 3, "cu"}, {3, 4, "cut"}};
+    for (size_t i = 0; i < sizeof back / sizeof *back; i++) {
+        assert_ok(store->engine->begin(store, NULL));
+        assert_int_equal(put_keys(store, logs[0].number, back[i].serial, back[i].announced, back[i].cutoffs),
+                         ENT_REFUSED);
+        store->engine->rollback(store);
+    }
+    assert_ok(store->engine->begin(store, NULL));
+    assert_int_equal(put_keys(store, 99, 2, 0, ""), ENT_REFUSED);
+    store->engine->rollback(store);
+    contract_reopen(contract);
+    store = contract->store;
+    ent_buf card = {0};
+    ent_buf cutoffs = {0};
+    assert_ok(store->engine->keys_get(store, logs[0].number, &found, &card, &cutoffs, NULL));
+    assert_int_equal(found.serial, 3);
+    assert_int_equal(found.announced, 3);
+    assert_string_equal(ent_buf_string(&card), "card");
+    assert_string_equal(ent_buf_string(&cutoffs), "cut");
+    ent_buf_release(&card);
+    ent_buf_release(&cutoffs);
+    assert_fails(store->engine->keys_get(store, logs[1].number, &found, NULL, NULL, NULL), ENT_ABSENT);
+}
+
+static void test_store__receipt_by_a_revoked_key_is_in_nobodys_way(void **state)
+{
+    contract_state *contract = *state;
+    ent_store *store = contract->store;
+    ent_store_channel channel;
+    ent_store_log logs[2];
+    bool is_new = false;
+    fixture_channel(store, "a", &channel, logs);
+    ent_store_receipt receipt = {.log = logs[0].number, .receiver = 1, .head = {5, fixture_digest(1)}};
+    ent_store_receipt found;
+    memset(receipt.cosignature.signature.bytes, 7, sizeof receipt.cosignature.signature.bytes);
+    assert_ok(store->engine->begin(store, NULL));
+    assert_ok(store->engine->revoked_receipt_add(store, &receipt, NULL));
+    assert_ok(store->engine->revoked_receipt_add(store, &receipt, NULL));
+    assert_ok(store->engine->commit(store, NULL));
+    assert_fails(store->engine->receipt_newest(store, logs[0].number, 1, &found, NULL), ENT_ABSENT);
+    receipt.key = 1;
+    assert_ok(store->engine->begin(store, NULL));
+    assert_ok(store->engine->receipt_add(store, &receipt, &is_new, NULL));
+    assert_ok(store->engine->commit(store, NULL));
+    assert_true(is_new);
+    assert_ok(store->engine->receipt_newest(store, logs[0].number, 1, &found, NULL));
+    assert_int_equal(found.key, 1);
+}
+
 /* ---- deliveries ---- */
 
 static void test_store__delivery_put_replaces(void **state)
@@ -618,6 +694,8 @@ const struct CMUnitTest *contract_record_tests(size_t *ret_count)
         cmocka_unit_test(test_store__receipt_added_is_found),
         cmocka_unit_test(test_store__receipt_walk_is_of_one_channel_or_log),
         cmocka_unit_test(test_store__unsigned_receipt_is_signed_once),
+        cmocka_unit_test(test_store__keys_go_on_and_never_back),
+        cmocka_unit_test(test_store__receipt_by_a_revoked_key_is_in_nobodys_way),
         cmocka_unit_test(test_store__delivery_put_replaces),
         cmocka_unit_test(test_store__blob_is_wanted_until_held),
         cmocka_unit_test(test_store__wanted_blobs_are_walked_in_pages),

@@ -73,6 +73,7 @@ typedef enum {
     ENT_SQL_HEAD_PUT,
     ENT_SQL_HEAD_GET,
     ENT_SQL_RECEIPT_ADD,
+    ENT_SQL_RECEIPT_ADD_REVOKED,
     ENT_SQL_RECEIPT_FIND,
     ENT_SQL_RECEIPT_SIGN,
     ENT_SQL_RECEIPT_SIGNED,
@@ -81,6 +82,8 @@ typedef enum {
     ENT_SQL_RECEIPT_WALK,
     ENT_SQL_RECEIPT_LOG_WALK,
     ENT_SQL_RECEIPT_UNSIGNED,
+    ENT_SQL_KEYS_PUT,
+    ENT_SQL_KEYS_GET,
     ENT_SQL_DELIVERY_PUT,
     ENT_SQL_DELIVERY_GET,
     ENT_SQL_BLOB_ADD,
@@ -267,6 +270,7 @@ ENT_RC ent_sqlite_tile_read(ent_store *store, int64_t log, uint8_t level, uint64
 
 /* receipts.c */
 ENT_RC ent_sqlite_receipt_add(ent_store *store, ent_store_receipt *receipt, bool *ret_new, ent_err *err);
+ENT_RC ent_sqlite_revoked_receipt_add(ent_store *store, const ent_store_receipt *receipt, ent_err *err);
 ENT_RC ent_sqlite_receipt_sign(ent_store *store, int64_t number, const ent_signature *signature, ent_err *err);
 ENT_RC ent_sqlite_receipt_covering(ent_store *store, int64_t log, uint32_t receiver, uint64_t size,
                                    ent_store_receipt *ret, ent_err *err);
@@ -277,6 +281,12 @@ ENT_RC ent_sqlite_receipt_walk(ent_store *store, int64_t channel, int64_t after,
 ENT_RC ent_sqlite_receipt_log_walk(ent_store *store, int64_t log, int64_t after, size_t limit,
                                    ent_store_receipt_row row, void *context, ent_err *err);
 ENT_RC ent_sqlite_receipt_unsigned_walk(ent_store *store, ent_store_receipt_row row, void *context, ent_err *err);
+
+/* keys.c */
+ENT_RC ent_sqlite_keys_put(ent_store *store, const ent_store_keys *keys, ent_bytes card, ent_bytes cutoffs,
+                           ent_err *err);
+ENT_RC ent_sqlite_keys_get(ent_store *store, int64_t log, ent_store_keys *ret, ent_buf *ret_card, ent_buf *ret_cutoffs,
+                           ent_err *err);
 
 /* deliveries.c */
 ENT_RC ent_sqlite_delivery_put(ent_store *store, const ent_store_delivery *delivery, ent_err *err);

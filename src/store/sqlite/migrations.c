@@ -199,10 +199,42 @@ static const char blobs_4[] = "CREATE INDEX blobs_wanted ON blobs (entry, at) WH
 /* What a member lacks of the receipts is asked for each log apart. */
 static const char receipts_5[] = "CREATE INDEX receipts_by_log ON receipts (log);";
 
+/* What is known of a member's keys in a channel beside its genesis. announced: serial of the last card that an entry
+ * of our own log told of. */
+static const char keys_6[] =
+    "CREATE TABLE keys ("
+    "  log INTEGER PRIMARY KEY REFERENCES logs,"
+    "  serial INTEGER NOT NULL CHECK (serial > 0),"
+    "  announced INTEGER NOT NULL CHECK (announced BETWEEN 0 AND serial),"
+    "  card BLOB NOT NULL CHECK (length(card) > 0),"
+    "  cutoffs BLOB NOT NULL"
+    ") STRICT;"
+    "CREATE TRIGGER keys_stay BEFORE DELETE ON keys BEGIN"
+    "  SELECT RAISE(ABORT, 'what is known of keys is never removed');"
+    "END;"
+    "CREATE TRIGGER keys_go_on BEFORE UPDATE ON keys WHEN NEW.serial < OLD.serial OR NEW.announced < OLD.announced"
+    " OR length(NEW.cutoffs) < length(OLD.cutoffs) BEGIN"
+    "  SELECT RAISE(ABORT, 'keys never go back');"
+    "END;"
+    /* place of the key among the receiver's receipt keys in the channel */
+    "ALTER TABLE receipts ADD COLUMN key INTEGER NOT NULL DEFAULT 0 CHECK (key BETWEEN 0 AND 64);"
+    /* Came when their key was known to be revoked: kept, and in nobody's way. */
+    "CREATE TABLE revoked_receipts ("
+    "  log INTEGER NOT NULL REFERENCES logs,"
+    "  receiver INTEGER NOT NULL CHECK (receiver BETWEEN 0 AND 31),"
+    "  size INTEGER NOT NULL CHECK (size >= 0),"
+    "  root BLOB NOT NULL CHECK (length(root) = 32),"
+    "  timestamp_unix_s INTEGER NOT NULL CHECK (timestamp_unix_s >= 0),"
+    "  signature BLOB NOT NULL CHECK (length(signature) = 64),"
+    "  arrived_unix_s INTEGER NOT NULL,"
+    "  key INTEGER NOT NULL CHECK (key BETWEEN 0 AND 64),"
+    "  PRIMARY KEY (log, receiver, size)"
+    ") STRICT, WITHOUT ROWID;";
+
 /* Step i brings version i to i + 1. A step that was released is never edited; a change is a new one. */
 enum { MOST_PARTS = 3 };
 static const char *const steps[][MOST_PARTS] = {
-    {peers_and_channels_1, logs_1, exchange_1}, {alerts_2}, {usage_3}, {blobs_4}, {receipts_5},
+    {peers_and_channels_1, logs_1, exchange_1}, {alerts_2}, {usage_3}, {blobs_4}, {receipts_5}, {keys_6},
 };
 enum { VERSION = sizeof steps / sizeof steps[0] };
 

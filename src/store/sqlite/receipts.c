@@ -1,6 +1,6 @@
 #include "store/sqlite/internal.h"
 
-#define RECEIPT_COLUMNS "number, log, receiver, size, root, timestamp_unix_s, signature, arrived_unix_s"
+#define RECEIPT_COLUMNS "number, log, receiver, size, root, timestamp_unix_s, signature, arrived_unix_s, key"
 
 static void take_receipt(ent_sql *sql, ent_store_receipt *ret)
 {
@@ -13,6 +13,7 @@ static void take_receipt(ent_sql *sql, ent_store_receipt *ret)
     if (!ent_sql_is_null(sql, 6))
         ent_sql_fixed(sql, 6, ret->cosignature.signature.bytes, sizeof ret->cosignature.signature.bytes);
     ret->arrived_unix_s = ent_sql_int(sql, 7);
+    ret->key = (uint32_t)ent_sql_size(sql, 8);
 }
 
 static bool is_signed(const ent_signature *signature)
@@ -34,13 +35,32 @@ static ent_rc find_number(ent_store *store, const ent_store_receipt *receipt, in
     return ENT_DONE;
 }
 
+ent_rc ent_sqlite_revoked_receipt_add(ent_store *store, const ent_store_receipt *receipt, ent_err *err)
+{
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(ent_sql_write(store, ENT_SQL_RECEIPT_ADD_REVOKED,
+                          "INSERT INTO revoked_receipts (log, receiver, size, root, timestamp_unix_s, signature,"
+                          " arrived_unix_s, key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+                          " ON CONFLICT (log, receiver, size) DO NOTHING",
+                          &sql, err));
+    ent_sql_bind_int(&sql, receipt->log);
+    ent_sql_bind_int(&sql, receipt->receiver);
+    ent_sql_bind_size(&sql, receipt->head.size);
+    ent_sql_bind_hash(&sql, &receipt->head.root);
+    ent_sql_bind_size(&sql, receipt->cosignature.timestamp_unix_s);
+    ent_sql_bind_bytes(&sql, ent_bytes_of(receipt->cosignature.signature.bytes, ENT_SIGNATURE_SIZE));
+    ent_sql_bind_int(&sql, receipt->arrived_unix_s);
+    ent_sql_bind_int(&sql, receipt->key);
+    return ent_sql_run(&sql, err);
+}
+
 ent_rc ent_sqlite_receipt_add(ent_store *store, ent_store_receipt *receipt, bool *ret_new, ent_err *err)
 {
     ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
     ENT_TRY(ent_sql_write(
         store, ENT_SQL_RECEIPT_ADD,
-        "INSERT INTO receipts (channel, log, receiver, size, root, timestamp_unix_s, signature, arrived_unix_s)"
-        " SELECT channel, ?1, ?2, ?3, ?4, ?5, ?6, ?7 FROM logs WHERE number = ?1"
+        "INSERT INTO receipts (channel, log, receiver, size, root, timestamp_unix_s, signature, arrived_unix_s, key)"
+        " SELECT channel, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM logs WHERE number = ?1"
         " ON CONFLICT (log, receiver, size) DO NOTHING",
         &sql, err));
     ent_sql_bind_int(&sql, receipt->log);
@@ -53,6 +73,7 @@ ent_rc ent_sqlite_receipt_add(ent_store *store, ent_store_receipt *receipt, bool
     else
         ent_sql_bind_null(&sql);
     ent_sql_bind_int(&sql, receipt->arrived_unix_s);
+    ent_sql_bind_int(&sql, receipt->key);
     ENT_TRY(ent_sql_run(&sql, err));
     bool added = ent_sql_changes(&sql) == 1;
     if (added)
