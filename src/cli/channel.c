@@ -141,6 +141,43 @@ static void put_amended(ent_cli *cli, ent_json_value channel, ent_json_value led
     ent_buf_put_string(&cli->out, "): `entente agreement show` shows them\n");
 }
 
+static void put_carried_row(ent_cli *cli, ent_json_value row)
+{
+    ent_buf *out = &cli->out;
+    ent_buf_put_string(out, "    ");
+    ent_cli_put_line(out, ent_cli_text(row, "debtor"));
+    ent_buf_put_string(out, " owes the ");
+    ent_cli_put_line(out, ent_cli_text(row, "duty"));
+    ent_buf_put_string(out, " to ");
+    ent_cli_put_line(out, ent_cli_text(row, "message"));
+    if (ent_cli_text(row, "due").size > 0) {
+        ent_buf_put_string(out, ", due ");
+        ent_cli_put_time(out, ent_cli_text(row, "due"));
+    } else if (ent_cli_text(row, "started").size == 0) {
+        ent_buf_put_string(out, ", by a new clock");
+    }
+    ent_buf_put_u8(out, '\n');
+}
+
+/* The channel before and the one after, and what was open in the one before. */
+static void put_succession(ent_cli *cli, ent_json_value channel)
+{
+    ent_json_value carried = ent_json_get(channel, "carried");
+    if (ent_cli_text(channel, "succeeds").size > 0) {
+        ent_cli_put_label(&cli->out, "Succeeds");
+        ent_cli_put_line(&cli->out, ent_cli_text(channel, "succeeds"));
+        ent_buf_put_u8(&cli->out, '\n');
+        ent_buf_put_string(&cli->out, ent_json_count(carried) > 0 ? "  Carried over from there:\n" : "");
+        for (ent_json_iter i = ent_json_iterate(carried); ent_json_next(&i);)
+            put_carried_row(cli, i.value);
+    }
+    if (ent_cli_text(channel, "succeeded_by").size > 0) {
+        ent_cli_put_label(&cli->out, "Succeeded by");
+        ent_cli_put_line(&cli->out, ent_cli_text(channel, "succeeded_by"));
+        ent_buf_put_u8(&cli->out, '\n');
+    }
+}
+
 /* @in   ledger   ABSENT when it was not asked for */
 static void put_channel(ent_cli *cli, ent_json_value channel, ent_json_value ledger)
 {
@@ -165,6 +202,7 @@ static void put_channel(ent_cli *cli, ent_json_value channel, ent_json_value led
     ent_cli_put_time(out, ent_cli_text(channel, "added"));
     ent_buf_put_u8(out, '\n');
     put_standing(cli, ledger);
+    put_succession(cli, channel);
     if (ent_cli_text(channel, "neutral").size > 0) {
         ent_cli_put_label(out, "Neutral");
         ent_cli_put_line(out, ent_cli_text(channel, "neutral"));
@@ -295,6 +333,7 @@ const ent_cli_command ent_cli_channel_show = {
 
 static const ent_cli_option accept_options[] = {
     {"--alias", NULL, "A", false, "a short name of our own for the channel"},
+    {"--unchecked", NULL, NULL, false, "also when what it carries over cannot be checked here"},
     {NULL, NULL, NULL, false, NULL},
 };
 
@@ -304,6 +343,8 @@ static ent_rc accept_channel(ent_cli *cli, ent_err *err)
     ent_json_writer writer = ent_json_writer_of(&body);
     ent_json_object_begin(&writer);
     ent_json_member_string(&writer, "alias", ent_cli_value(cli, "--alias"));
+    if (ent_cli_has(cli, "--unchecked"))
+        ent_json_member_bool(&writer, "unchecked", true);
     ent_json_object_end(&writer);
     ENT_TRY(ent_buf_check(&body, err));
     return act(cli, "POST", "accept", ent_buf_bytes(&body), err);
@@ -311,10 +352,11 @@ static ent_rc accept_channel(ent_cli *cli, ent_err *err)
 
 const ent_cli_command ent_cli_channel_accept = {
     .words = "channel accept",
-    .arguments = "CHANNEL [--alias A]",
+    .arguments = "CHANNEL [--alias A] [--unchecked]",
     .summary = "accept an invitation and its terms",
     .text = "Logs our acceptance of the channel's members and terms, which `entente channel show` shows. It cannot\n"
-            "be taken back.",
+            "be taken back. Of a channel that succeeds another, the duties it carries over are compared with those\n"
+            "open here first; where that channel is not here any more, --unchecked accepts what is listed.",
     .examples = "  entente channel accept 5d1f09ab --alias south --dir boreal",
     .options = accept_options,
     .least = 1,

@@ -18,6 +18,8 @@ static const ent_cli_option options[] = {
     {"--quota-bytes", NULL, "SIZE", false,
      "bytes that each may say a day, sealed, without attachments; K, M, G, T\nmay follow"},
     {"--quota-attachments", NULL, "SIZE", false, "bytes of attachments of each that the others hold, sealed"},
+    {"--succeeds", NULL, "ID", false,
+     "a channel that this one follows: what is open there is carried over.\nWithout --with its members are meant"},
     {NULL, NULL, NULL, false, NULL},
 };
 
@@ -30,7 +32,7 @@ static ent_rc put_members(const ent_cli *cli, ent_json_writer *writer, ent_err *
         ENT_TRY(ent_cli_check_party(ent_cli_value_at(cli, "--with", i), err));
         ent_json_put_string(writer, ent_cli_value_at(cli, "--with", i));
     }
-    if (count == 0)
+    if (count == 0 && ent_cli_value(cli, "--succeeds") == NULL)
         return ent_fail(err, ENT_USAGE, NULL,
                         "who is it with? Name each other member: --with NAME; `entente peer list` shows them");
     for (size_t i = 0; i < cli->positional_count; i++) {
@@ -103,6 +105,21 @@ static ent_rc put_quotas(const ent_cli *cli, ent_json_writer *writer, ent_err *e
     return ENT_DONE;
 }
 
+static void note_carried(ent_json_value channel)
+{
+    uint64_t carried = ent_json_count(ent_json_get(channel, "carried"));
+    uint64_t left_out = ent_cli_count(channel, "left_out");
+    if (ent_cli_text(channel, "succeeds").size == 0)
+        return;
+    ent_cli_note("%llu open %s carried over; once it is open, what was asked is said again by itself",
+                 (unsigned long long)carried, carried == 1 ? "duty is" : "duties are");
+    if (left_out > 0)
+        ent_cli_note("%llu open %s not: what brought %s about cannot be said again by itself, or not to these members. "
+                     "Say it here if it is to stand",
+                     (unsigned long long)left_out, left_out == 1 ? "duty is" : "duties are",
+                     left_out == 1 ? "it" : "them");
+}
+
 static ent_rc run(ent_cli *cli, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_wipe) ent_buf terms = {0};
@@ -121,6 +138,10 @@ static ent_rc run(ent_cli *cli, ent_err *err)
     ENT_TRY(put_policy(ent_cli_value(cli, "--policy"), &writer, err));
     ENT_TRY(put_quotas(cli, &writer, err));
     ent_json_member_string(&writer, "alias", ent_cli_value(cli, "--alias"));
+    if (ent_cli_value(cli, "--succeeds") != NULL) {
+        ENT_TRY(ent_cli_check_channel(ent_cli_value(cli, "--succeeds"), err));
+        ent_json_member_string(&writer, "succeeds", ent_cli_value(cli, "--succeeds"));
+    }
     ent_json_object_end(&writer);
     ENT_TRY(ent_buf_check(&body, err));
     request.body = ent_buf_bytes(&body);
@@ -137,6 +158,7 @@ static ent_rc run(ent_cli *cli, ent_err *err)
     ent_cli_note("the invitation is on its way; the channel opens when every member has run\n"
                  "`entente channel accept %.*s`; `entente channel show %.*s` tells how far it is",
                  shown, id.data, shown, id.data);
+    note_carried(answer.root);
     ENT_TRY(ent_cli_put_terms_problem(&problem, ent_buf_bytes(&terms), ent_json_get(answer.root, "members"), err));
     if (problem.size > 0 && ent_buf_string(&problem) != NULL)
         ent_cli_note("beware: %s; `entente agreement check FILE` tells before a channel is opened",
@@ -146,7 +168,7 @@ static ent_rc run(ent_cli *cli, ent_err *err)
 
 const ent_cli_command ent_cli_channel_open = {
     .words = "channel open",
-    .arguments = "--with NAME... --terms FILE [--policy FILE] [--alias A] [--quota-… N]",
+    .arguments = "--with NAME... --terms FILE [--policy FILE] [--alias A] [--quota-… N] [--succeeds ID]",
     .summary = "open a channel with peers; prints its id",
     .text =
         "Invites the named peers, whose cards must have been added. The channel is open when all have accepted.\n"
@@ -154,7 +176,10 @@ const ent_cli_command ent_cli_channel_open = {
         "by an amendment that every member accepts: `entente agreement propose`.\n"
         "Quotas never change either. They keep a member from filling the others' disks: what is beyond them is not\n"
         "taken before the next day (UTC); what a member leaves of a day it may use later, up to 30 days' worth. An\n"
-        "attachment beyond its quota is never taken. Without a quota there is no limit.",
+        "attachment beyond its quota is never taken. Without a quota there is no limit.\n"
+        "With --succeeds it follows a channel whose log forked, or that is to have other members. It names the\n"
+        "last heads there that all are known to hold alike. The requests, incidents and proposals open at these heads\n"
+        "are carried over, with their clocks, if no member is new; who accepts compares them with his own side.",
     .examples = "  entente channel open --with boreal.example --terms terms.json --alias north --dir aurora",
     .options = options,
     .most = 31,

@@ -86,11 +86,41 @@ static void put_terms(ent_node *node, ent_json_writer *writer, ent_channel *chan
     }
 }
 
+/* Duties of the channel before, as entry 0 lists them. */
+static void put_carried(ent_node *node, ent_json_writer *writer, ent_channel *channel)
+{
+    ENT_CLEANUP(ent_buf_wipe) ent_buf plain = {0};
+    ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
+    ent_json_value carried = {0};
+    if (channel->genesis.has_predecessor && ent_channel_first_body(node, channel, &plain, NULL).code == ENT_OK &&
+        ent_json_parse(ent_buf_bytes(&plain), &json, NULL).code == ENT_OK)
+        carried = ent_json_get(ent_json_get(ent_json_root(json), "fields"), "carried");
+    ent_json_key(writer, "carried");
+    ent_json_array_begin(writer);
+    for (ent_json_iter i = ent_json_iterate(carried); ent_json_next(&i);)
+        ent_json_put_copy(writer, i.value);
+    ent_json_array_end(writer);
+}
+
+/* The channel that this one succeeds, and the one that succeeds it; of several the last that was opened. */
+static void put_succession(ent_node *node, ent_json_writer *writer, const ent_channel *channel)
+{
+    ent_channel *other;
+    const char *successor = NULL;
+    char predecessor[ENT_CHANNEL_TEXT_SIZE + 1];
+    for (size_t i = 0; (other = ent_channel_at(node, i)) != NULL; i++) {
+        if (other->genesis.has_predecessor && ent_hash_equal(&other->genesis.predecessor, &channel->id))
+            successor = other->id_text;
+    }
+    ent_hex_encode(ent_hash_bytes(&channel->genesis.predecessor), predecessor);
+    ent_json_member_string(writer, "succeeds", channel->genesis.has_predecessor ? predecessor : NULL);
+    ent_json_member_string(writer, "succeeded_by", successor);
+}
+
 static ent_rc put_channel(ent_node *node, ent_json_writer *writer, ent_channel *channel, bool with_terms, ent_err *err)
 {
     char alias[ENT_NAME_MAX_BYTES + 1];
     ent_channel_alias(channel, alias);
-    ent_json_object_begin(writer);
     ent_json_member_string(writer, "id", channel->id_text);
     ent_json_member_string(writer, "alias", alias[0] == 0 ? NULL : alias);
     ent_json_member_string(writer, "state", ent_channel_state_word(ent_channel_state_now(channel)));
@@ -102,13 +132,15 @@ static ent_rc put_channel(ent_node *node, ent_json_writer *writer, ent_channel *
     ent_json_array_end(writer);
     ent_json_key(writer, "terms_commitment");
     ent_json_put_hex(writer, ent_hash_bytes(&channel->genesis.terms));
-    if (with_terms)
+    if (with_terms) {
         put_terms(node, writer, channel);
+        put_carried(node, writer, channel);
+    }
     ent_json_member_text(writer, "neutral",
                          channel->genesis.has_neutral ? channel->genesis.neutral.name : (ent_text){NULL, 0});
     put_quotas(writer, &channel->genesis.quotas);
     ent_json_member_unsigned(writer, "delta_s", channel->genesis.delta_s);
-    ent_json_object_end(writer);
+    put_succession(node, writer, channel);
     return ENT_DONE;
 }
 
@@ -116,7 +148,9 @@ static ent_rc answer_channel(ent_api_call *call, ent_channel *channel, ent_err *
 {
     ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
     ent_json_writer writer = ent_json_writer_of(&body);
+    ent_json_object_begin(&writer);
     ENT_TRY(put_channel(call->node, &writer, channel, true, err));
+    ent_json_object_end(&writer);
     return ent_api_answer(call, &body, err);
 }
 
@@ -128,8 +162,11 @@ ent_rc ent_api_channel_list(ent_api_call *call, ent_err *err)
     ent_json_object_begin(&writer);
     ent_json_key(&writer, "channels");
     ent_json_array_begin(&writer);
-    for (size_t i = 0; (channel = ent_channel_at(call->node, i)) != NULL; i++)
+    for (size_t i = 0; (channel = ent_channel_at(call->node, i)) != NULL; i++) {
+        ent_json_object_begin(&writer);
         ENT_TRY(put_channel(call->node, &writer, channel, false, err));
+        ent_json_object_end(&writer);
+    }
     ent_json_array_end(&writer);
     ent_json_object_end(&writer);
     return ent_api_answer(call, &body, err);
@@ -184,7 +221,9 @@ ent_rc ent_api_channel_open(ent_api_call *call, ent_err *err)
     ent_text policy[ENT_GENESIS_MAX_POLICY_LINES];
     ent_opening opening = {.with = with, .policy = policy};
     ent_text encoded = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
     ent_channel *channel = NULL;
+    size_t left_out = 0;
     ENT_TRY(ent_api_body(call, &json, err));
     ent_json_value root = ent_json_root(json);
     ENT_TRY(read_texts(ent_json_get(root, "with"), "with", with, ENT_ENTRY_MAX_MEMBERS, &opening.with_count, err));
@@ -195,8 +234,15 @@ ent_rc ent_api_channel_open(ent_api_call *call, ent_err *err)
     ENT_TRY(ent_api_text(root, "alias", &opening.alias, err));
     ENT_TRY(ent_fail_in(err, ent_base64_decode(encoded, &terms, err), "\"terms\""));
     opening.terms = ent_buf_bytes(&terms);
+    ENT_TRY(ent_api_text(root, "succeeds", &opening.succeeds, err));
+    opening.ret_left_out = &left_out;
     ENT_TRY(ent_channel_open(call->node, &opening, &channel, err));
-    return answer_channel(call, channel, err);
+    ent_json_writer writer = ent_json_writer_of(&body);
+    ent_json_object_begin(&writer);
+    ENT_TRY(put_channel(call->node, &writer, channel, true, err));
+    ent_json_member_unsigned(&writer, "left_out", left_out);
+    ent_json_object_end(&writer);
+    return ent_api_answer(call, &body, err);
 }
 
 ent_rc ent_api_channel_accept(ent_api_call *call, ent_err *err)
@@ -204,12 +250,17 @@ ent_rc ent_api_channel_accept(ent_api_call *call, ent_err *err)
     ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
     ent_channel *channel = NULL;
     ent_text alias = {0};
+    bool unchecked = false;
     ENT_TRY(ent_channel_named(call->node, call->parts[1], &channel, err));
     if (ent_http_body(call->request).size > 0) {
         ENT_TRY(ent_api_body(call, &json, err));
         ENT_TRY(ent_api_text(ent_json_root(json), "alias", &alias, err));
+        unchecked = ent_json_true(ent_json_get(ent_json_root(json), "unchecked"));
     }
-    ENT_TRY(ent_channel_accept(call->node, channel, alias, err));
+    if (unchecked)
+        ENT_TRY(ent_channel_accept_unchecked(call->node, channel, alias, err));
+    else
+        ENT_TRY(ent_channel_accept(call->node, channel, alias, err));
     return answer_channel(call, channel, err);
 }
 

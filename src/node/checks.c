@@ -9,6 +9,7 @@
 #include "node/peer.h"
 #include "node/report.h"
 #include "node/say.h"
+#include "node/succession.h"
 
 #include <time.h>
 
@@ -46,6 +47,7 @@ typedef struct {
 typedef struct {
     ent_channel *channel;
     bool searched;      /* for checks that came before this start */
+    bool carried;       /* what the channel before had open is said again */
     uint32_t every_s;   /* agreed; 0 = no checks are */
     uint64_t read;      /* entries of our own log that were looked at */
     last_check *last;   /* one a member */
@@ -464,6 +466,16 @@ static ent_rc look_at(ent_checks *checks, watched *on, int64_t now, int64_t *ret
     return ENT_DONE;
 }
 
+/* Once after each start: what is said again is found in the ledger. */
+static ent_rc carry_on(ent_node *node, watched *on, ent_err *err)
+{
+    if (on->carried)
+        return ENT_DONE;
+    ENT_TRY(ent_succession_go_on(node, on->channel, err));
+    on->carried = true;
+    return ENT_DONE;
+}
+
 static watched *watch(ent_checks *checks, size_t at, ent_channel *channel)
 {
     if (at < checks->channel_count)
@@ -507,7 +519,12 @@ static int64_t look(ent_checks *checks)
         if (search_again)
             on->searched = false;
         if (atomic_load(&checks->node->stopping) || ent_channel_state_now(channel) != ENT_CHANNEL_OPEN ||
-            ent_channel_is_held(channel) || look_at(checks, on, now, &next, &err).code == ENT_OK)
+            ent_channel_is_held(channel))
+            continue;
+        ent_rc rc = look_at(checks, on, now, &next, &err);
+        if (rc.code == ENT_OK)
+            rc = carry_on(checks->node, on, &err);
+        if (rc.code == ENT_OK)
             continue;
         later = true;
         ent_report report = ent_report_begin("check.failed");

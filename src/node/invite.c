@@ -9,6 +9,7 @@
 #include "node/opener.h"
 #include "node/peer.h"
 #include "node/say.h"
+#include "node/succession.h"
 
 #include <stdlib.h>
 
@@ -300,7 +301,8 @@ static ent_rc check_terms(ent_bytes terms, ent_err *err)
     return ENT_DONE;
 }
 
-static void put_genesis_body(ent_buf *body, const uint8_t salt[ENT_TERMS_SALT_SIZE], ent_bytes terms)
+static void put_genesis_body(ent_buf *body, const uint8_t salt[ENT_TERMS_SALT_SIZE], ent_bytes terms,
+                             const ent_succession *succession)
 {
     ent_json_writer writer = ent_json_writer_of(body);
     ent_json_object_begin(&writer);
@@ -310,6 +312,7 @@ static void put_genesis_body(ent_buf *body, const uint8_t salt[ENT_TERMS_SALT_SI
     ent_json_put_hex(&writer, ent_bytes_of(salt, ENT_TERMS_SALT_SIZE));
     ent_json_key(&writer, "terms");
     ent_json_put_base64(&writer, terms);
+    ent_succession_put(&writer, succession);
     ent_json_object_end(&writer);
     ent_json_object_end(&writer);
 }
@@ -363,18 +366,14 @@ static ent_rc say_genesis(ent_node *node, ent_channel *channel, ent_bytes body, 
     return ent_say_body(node, &saying, body, &index, err);
 }
 
-ent_rc ent_channel_open(ent_node *node, const ent_opening *opening, ent_channel **ret, ent_err *err)
+/* Members, policy and what passes from the channel before, as a genesis; and the body of our entry 0. */
+static ent_rc put_genesis(ent_node *node, const ent_opening *opening, ent_channel *before, ent_buf *ret_genesis,
+                          ent_buf *ret_body, size_t *ret_left_out, ent_err *err)
 {
     ENT_CLEANUP(release_cards) card_set cards = {0};
-    ENT_CLEANUP(ent_channel_release) ent_channel *channel = NULL;
-    ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
-    ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
+    ENT_CLEANUP(ent_succession_release) ent_succession succession = {0};
     ent_member members[ENT_ENTRY_MAX_MEMBERS];
     uint8_t salt[ENT_TERMS_SALT_SIZE];
-    founding work = {.is_new = true};
-    ENT_TRY(check_terms(opening->terms, err));
-    ENT_TRY(check_policy(opening, err));
-    ENT_TRY(set_alias(node, opening->alias, work.alias, err));
     ENT_TRY(collect_members(node, opening, &cards, members, err));
     ent_random(salt, sizeof salt);
     ENT_CLEANUP(ent_free_pointer) ent_text *policy = ent_alloc_array(opening->policy_count + 1, sizeof *policy);
@@ -391,19 +390,61 @@ ent_rc ent_channel_open(ent_node *node, const ent_opening *opening, ent_channel 
         .quotas = opening->quotas,
         .delta_s = DEFAULT_DELTA_S,
         .mailbox_window_s = DEFAULT_MAILBOX_WINDOW_S,
+        .has_predecessor = before != NULL,
     };
+    if (before != NULL) {
+        ENT_TRY(ent_succession_plan(node, before, members, genesis.member_count, &succession, err));
+        genesis.predecessor = before->id;
+        genesis.predecessor_heads = succession.heads;
+        genesis.predecessor_head_count = succession.head_count;
+    }
     ent_random(genesis.nonce, sizeof genesis.nonce);
     ent_terms_commitment(salt, opening->terms, &genesis.terms);
-    ENT_TRY(ent_genesis_encode(&genesis, &bytes, err));
+    *ret_left_out = succession.left_out;
+    put_genesis_body(ret_body, salt, opening->terms, &succession);
+    ENT_TRY(ent_buf_check(ret_body, err));
+    return ent_genesis_encode(&genesis, ret_genesis, err);
+}
+
+static size_t other_members(const ent_channel *channel, ent_text ret[ENT_ENTRY_MAX_MEMBERS])
+{
+    size_t count = 0;
+    for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
+        if (m != channel->self)
+            ret[count++] = channel->genesis.members[m].name;
+    }
+    return count;
+}
+
+ent_rc ent_channel_open(ent_node *node, const ent_opening *opening, ent_channel **ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_channel_release) ent_channel *channel = NULL;
+    ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
+    ENT_CLEANUP(ent_buf_wipe) ent_buf body = {0};
+    ent_opening whole = *opening;
+    ent_text others[ENT_ENTRY_MAX_MEMBERS];
+    ent_channel *before = NULL;
+    size_t left_out = 0;
+    founding work = {.is_new = true};
+    ENT_TRY(check_terms(opening->terms, err));
+    ENT_TRY(check_policy(opening, err));
+    ENT_TRY(set_alias(node, opening->alias, work.alias, err));
+    if (opening->succeeds.size > 0)
+        ENT_TRY(ent_channel_named(node, opening->succeeds, &before, err));
+    if (before != NULL && opening->with_count == 0) {
+        whole.with = others;
+        whole.with_count = other_members(before, others);
+    }
+    ENT_TRY(put_genesis(node, &whole, before, &bytes, &body, &left_out, err));
     ENT_TRY(ent_channel_new(node, ent_buf_bytes(&bytes), &channel, err));
     channel->added_unix_s = ent_clock_unix_s();
     work.channel = channel;
-    put_genesis_body(&body, salt, opening->terms);
-    ENT_TRY(ent_buf_check(&body, err));
     ENT_TRY(say_genesis(node, channel, ent_buf_bytes(&body), &work, err));
     ent_channel *opened = ent_take(channel); /* the sequencer knows it from now on */
     ENT_TRY(ent_channel_publish(node, opened, err));
     *ret = opened;
+    if (opening->ret_left_out != NULL)
+        *opening->ret_left_out = left_out;
     ent_tell_channel(node, opened);
     ent_courier_wake(node->courier);
     return ENT_DONE;
@@ -421,6 +462,17 @@ static ent_rc check_committed(const ent_channel *channel, const ent_body *body, 
         return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Genesis",
                         "the terms in entry 0 are not the ones the genesis commits to");
     return ENT_DONE;
+}
+
+/* What the opener's first entry carries over must be what is open here. */
+static ent_rc check_carried(ent_node *node, const ent_channel *channel, ent_bytes plain, bool unchecked, ent_err *err)
+{
+    ENT_CLEANUP(ent_body_release) ent_body body = {0};
+    ENT_CLEANUP(ent_facts_release) ent_facts facts = {0};
+    ent_text kind = ENT_TEXT("channel.genesis");
+    ENT_TRY(ent_body_parse(node->kinds, kind, plain, 0, &body, err));
+    ENT_TRY(ent_facts_read(&body, kind, &facts, err));
+    return ent_succession_check(node, channel, &facts, unchecked, err);
 }
 
 static ent_rc open_invited_body(ent_node *node, const ent_channel *channel, const ent_pouch *pouch, ent_buf *ret_plain,
@@ -456,7 +508,7 @@ static ent_rc check_members_known(ent_node *node, const ent_channel *channel, en
     return ENT_DONE;
 }
 
-ent_rc ent_channel_accept(ent_node *node, ent_channel *channel, ent_text alias, ent_err *err)
+static ent_rc accept_invitation(ent_node *node, ent_channel *channel, ent_text alias, bool unchecked, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
     ENT_CLEANUP(ent_pouch_release) ent_pouch pouch = {0};
@@ -470,11 +522,22 @@ ent_rc ent_channel_accept(ent_node *node, ent_channel *channel, ent_text alias, 
     ENT_TRY(ent_pouch_parse(ent_buf_bytes(&bytes), &pouch, err));
     ENT_TRY(open_invited_body(node, channel, &pouch, &plain, err));
     ENT_TRY(check_members_known(node, channel, err));
+    ENT_TRY(check_carried(node, channel, ent_buf_bytes(&plain), unchecked, err));
     ENT_TRY(say_genesis(node, channel, ent_buf_bytes(&plain), &work, err));
     ENT_CLEANUP(ent_received_release) ent_received received = {0};
     ENT_TRY(ent_receive(node, ent_buf_bytes(&bytes), NULL, NULL, &received, err));
     ent_courier_wake(node->courier);
     return ENT_DONE;
+}
+
+ent_rc ent_channel_accept(ent_node *node, ent_channel *channel, ent_text alias, ent_err *err)
+{
+    return accept_invitation(node, channel, alias, false, err);
+}
+
+ent_rc ent_channel_accept_unchecked(ent_node *node, ent_channel *channel, ent_text alias, ent_err *err)
+{
+    return accept_invitation(node, channel, alias, true, err);
 }
 
 typedef struct {
@@ -502,7 +565,7 @@ ent_rc ent_channel_refuse(ent_node *node, ent_channel *channel, ent_err *err)
 
 /* --- terms --- */
 
-static ent_rc terms_of_invite(ent_node *node, ent_channel *channel, ent_buf *ret_plain, ent_err *err)
+static ent_rc body_of_invite(ent_node *node, ent_channel *channel, ent_buf *ret_plain, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
     ENT_CLEANUP(ent_pouch_release) ent_pouch pouch = {0};
@@ -511,14 +574,18 @@ static ent_rc terms_of_invite(ent_node *node, ent_channel *channel, ent_buf *ret
     return open_invited_body(node, channel, &pouch, ret_plain, err);
 }
 
+ent_rc ent_channel_first_body(ent_node *node, ent_channel *channel, ent_buf *ret_plain, ent_err *err)
+{
+    if (ent_channel_state_now(channel) == ENT_CHANNEL_INVITED)
+        return body_of_invite(node, channel, ret_plain, err);
+    return ent_open_body(node, channel, channel->self, 0, ret_plain, NULL, err);
+}
+
 ent_rc ent_channel_terms(ent_node *node, ent_channel *channel, ent_buf *ret_terms, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_wipe) ent_buf plain = {0};
     ENT_CLEANUP(ent_body_release) ent_body body = {0};
-    if (ent_channel_state_now(channel) == ENT_CHANNEL_INVITED)
-        ENT_TRY(terms_of_invite(node, channel, &plain, err));
-    else
-        ENT_TRY(ent_open_body(node, channel, channel->self, 0, &plain, NULL, err));
+    ENT_TRY(ent_channel_first_body(node, channel, &plain, err));
     ENT_TRY(ent_body_parse(node->kinds, ENT_TEXT("channel.genesis"), ent_buf_bytes(&plain), 0, &body, err));
     return check_committed(channel, &body, ret_terms, err);
 }

@@ -18,21 +18,29 @@ typedef struct {
     ent_bytes terms;        /* exact bytes, JSON */
     const ent_text *policy; /* tlog-policy lines */
     size_t policy_count;
-    ent_text alias; /* empty = none */
+    ent_text alias;       /* empty = none */
+    ent_text succeeds;    /* a channel, as a person names it; empty = none. Then without `with` its members are meant */
+    size_t *ret_left_out; /* nullable; open duties of that channel which are not carried over */
     ent_quotas quotas;
 } ent_opening;
-/** Open a channel: genesis, our entry 0.  Errors: USAGE, ABSENT (an unknown peer), PEER_MALFORMED (terms, policy),
- * those of ent_say. */
+/** Open a channel: genesis, our entry 0.
+ *  Errors: USAGE, ABSENT (an unknown peer), PEER_MALFORMED (terms, policy), those of ent_succession_plan and ent_say.
+ */
 ENT_RC ent_channel_open(ent_node *node, const ent_opening *opening, ent_channel **ret, ent_err *err);
 /** Accept: our entry 0 with the same terms, then the opener's pouch is taken in.  Errors: REFUSED when it is no
- * invitation, PEER_MISMATCH when the terms are not the ones committed to. */
+ * invitation, PEER_MISMATCH when the terms are not the ones committed to, those of ent_succession_check. */
 ENT_RC ent_channel_accept(ent_node *node, ent_channel *channel, ent_text alias, ent_err *err);
+/** The same, also when what it carries over cannot be checked here. */
+ENT_RC ent_channel_accept_unchecked(ent_node *node, ent_channel *channel, ent_text alias, ent_err *err);
 ENT_RC ent_channel_refuse(ent_node *node, ent_channel *channel, ent_err *err);
 
 /** Whether the keys of a genesis member are those of a card.  Errors: PEER_MISMATCH. */
 ENT_RC ent_member_check_card(const ent_member *member, const ent_card *card, ent_err *err);
 
-/** Open the body of a member's entry 0 and give its terms.  Errors: ABSENT when no entry 0 is held. */
+/** The opened body of entry 0: ours, or the opener's while we are invited.  Errors: ABSENT when no entry 0 is held.
+ *  Owns: wiped by the caller. */
+ENT_RC ent_channel_first_body(ent_node *node, ent_channel *channel, ent_buf *ret_plain, ent_err *err);
+/** The terms in that body.  Errors: ABSENT when no entry 0 is held. */
 ENT_RC ent_channel_terms(ent_node *node, ent_channel *channel, ent_buf *ret_terms, ent_err *err);
 
 #endif

@@ -174,15 +174,14 @@ static ent_rc feed_log(feeding *work, uint32_t member, bool *ret_moved, ent_err 
     return ENT_DONE;
 }
 
-/* Bring the ledger nearer to the state of the store, log by log, as causality lets it. *ret_whole: it is there. */
-static ent_rc feed(ent_node *node, ent_channel *channel, bool *ret_whole, ent_err *err)
+/* Bring a ledger nearer to the state of the store, log by log, as causality lets it. *ret_whole: it is there. */
+static ent_rc feed(ent_node *node, ent_channel *channel, ent_channel_ledger *held, const uint64_t *ends,
+                   bool *ret_whole, ent_err *err)
 {
-    uint64_t ends[ENT_ENTRY_MAX_MEMBERS] = {0};
     bool moved = false;
-    find_ends(channel, ends);
     *ret_whole = true;
     for (uint32_t m = 0; m < channel->genesis.member_count; m++)
-        moved = moved || ent_ledger_size(channel->ledger->ledger, m) < ends[m];
+        moved = moved || ent_ledger_size(held->ledger, m) < ends[m];
     if (!moved)
         return ENT_DONE;
     ENT_CLEANUP(ent_free_pointer) feeding *work = ent_alloc(sizeof *work);
@@ -190,9 +189,9 @@ static ent_rc feed(ent_node *node, ent_channel *channel, bool *ret_whole, ent_er
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     work->node = node;
     work->channel = channel;
-    work->held = channel->ledger;
+    work->held = held;
     work->left = FEED_ENTRIES;
-    memcpy(work->ends, ends, sizeof ends);
+    memcpy(work->ends, ends, channel->genesis.member_count * sizeof *ends);
     ent_rc rc = ENT_DONE;
     while (moved && rc.code == ENT_OK) {
         moved = false;
@@ -208,6 +207,7 @@ static ent_rc feed(ent_node *node, ent_channel *channel, bool *ret_whole, ent_er
 
 typedef struct {
     ent_channel *channel;
+    ent_channel_ledger *held;
     uint64_t receipted[ENT_ENTRY_MAX_MEMBERS]; /* by us, signed, before the walk */
     size_t count;
 } receipt_feeding;
@@ -217,7 +217,7 @@ typedef struct {
 static ent_rc add_receipt(void *context, const ent_store_receipt *receipt, ent_err *err)
 {
     receipt_feeding *work = context;
-    ent_channel_ledger *held = work->channel->ledger;
+    ent_channel_ledger *held = work->held;
     int member = ent_channel_member_of_log(work->channel, receipt->log);
     if (member < 0)
         return ent_fail(err, ENT_BUG, NULL, "a receipt of no log of its channel");
@@ -233,16 +233,16 @@ static ent_rc add_receipt(void *context, const ent_store_receipt *receipt, ent_e
     return ENT_DONE;
 }
 
-static ent_rc feed_receipts(ent_node *node, ent_channel *channel, ent_err *err)
+static ent_rc feed_receipts(ent_node *node, ent_channel *channel, ent_channel_ledger *held, ent_err *err)
 {
-    receipt_feeding work = {.channel = channel};
+    receipt_feeding work = {.channel = channel, .held = held};
     (void)pthread_mutex_lock(&channel->lock);
     for (uint32_t m = 0; m < channel->genesis.member_count; m++)
         work.receipted[m] = channel->members[m].receipted.size;
     (void)pthread_mutex_unlock(&channel->lock);
     do {
         work.count = 0;
-        ent_rc rc = node->store->engine->receipt_walk(node->store, channel->row.number, channel->ledger->receipts,
+        ent_rc rc = node->store->engine->receipt_walk(node->store, channel->row.number, held->receipts,
                                                       RECEIPTS_AT_A_TIME, add_receipt, &work, err);
         if (rc.code == ENT_WAITING)
             return ENT_DONE;
@@ -267,11 +267,13 @@ static ent_rc prepare(ent_node *node, ent_channel *channel, bool evidence, ent_e
         memset(held->awaits, 0, sizeof held->awaits);
         ENT_TRY(ent_ledger_new(&channel->id, &channel->genesis, &held->ledger, err));
     }
-    ENT_TRY(feed(node, channel, &whole, err));
+    uint64_t ends[ENT_ENTRY_MAX_MEMBERS] = {0};
+    find_ends(channel, ends);
+    ENT_TRY(feed(node, channel, held, ends, &whole, err));
     if (!whole)
         return ent_fail(err, ENT_WAITING, NULL, "the ledger of channel %.8s is being read", channel->id_text);
     atomic_store(&held->made, true);
-    return evidence ? feed_receipts(node, channel, err) : ENT_DONE;
+    return evidence ? feed_receipts(node, channel, held, err) : ENT_DONE;
 }
 
 static ent_rc lock(ent_node *node, ent_channel *channel, bool evidence, ent_ledger **ret, ent_err *err)
@@ -306,6 +308,34 @@ ent_rc ent_ledgers_lock_evidence(ent_node *node, ent_channel *channel, ent_ledge
 ent_rc ent_ledgers_lock_step(ent_node *node, ent_channel *channel, ent_ledger **ret, ent_err *err)
 {
     return lock(node, channel, false, ret, err);
+}
+
+static ent_rc make_past(ent_node *node, ent_channel *channel, const uint64_t *ends, ent_channel_ledger *held,
+                        ent_err *err)
+{
+    uint64_t within[ENT_ENTRY_MAX_MEMBERS] = {0};
+    bool whole = false;
+    find_ends(channel, within);
+    for (uint32_t m = 0; m < channel->genesis.member_count; m++)
+        within[m] = ends[m] < within[m] ? ends[m] : within[m];
+    ENT_TRY(ent_ledger_new(&channel->id, &channel->genesis, &held->ledger, err));
+    while (!whole) {
+        if (atomic_load(&node->stopping))
+            return ent_fail(err, ENT_RETRY, NULL, "the node is stopping");
+        ENT_TRY(feed(node, channel, held, within, &whole, err));
+    }
+    return feed_receipts(node, channel, held, err);
+}
+
+ent_rc ent_ledgers_past(ent_node *node, ent_channel *channel, const uint64_t *ends, ent_ledger **ret, ent_err *err)
+{
+    ent_channel_ledger *held = NULL;
+    ENT_TRY(ent_ledgers_new(&held, err));
+    ent_rc rc = make_past(node, channel, ends, held, err);
+    if (rc.code == ENT_OK)
+        *ret = ent_take(held->ledger);
+    ent_ledgers_free(held);
+    return rc;
 }
 
 bool ent_ledgers_is_made(ent_channel *channel)

@@ -31,6 +31,12 @@ void ent_ledgers_unlock(ent_channel *channel);
 /** Whether it is in memory: locking it reads at most what came last. */
 bool ent_ledgers_is_made(ent_channel *channel);
 
+/** Make another ledger, of the beginning of each log only, with all receipts: what a channel was when its logs had
+ * these sizes. Entries that ack more than that are left out, with what follows them.
+ *  @in   ends   entries of each member's log; at most what is opened is taken
+ *  Blocks: while the bodies are opened.  Owns: caller frees with ent_ledger_free. */
+ENT_RC ent_ledgers_past(ent_node *node, ent_channel *channel, const uint64_t *ends, ent_ledger **ret, ent_err *err);
+
 /** With the ledger locked: whether it holds all that an entry acks; else ent_ledger_entry would say RETRY. */
 bool ent_ledgers_knows_acked(const ent_channel *channel, const ent_ledger *ledger, const ent_entry *entry);
 /** Forget what is in memory: what it holds was not committed. It is made again when it is next asked for. */

@@ -4,6 +4,7 @@
 #include "log/tree.h"
 #include "node/alerts.h"
 #include "node/channel.h"
+#include "node/checks.h"
 #include "node/events.h"
 #include "node/ledgers.h"
 #include "node/report.h"
@@ -363,8 +364,10 @@ static void publish_channel(ent_node *node, ent_channel *channel)
     for (size_t i = 0; i < channel->genesis.member_count; i++)
         publish_log(&channel->members[i]);
     (void)pthread_mutex_unlock(&channel->lock);
-    if (state_changed)
+    if (state_changed) {
         ent_tell_channel(node, channel);
+        ent_checks_wake(node->checks);
+    }
     ent_alerts_wake(node->alerts, channel);
 }
 

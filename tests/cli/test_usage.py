@@ -50,7 +50,7 @@ MISTAKES = {
     "peer remove": [([], "missing"), (["no name"], "party's name")],
     "channel open": [([], "--with"), (["--with", "b.c"], "--terms"), (["--with", "B", "--terms", "/dev/null"], "party's name"),
                      (["--with", "b.c", "--terms", "/dev/null", "--neutral", "n.o"], "--neutral"),
-                     (["--with", "b.c", "--terms", "/dev/null", "--succeeds", "x"], "--succeeds")],
+                     (["--with", "b.c", "--terms", "/dev/null", "--succeeds", "A/b"], "channel")],
     "channel list": [(["x"], "too many")],
     "channel show": [([], "missing"), (["a/b"], "not a channel")],
     "channel accept": [([], "missing"), (["x", "--alias"], "needs a value")],
