@@ -293,13 +293,13 @@ static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, con
     };
     for (size_t i = 0; i < checked.new_count; i++)
         work.job.weight_bytes += checked.bodies[i].size;
-    if (news)
-        ENT_TRY(ent_sequencer_run(node, &work.job, err)); /* steps 8 and 9 */
+    ent_rc rc = news ? ent_sequencer_run(node, &work.job, err) : ENT_DONE; /* steps 8 and 9 */
+    if (checked.verdict == ENT_POUCH_NEW)
+        ent_opener_wake(node->opener); /* step 10; also when what was committed could not be answered for */
+    ENT_TRY(rc);
     ret->state = is_own ? ENT_RECEIVED_CARRIED : ENT_RECEIVED_RECEIPTED;
     ret->size = checked.head.size;
     ret->new_count = checked.verdict == ENT_POUCH_NEW ? checked.new_count : 0;
-    if (checked.verdict == ENT_POUCH_NEW)
-        ent_opener_wake(node->opener); /* step 10 */
     if (checked.verdict == ENT_POUCH_HELD && !is_own)
         return ent_receipt_covering(node, channel, writer, checked.head.size, &ret->receipt, err);
     return ENT_DONE;

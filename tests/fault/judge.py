@@ -156,9 +156,11 @@ class World:
             draft["attachments"] = [attachment]
         return nonce, draft
 
-    def say(self, channel, large=False, attachment=None, timeout_s=15):
+    def say(self, channel, large=False, attachment=None, timeout_s=int(PATIENCE_S) - 2):
         """Have the node say something and wait for the receipt; what it names must last."""
         nonce, draft = self.draft(channel, large, attachment)
+        if self.died():  # it met the fault a moment ago
+            self.up()
         said = self.node.api("POST", f"/messages?wait=receipt&timeout={timeout_s}", json.dumps(draft).encode())
         key = (channel.id, said["index"])
         need(key not in self.named, "divergences", f"index {said['index']} was given twice")
@@ -194,8 +196,10 @@ class World:
                 answer = ask()
             except OSError as error:
                 answer = error
-            if not isinstance(answer, OSError) and answer.status not in (429, 503, 507):
+            if not isinstance(answer, OSError) and answer.status not in (429, 500, 503, 507):
                 return answer
+            if self.died():  # it met the fault a moment ago
+                self.up()
             need(time.monotonic() < until, "hangs", f"no answer for {patience} s but {answer!r}")
             time.sleep(0.01)
 

@@ -45,8 +45,12 @@ class Scenario:
 
     def settle(self):
         """After act: the node up, without the fault."""
-        if self.world.died(PATIENCE_S if self.faults.hits and not self.answers() else 0):
-            pass
+        self.world.died(PATIENCE_S if self.faults.hits and not self.answers() else 0)
+        lasted = self.faults.hits > 1  # a disk that was full or gone: the courier is in a long back-off by now
+        self.faults.disarm()
+        if lasted and self.world.node.process:
+            self.world.node.process.terminate()
+            self.world.died(PATIENCE_S)
         self.world.up()
 
     def answers(self):
@@ -84,7 +88,7 @@ class SendAttached(Scenario):
 
     name = "send-attached"
 
-    def send(self, timeout_s=15):
+    def send(self, timeout_s=int(PATIENCE_S) - 2):
         world = self.world
         named = world.attach(world.channel)
         self.sent = named["digest"]

@@ -120,7 +120,11 @@ class Listener:
                 pass
 
             def take(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                size = int(self.headers.get("Content-Length", 0))
+                body = self.rfile.read(size)
+                if len(body) < size:  # the node broke off
+                    self.close_connection = True
+                    return
                 certificate = x509.load_der_x509_certificate(self.connection.getpeercert(binary_form=True))
                 request = Request(self.command, self.path, self.headers, body, pin_of(certificate), self.connection)
                 listener.requests.append(request)
