@@ -49,11 +49,13 @@ class Faults:
         name = os.path.abspath(root).encode()
         assert len(name) < ROOT_BYTES
         self.page[ROOT_AT : ROOT_AT + len(name)] = name
+        self.hit = False  # since it was armed, also after it was disarmed
         self.environment = {"LD_PRELOAD": SHIM, "ENTENTE_FAULT": self.path}
 
     def arm(self, kind, nth):
         classes, mode, number, sticky = KINDS[kind]
         self.set(0, 0, 0, 0, 0)
+        self.hit = False
         self.page[WHERE_AT:POINTS_AT] = bytes(NAME_BYTES)
         self.set(classes, mode, number, sticky, nth)
 
@@ -64,10 +66,10 @@ class Faults:
         self.set(KINDS[kind][0], COUNT, 0, 0, 0)
 
     def disarm(self):
-        """No more faults; gives whether one was made."""
-        hits = self.hits
+        """No more faults."""
+        struct.pack_into("=I", self.page, 0, 0)
+        self.hit = self.hit or self.hits > 0
         self.set(0, 0, 0, 0, 0)
-        return hits > 0
 
     def set(self, classes, mode, number, sticky, nth):
         # the class last: the processes look at it first

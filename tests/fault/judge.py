@@ -109,7 +109,8 @@ class World:
         if process.poll() is None:
             return False
         self.node.process = None
-        killed = self.node.faults.hits > 0 and process.returncode in (-9, 137)
+        faults = self.node.faults
+        killed = (faults.hit or faults.hits > 0) and process.returncode in (-9, 137)
         need(killed or process.returncode in SAFE_EXITS, "crashes",
              f"entented ended with {process.returncode}:\n{self.node.log()[-1500:]}")
         return True
