@@ -117,9 +117,13 @@ static ent_rc check_signatures(opened *at, ent_err *err)
         ent_fail_in(err, check_one_head(at, at->writer, at->pouch.checkpoint, &at->head_checked, err), "checkpoint"));
     for (size_t i = 0; i < at->pouch.head_count; i++) {
         const ent_pouch_item *item = &at->pouch.heads[i];
-        ENT_TRY(ent_fail_in(err, check_one_head(at, item->party, item->data, &checked, err), "heads/%.*s",
-                            ENT_TEXT_ARG(item->party)));
-        at->not_checked += !checked;
+        ent_bytes rest = item->data;
+        ent_bytes note;
+        while (ent_pouch_head_next(&rest, &note)) {
+            ENT_TRY(ent_fail_in(err, check_one_head(at, item->party, note, &checked, err), "heads/%.*s",
+                                ENT_TEXT_ARG(item->party)));
+            at->not_checked += !checked;
+        }
     }
     for (size_t i = 0; i < at->pouch.receipt_count; i++) {
         const ent_pouch_item *item = &at->pouch.receipts[i];

@@ -20,6 +20,8 @@ static void release(ent_packing *work)
     ent_free(work->bodies);
     ent_buf_release(&work->entries);
     ent_buf_release(&work->checkpoint);
+    for (size_t i = 0; i < ENT_ENTRY_MAX_MEMBERS; i++)
+        ent_buf_release(&work->head_notes[i]);
     ent_arena_release(&work->arena);
 }
 

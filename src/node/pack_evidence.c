@@ -21,41 +21,71 @@ ent_rc ent_packing_know(ent_packing *work, ent_err *err)
 
 /* --- heads --- */
 
-/* The newest head seen of another log; or the one that the entries ack, when the receiver may not hold that log so far:
- * "an ack is accepted only if that head … is in heads/ or held" (design 3, step 6). */
-static ent_rc head_of(ent_packing *work, uint32_t member, ent_tree_head *ret, ent_buf *ret_note, ent_err *err)
+/* Append a head of a member's log, if it is held and larger than the one before it. */
+static ent_rc put_head(ent_packing *work, uint32_t member, uint64_t at_most, bool exactly, ent_err *err)
 {
-    const ent_store_engine *engine = work->node->store->engine;
-    int64_t log = work->channel->members[member].log.number;
-    ent_store_log packed;
-    ent_channel_log(work->channel, work->of, &packed);
-    if (member != work->to && work->pouch.entries.size > 0 && packed.acked[member] > 0) {
-        ent_rc rc = engine->head_get(work->node->store, log, packed.acked[member], ret, ret_note, err);
-        if (rc.code != ENT_ABSENT && (rc.code != ENT_OK || ret->size == packed.acked[member]))
-            return rc;
-        ent_buf_clear(ret_note);
+    ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
+    ent_tree_head head;
+    ent_rc rc = work->node->store->engine->head_get(work->node->store, work->channel->members[member].log.number,
+                                                    at_most, &head, &note, err);
+    if (rc.code == ENT_ABSENT)
+        return ENT_DONE;
+    ENT_TRY(rc);
+    if (head.size <= work->head_sizes[member] || (exactly && head.size != at_most))
+        return ENT_DONE;
+    ent_buf_put(&work->head_notes[member], ent_buf_bytes(&note));
+    work->head_sizes[member] = head.size;
+    work->head_count++;
+    return ent_buf_check(&work->head_notes[member], err);
+}
+
+static ent_rc put_acked(ent_packing *work, const ent_entry *entry, ent_err *err)
+{
+    for (size_t i = 0; i < entry->ack_count && work->head_count < ENT_POUCH_MAX_HEADS; i++) {
+        ent_text party = {0};
+        ent_hash channel;
+        ENT_TRY(ent_origin_parse(entry->acks[i].origin, &party, &channel, err));
+        int member = ent_genesis_member(&work->channel->genesis, party);
+        if (member >= 0 && (uint32_t)member != work->to && entry->acks[i].head.size > work->head_sizes[member])
+            ENT_TRY(put_head(work, (uint32_t)member, entry->acks[i].head.size, true, err));
     }
-    return engine->head_get(work->node->store, log, UINT64_MAX, ret, ret_note, err);
+    return ENT_DONE;
+}
+
+/* "an ack is accepted only if that head, signed by its own log, is in heads/ or held" (design 3, step 6): all that the
+ * entries ack go along, so that whoever holds entries can also carry them to one who holds nothing else. */
+static ent_rc put_all_acked(ent_packing *work, ent_err *err)
+{
+    ent_bundle_reader reader = ent_bundle_read(work->pouch.entries);
+    for (;;) {
+        ENT_CLEANUP(ent_arena_release) ent_arena arena = {0};
+        ent_bytes bytes = {0};
+        ent_entry entry;
+        bool more = false;
+        ENT_TRY(ent_bundle_next(&reader, &bytes, &more, err));
+        if (!more)
+            return ENT_DONE;
+        ENT_TRY(ent_entry_decode(bytes, &arena, &entry, err));
+        ENT_TRY(put_acked(work, &entry, err));
+    }
 }
 
 ent_rc ent_packing_heads(ent_packing *work, ent_err *err)
 {
-    ent_channel *channel = work->channel;
+    const ent_channel *channel = work->channel;
     work->pouch.heads = ent_arena_alloc(&work->arena, channel->genesis.member_count * sizeof *work->pouch.heads);
     if (work->pouch.heads == NULL)
         return ent_packing_no_memory(err);
+    if (channel->genesis.member_count > 2)
+        ENT_TRY(put_all_acked(work, err));
     for (uint32_t i = 0; i < channel->genesis.member_count; i++) {
-        ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
-        ent_tree_head head;
         if (i == work->of)
             continue;
-        ent_rc rc = head_of(work, i, &head, &note, err);
-        if (rc.code == ENT_ABSENT)
+        ENT_TRY(put_head(work, i, UINT64_MAX, false, err)); /* the newest that was seen */
+        if (work->head_sizes[i] == 0)
             continue;
-        ENT_TRY(rc);
-        ent_pouch_item *item = &work->pouch.heads[work->pouch.head_count];
-        item->party = channel->genesis.members[i].name;
-        ENT_TRY(ent_packing_keep(work, &note, &item->data, err));
+        work->pouch.heads[work->pouch.head_count].party = channel->genesis.members[i].name;
+        work->pouch.heads[work->pouch.head_count].data = ent_buf_bytes(&work->head_notes[i]);
         work->pouch.head_count++;
     }
     return ENT_DONE;

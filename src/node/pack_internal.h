@@ -20,6 +20,9 @@ typedef struct {
     ent_buf *bodies; /* array of entry_count */
     size_t entry_count;
     ent_buf checkpoint;
+    ent_buf head_notes[ENT_ENTRY_MAX_MEMBERS];  /* per log: those packed, one behind the other … */
+    uint64_t head_sizes[ENT_ENTRY_MAX_MEMBERS]; /* … and the size of the last */
+    size_t head_count;
     uint64_t confirmed[ENT_ENTRY_MAX_MEMBERS]; /* per log: how much of it `to` is known to hold */
     uint64_t receipted[ENT_ENTRY_MAX_MEMBERS]; /* per log: what we had receipted, signed, before the walk */
     int64_t receipts_upto[ENT_ENTRY_MAX_MEMBERS];

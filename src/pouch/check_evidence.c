@@ -22,8 +22,7 @@ static ent_rc log_of_origin(const ent_pouch_checking *checking, ent_text origin,
     return ENT_DONE;
 }
 
-static ent_rc check_head_item(const ent_pouch_checking *checking, const ent_pouch_item *item, ent_checked_head *ret,
-                              bool *ret_replaced, ent_err *err)
+static ent_rc head_log(const ent_pouch_checking *checking, const ent_pouch_item *item, size_t *ret_member, ent_err *err)
 {
     const ent_pouch_known *known = checking->known;
     int member = ent_genesis_member(known->genesis, item->party);
@@ -31,49 +30,96 @@ static ent_rc check_head_item(const ent_pouch_checking *checking, const ent_pouc
         return ent_fail(err, ENT_PEER_MISMATCH, ENT_STEP_ENTRIES, "no member of this channel");
     if ((size_t)member == known->writer)
         return ent_fail(err, ENT_PEER_MISMATCH, ENT_STEP_ENTRIES, "the writer's own head is the pouch's checkpoint");
+    *ret_member = (size_t)member;
+    return ENT_DONE;
+}
 
+static ent_rc check_head_note(const ent_pouch_checking *checking, size_t member, ent_bytes bytes, ent_checked_head *ret,
+                              bool *ret_replaced, ent_err *err)
+{
     char memory[ENT_ORIGIN_TEXT_MAX + 1];
     ent_note note ENT_CLEANUP(ent_note_release) = {0};
     ent_checkpoint checkpoint;
-    ENT_TRY(ent_pouch_checking_open(checking, (size_t)member, item->data,
-                                    ent_origin_write(item->party, &known->channel, memory), &note, &checkpoint,
-                                    ret_replaced, err));
-    *ret = (ent_checked_head){.member = (size_t)member, .head = checkpoint.head, .note = item->data};
+    ent_text origin = ent_origin_write(ent_pouch_checking_name(checking, member), &checking->known->channel, memory);
+    ENT_TRY(ent_pouch_checking_open(checking, member, bytes, origin, &note, &checkpoint, ret_replaced, err));
+    *ret = (ent_checked_head){.member = member, .head = checkpoint.head, .note = bytes};
+    return ENT_DONE;
+}
+
+/* "signed but inconsistent with what we hold ⇒ that log's fork" */
+static ent_rc compare_head(ent_pouch_checking *checking, const ent_checked_head *head, ent_err *err)
+{
+    const ent_pouch_known *known = checking->known;
+    ent_pouch_checked *out = checking->out;
+    bool is_known = false;
+    ent_hash ours;
+    ENT_TRY(known->root_at(known->context, head->member, head->head.size, &is_known, &ours, err));
+    if (is_known && !ent_hash_equal(&ours, &head->head.root)) {
+        out->verdict = ENT_POUCH_FORKED;
+        out->fork_member = head->member;
+        out->fork_head = head->head;
+        out->fork_root_held = ours;
+        out->fork_note = head->note;
+    }
+    return ENT_DONE;
+}
+
+/* The heads of one log, sizes ascending. */
+static ent_rc check_heads_of(ent_pouch_checking *checking, const ent_pouch_item *item, ent_err *err)
+{
+    ent_pouch_checked *out = checking->out;
+    ent_bytes rest = item->data;
+    ent_bytes note;
+    size_t member = 0;
+    ENT_TRY(head_log(checking, item, &member, err));
+    uint64_t before = 0;
+    for (size_t i = 0; out->verdict != ENT_POUCH_FORKED && ent_pouch_head_next(&rest, &note); i++) {
+        ent_checked_head *head = &out->heads[out->head_count];
+        bool replaced = false;
+        ENT_TRY(check_head_note(checking, member, note, head, &replaced, err));
+        if (i > 0 && head->head.size <= before)
+            return ent_fail(err, ENT_PEER_MALFORMED, ENT_STEP_ENTRIES, "size %" PRIu64 " after %" PRIu64,
+                            head->head.size, before);
+        before = head->head.size;
+        /* Whoever handed it on did not know of the cutoff. It counts nothing; the log itself brings what is true. */
+        if (replaced)
+            continue;
+        out->head_count++;
+        ENT_TRY(compare_head(checking, head, err));
+    }
+    return ENT_DONE;
+}
+
+static ent_rc count_heads(const ent_pouch *pouch, size_t *ret, ent_err *err)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < pouch->head_count; i++) {
+        ent_bytes rest = pouch->heads[i].data;
+        ent_bytes note;
+        while (ent_pouch_head_next(&rest, &note))
+            count++;
+    }
+    if (count > ENT_POUCH_MAX_HEADS)
+        return ent_fail(err, ENT_PEER_TOO_LARGE, ENT_STEP_ENTRIES, "heads/: %zu notes, at most %d are allowed", count,
+                        ENT_POUCH_MAX_HEADS);
+    *ret = count;
     return ENT_DONE;
 }
 
 ent_rc ent_pouch_check_heads(ent_pouch_checking *checking, ent_err *err)
 {
     const ent_pouch *pouch = checking->pouch;
-    const ent_pouch_known *known = checking->known;
     ent_pouch_checked *out = checking->out;
+    size_t count = 0;
     void *memory = NULL;
-    ENT_TRY(ent_pouch_checking_alloc(checking, pouch->head_count, sizeof *out->heads, &memory, err));
+    ENT_TRY(count_heads(pouch, &count, err));
+    ENT_TRY(ent_pouch_checking_alloc(checking, count, sizeof *out->heads, &memory, err));
     out->heads = memory;
-    for (size_t i = 0; i < pouch->head_count; i++) {
-        ent_checked_head *head = &out->heads[out->head_count];
-        bool replaced = false;
-        ent_rc rc = check_head_item(checking, &pouch->heads[i], head, &replaced, err);
+    for (size_t i = 0; i < pouch->head_count && out->verdict != ENT_POUCH_FORKED; i++) {
+        ent_rc rc = check_heads_of(checking, &pouch->heads[i], err);
         if (rc.code != ENT_OK)
             return ent_pouch_checking_fail_in(err, rc, ENT_STEP_ENTRIES, "heads/%.*s",
                                               ENT_TEXT_ARG(pouch->heads[i].party));
-        /* Whoever handed it on did not know of the cutoff. It counts nothing; the log itself brings what is true. */
-        if (replaced)
-            continue;
-        out->head_count++;
-
-        /* "signed but inconsistent with what we hold ⇒ that log's fork" */
-        bool is_known = false;
-        ent_hash ours;
-        ENT_TRY(known->root_at(known->context, head->member, head->head.size, &is_known, &ours, err));
-        if (is_known && !ent_hash_equal(&ours, &head->head.root)) {
-            out->verdict = ENT_POUCH_FORKED;
-            out->fork_member = head->member;
-            out->fork_head = head->head;
-            out->fork_root_held = ours;
-            out->fork_note = head->note;
-            return ENT_DONE;
-        }
     }
     return ENT_DONE;
 }

@@ -114,3 +114,25 @@ void ent_pouch_member_at(const ent_pouch *pouch, size_t at, char name_memory[ENT
         *ret_data = pouch->bodies[at].sealed;
     }
 }
+
+bool ent_pouch_head_next(ent_bytes *rest, ent_bytes *ret)
+{
+    static const char signature[] = "\xe2\x80\x94 "; /* "—" U+2014 and a space: begins a signature line */
+    ent_text text = ent_bytes_text(*rest);
+    if (text.size == 0)
+        return false;
+    size_t end = 0;
+    while (end + 1 < text.size && !(text.data[end] == '\n' && text.data[end + 1] == '\n'))
+        end++;
+    end += 2;
+    while (end < text.size && text.size - end >= sizeof signature - 1 &&
+           memcmp(text.data + end, signature, sizeof signature - 1) == 0) {
+        const char *line_end = memchr(text.data + end, '\n', text.size - end);
+        end = line_end == NULL ? text.size : (size_t)(line_end - text.data) + 1;
+    }
+    if (end > text.size)
+        end = text.size;
+    *ret = (ent_bytes){rest->data, end};
+    *rest = (ent_bytes){rest->data + end, rest->size - end};
+    return true;
+}

@@ -2,7 +2,8 @@
  *
  * Members, in this order: pouch.json, genesis, cards/<party>, cutoffs/<party>, checkpoint, heads/<party>,
  * receipts/<nnnn>-<receiver>, entries, bodies/<index>.age. Only pouch.json and checkpoint must be there, none is empty;
- * <nnnn> counts from 0000. pouch.json is canonical JSON without a newline,
+ * <nnnn> counts from 0000. heads/<party> holds one or more signed notes, one behind the other, sizes ascending.
+ * pouch.json is canonical JSON without a newline,
  *   {"v":1,"origin":…,"old_size":n,"size":n,"members":[{"name":…,"size":n},…]}
  * listing every other member in order. */
 #ifndef ENT_POUCH_POUCH_H
@@ -14,6 +15,7 @@ enum {
     ENT_POUCH_MAX_BYTES = 64 << 20,
     ENT_POUCH_MAX_ENTRIES = 16384,
     ENT_POUCH_MAX_RECEIPTS = 4096,
+    ENT_POUCH_MAX_HEADS = 4096, /* notes, of all logs together */
     ENT_POUCH_VERSION = 1
 };
 
@@ -39,7 +41,7 @@ typedef struct {
     ent_pouch_item *cutoffs;
     size_t cutoff_count;
     ent_bytes checkpoint;  /* signed note of the writer's newest head, of size `size` */
-    ent_pouch_item *heads; /* signed notes */
+    ent_pouch_item *heads; /* signed notes of a log, one behind the other: ent_pouch_head_next */
     size_t head_count;
     ent_pouch_item *receipts; /* notes whose one signature line is a cosignature; party = receiver */
     size_t receipt_count;
@@ -59,6 +61,13 @@ uint64_t ent_pouch_size_bound(const ent_pouch *pouch);
  *  Errors: PEER_MALFORMED (names offset or member), PEER_TOO_LARGE, NOMEM.  Owns: release with ent_pouch_release. */
 ENT_RC ent_pouch_parse(ent_bytes bytes, ent_pouch *ret, ent_err *err);
 void ent_pouch_release(ent_pouch *pouch);
+
+/** Cut the next note off what is left of a heads/ member: text, blank line, signature lines. Nothing is checked: what
+ * is no note comes out as one that does not parse.
+ *  @in   rest   moved behind the note
+ *  @out  ret    the note
+ *  Returns false, and leaves ret, when nothing is left. */
+bool ent_pouch_head_next(ent_bytes *rest, ent_bytes *ret);
 
 /** One member as pouch.json lists it. */
 struct ent_pouch_listed {

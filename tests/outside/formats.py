@@ -213,6 +213,20 @@ class Note:
         return times
 
 
+def notes_split(data):
+    """Notes one behind the other; what is no note comes out as one that does not parse."""
+    notes = []
+    while data:
+        at = data.find(b"\n\n")
+        end = len(data) if at < 0 else at + 2
+        while data.startswith("— ".encode(), end):
+            line_end = data.find(b"\n", end)
+            end = len(data) if line_end < 0 else line_end + 1
+        notes.append(data[:end])
+        data = data[end:]
+    return notes
+
+
 def note_sign(text, name, secret):
     key = public_bytes(secret)
     return text + b"\n" + signature_line(name, ED25519, key, secret.sign(text))

@@ -280,12 +280,16 @@ class Channel:
         heads = set()
         for name, data in pouch.heads.items():
             need(name in self.members and name != writer, "mismatch", "heads: who")
-            note = Note.parse(data)
-            origin, size, root = formats.checkpoint_parse(note.text)
-            need(origin == self.logs[name].origin, "mismatch", "heads: origin")
-            need(note.signed_by(origin, bytes.fromhex(self.members[name]["log"])), "bad-signature", "heads")
-            need(size > len(self.logs[name]) or self.logs[name].tree.roots[size] == root, "fork", "heads")
-            heads.add((origin, size, root.hex()))
+            before = 0
+            for one in formats.notes_split(data):
+                note = Note.parse(one)
+                origin, size, root = formats.checkpoint_parse(note.text)
+                need(origin == self.logs[name].origin, "mismatch", "heads: origin")
+                need(note.signed_by(origin, bytes.fromhex(self.members[name]["log"])), "bad-signature", "heads")
+                need(size > before or before == 0, "malformed", "heads: order")
+                need(size > len(self.logs[name]) or self.logs[name].tree.roots[size] == root, "fork", "heads")
+                heads.add((origin, size, root.hex()))
+                before = size
         return heads
 
     def check_entry(self, log, writer, index, heads):

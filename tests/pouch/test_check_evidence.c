@@ -87,6 +87,74 @@ static void test_check_evidence__heads_of_members_are_given(void **state)
     scene_free(s);
 }
 
+/* Adds heads of Cobalt's log in one member, in the order of sizes; a size of 0 is written as what is no note. */
+static void add_heads(scene *s, const uint64_t *sizes, size_t count)
+{
+    char memory[ENT_ORIGIN_TEXT_MAX + 1];
+    ent_buf notes = {0};
+    for (size_t i = 0; i < count; i++) {
+        ent_tree_head head = world_head(s->w, COBALT, sizes[i]);
+        if (sizes[i] > 0)
+            world_sign_head(s->w, world_origin(s->w, COBALT, memory), &head, COBALT, &notes);
+        else
+            ent_buf_put_string(&notes, "no note\n");
+    }
+    parcel_add_head_note(s->p, COBALT, ent_buf_bytes(&notes));
+    ent_buf_release(&notes);
+}
+
+static void test_check_evidence__several_heads_of_one_log_are_given(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    add_heads(s, (const uint64_t[]){1, 2, 4}, 3);
+    delivery *d = deliver(s->h, s->p, AURORA);
+    assert_int_equal(d->code, ENT_OK);
+    assert_int_equal(d->checked.head_count, 3);
+    assert_int_equal(d->checked.heads[1].head.size, 2);
+    assert_int_equal(d->checked.heads[2].head.size, 4);
+    size_t bytes = 0;
+    for (size_t i = 0; i < 3; i++)
+        bytes += d->checked.heads[i].note.size;
+    assert_int_equal(bytes, s->p->heads[0].data.size);
+    delivery_free(d);
+    scene_free(s);
+}
+
+static void test_check_evidence__heads_of_one_log_out_of_order_are_refused(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    add_heads(s, (const uint64_t[]){1, 4, 2}, 3);
+    refuse(s, ENT_PEER_MALFORMED, "heads/cobalt.example: size 2 after 4");
+    s = scene_new();
+    add_heads(s, (const uint64_t[]){3, 3}, 2);
+    refuse(s, ENT_PEER_MALFORMED, "heads/cobalt.example: size 3 after 3");
+}
+
+static void test_check_evidence__head_behind_another_that_is_no_note_is_refused(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    add_heads(s, (const uint64_t[]){2, 0}, 2);
+    refuse(s, ENT_PEER_MALFORMED, "heads/cobalt.example: ");
+    s = scene_new();
+    add_heads(s, (const uint64_t[]){2, 0, 4}, 3);
+    refuse(s, ENT_PEER_MALFORMED, "heads/cobalt.example: ");
+}
+
+static void test_check_evidence__too_many_heads_are_refused(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    ent_buf notes = {0};
+    for (size_t i = 0; i <= ENT_POUCH_MAX_HEADS; i++)
+        ent_buf_put_string(&notes, "\n\n"); /* the least that counts as one */
+    parcel_add_head_note(s->p, COBALT, ent_buf_bytes(&notes));
+    ent_buf_release(&notes);
+    refuse(s, ENT_PEER_TOO_LARGE, "heads/: 4097 notes");
+}
+
 static void test_check_evidence__head_by_another_key_is_refused(void **state)
 {
     (void)state;
@@ -385,6 +453,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_check_evidence__heads_of_members_are_given),
+        cmocka_unit_test(test_check_evidence__several_heads_of_one_log_are_given),
+        cmocka_unit_test(test_check_evidence__heads_of_one_log_out_of_order_are_refused),
+        cmocka_unit_test(test_check_evidence__head_behind_another_that_is_no_note_is_refused),
+        cmocka_unit_test(test_check_evidence__too_many_heads_are_refused),
         cmocka_unit_test(test_check_evidence__head_by_another_key_is_refused),
         cmocka_unit_test(test_check_evidence__head_under_another_name_is_refused),
         cmocka_unit_test(test_check_evidence__head_of_a_stranger_is_refused),
