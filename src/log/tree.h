@@ -52,6 +52,11 @@ ENT_RC ent_inclusion_prove(uint64_t index, uint64_t size, const ent_tile_reader 
 ENT_RC ent_consistency_prove(uint64_t old_size, uint64_t size, const ent_tile_reader *tiles, ent_tree_proof *ret,
                              ent_err *err);
 
+/** The same for a tree that grows by these leaves, from its right edge and them alone.  Errors: USAGE when the log
+ * would be full. */
+ENT_RC ent_consistency_extend(const ent_tree *old_tree, const ent_hash *leaves, size_t count, ent_tree_proof *ret,
+                              ent_err *err);
+
 /** Zero means not checked, so that a forgotten check never reads as success. */
 typedef enum { ENT_PROOF_NOT_CHECKED = 0, ENT_PROOF_VALID, ENT_PROOF_INVALID } ent_proof_verdict;
 
