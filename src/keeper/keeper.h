@@ -1,10 +1,11 @@
 /* The keeper: the only holder of a party's private keys. It has no network, answers typed requests, and refuses to sign
- * a smaller or another head of a log than it has signed before.  Source: design.md section 8 "keeper", section 3
- * "Rollback guard". */
+ * a smaller or another head of a log than it has signed before, or one that does not extend that.  Source: design.md
+ * section 8 "keeper", section 3 "Rollback guard". For a node it is a process of its own: serve.h. */
 #ifndef ENT_KEEPER_KEEPER_H
 #define ENT_KEEPER_KEEPER_H
 
 #include "log/cosignature.h"
+#include "log/tree.h"
 #include "seal/age.h"
 #include "seal/card.h"
 
@@ -36,15 +37,22 @@ ENT_RC ent_root_sign_card(const char *folder, ent_bytes passphrase, const ent_ca
 
 typedef struct ent_keeper ent_keeper;
 
+/** The first lane of a keeper that is a process of its own signs, which waits for the disk; the others open. */
+enum { ENT_KEEPER_LANES = 3 };
+
 /** Open the keys and the high-water marks, which live in a folder of their own, apart from the store.
  *  Errors: ABSENT, REFUSED (wrong passphrase; a key file others can read), PEER_MALFORMED (a damaged file), IO, NOMEM.
  */
 ENT_RC ent_keeper_open(const char *keys_folder, const char *marks_folder, ent_bytes passphrase, ent_keeper **ret,
                        ent_err *err);
+/** Use a keeper that is another process, which serves these sockets (serve.h).
+ *  @in   lanes   1 to ENT_KEEPER_LANES; taken over, on failure too
+ *  Errors: what the other process got from ent_keeper_open; IO when it has ended.  Blocks: until it has its keys. */
+ENT_RC ent_keeper_connect(const int *lanes, size_t count, ent_keeper **ret, ent_err *err);
 void ent_keeper_free(ent_keeper *keeper);
 const ent_keeper_publics *ent_keeper_public_keys(const ent_keeper *keeper);
 /** The TLS key, for the HTTP threads. Wiped by the caller with ent_buf_wipe. */
-ENT_RC ent_keeper_tls_key(const ent_keeper *keeper, ent_buf *ret_pem, ent_err *err);
+ENT_RC ent_keeper_tls_key(ent_keeper *keeper, ent_buf *ret_pem, ent_err *err);
 
 typedef enum { ENT_KEEPER_HEAD = 'H', ENT_KEEPER_RECEIPT = 'R' } ent_keeper_what;
 
@@ -53,14 +61,16 @@ typedef struct {
     ent_keeper_what what;
     ent_text origin;
     ent_tree_head head;
-    uint64_t timestamp_unix_s; /* receipts */
-    ent_signature signature;   /* answer */
-    ent_rc rc;                 /* answer: ENT_OK or REFUSED_KEEPER */
+    uint64_t timestamp_unix_s;     /* receipts */
+    const ent_tree_proof *extends; /* from the size signed last to this one; NULL when that is this size, or none */
+    ent_signature signature;       /* answer */
+    ent_rc rc;                     /* answer: ENT_OK or REFUSED_KEEPER */
 } ent_keeper_request;
 
 /** Sign several things: the marks of all are made durable with one sync, then each is signed. The same thing may be
- * signed again and gives the same signature; a smaller size, or the same size with another root (or another time of a
- * receipt), is refused. Errors: IO, IO_FULL, NOMEM: nothing was signed.  Blocks: yes.  Threads: safe, one at a time. */
+ * signed again and gives the same signature; a smaller size, the same size with another root (or another time of a
+ * receipt), or a larger one that is not shown to extend what was signed, is refused.
+ *  Errors: IO, IO_FULL, NOMEM: no signature must be used.  Blocks: yes.  Threads: safe, one at a time. */
 ENT_RC ent_keeper_sign(ent_keeper *keeper, ent_keeper_request *requests, size_t count, ent_err *err);
 
 /** The largest head signed so far; ABSENT when there is none. */

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 /* The file is a journal of lines, each with a checksum, over a region of zeros that was written beforehand: overwriting
@@ -16,9 +17,13 @@
  * the first batch. */
 enum { REGION_BYTES = 256 * 1024, CHECK_DIGITS = 16, LINE_MAX_BYTES = 512, END_MAX_BYTES = 64 };
 
+/* The keeper of a node that was killed may live a moment longer than the node. */
+enum { LOCK_TRIES = 100, LOCK_WAIT_US = 20000 };
+
 struct ent_marks {
     char *path;
     int fd;
+    int lock;        /* of "lock" in the same folder: two keepers would write over each other's marks */
     size_t used;     /* bytes of the region that hold lines */
     size_t region;   /* bytes of the file */
     uint64_t batch;  /* number of the sync that will write the pending lines */
@@ -258,17 +263,40 @@ static ent_rc rewrite(ent_marks *marks, ent_err *err)
     return ENT_DONE;
 }
 
+static ent_rc lock_folder(ent_marks *marks, const char *folder, ent_err *err)
+{
+    ENT_CLEANUP(ent_free_pointer) char *path = ent_file_join(folder, "lock");
+    char reason[128];
+    if (path == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    marks->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (marks->lock < 0)
+        return ent_fail(err, ENT_IO, NULL, "cannot open %s: %s", path, strerror_r(errno, reason, sizeof reason));
+    for (int i = 0; flock(marks->lock, LOCK_EX | LOCK_NB) != 0; i++) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return ent_fail(err, ENT_IO, NULL, "cannot lock %s: %s", path, strerror_r(errno, reason, sizeof reason));
+        if (i == LOCK_TRIES)
+            return ent_fail(err, ENT_REFUSED, "design 8, keeper",
+                            "the marks in %s are open already, in a node that runs; stop it first", folder);
+        (void)usleep(LOCK_WAIT_US);
+    }
+    return ENT_DONE;
+}
+
 ent_rc ent_marks_open(const char *folder, ent_marks **ret, ent_err *err)
 {
     ent_marks *marks = ent_alloc(sizeof *marks);
     if (marks == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     marks->fd = -1;
+    marks->lock = -1;
     marks->path = ent_file_join(folder, "marks");
     ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
     ent_rc rc = marks->path == NULL ? ent_fail(err, ENT_NOMEM, NULL, "out of memory") : ENT_DONE;
     if (rc.code == ENT_OK)
         rc = ent_file_make_folder(folder, 0700, err);
+    if (rc.code == ENT_OK)
+        rc = lock_folder(marks, folder, err);
     if (rc.code == ENT_OK && ent_file_exists(marks->path)) {
         rc = ent_file_read(marks->path, (size_t)1 << 30, &bytes, err);
         if (rc.code == ENT_OK)
@@ -289,6 +317,7 @@ void ent_marks_free(ent_marks *marks)
     if (marks == NULL)
         return;
     ent_file_close(&marks->fd);
+    ent_file_close(&marks->lock);
     ent_buf_release(&marks->pending);
     ent_free(marks->rows);
     ent_free(marks->path);

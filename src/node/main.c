@@ -1,5 +1,5 @@
 /* entented --dir DIR [--passphrase-file FILE]: the node of one party. */
-#include "base/file.h"
+#include "node/keeper_process.h"
 #include "node/node.h"
 #include "node/report.h"
 
@@ -25,6 +25,7 @@ static const char help[] =
 typedef struct {
     const char *folder;
     const char *passphrase_file;
+    const char *keeper; /* not for people: be the keeper on these sockets */
 } options;
 
 /* Gives -1 to go on, else the exit status. */
@@ -33,6 +34,7 @@ static int read_options(int count, char **arguments, options *ret)
     static const struct option names[] = {
         {"dir", required_argument, NULL, 'd'},
         {"passphrase-file", required_argument, NULL, 'p'},
+        {ENT_KEEPER_ROLE, required_argument, NULL, 'k'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -46,6 +48,9 @@ static int read_options(int count, char **arguments, options *ret)
             break;
         case 'p':
             ret->passphrase_file = optarg;
+            break;
+        case 'k':
+            ret->keeper = optarg;
             break;
         case 'v':
             (void)puts("entented " ENTENTE_VERSION);
@@ -67,19 +72,6 @@ static int read_options(int count, char **arguments, options *ret)
     return -1;
 }
 
-/* The passphrase is the file's first line. */
-static ent_rc read_passphrase(const char *path, ent_buf *ret, ent_err *err)
-{
-    if (path == NULL)
-        return ENT_DONE;
-    ENT_TRY(ent_file_read(path, 4096, ret, err));
-    const uint8_t *newline = ret->size == 0 ? NULL : memchr(ret->data, '\n', ret->size);
-    if (newline != NULL)
-        ret->size = (size_t)(newline - ret->data);
-    return ret->size > 0 ? ENT_DONE
-                         : ent_fail(err, ENT_USAGE, NULL, "%s begins with an empty line: no passphrase", path);
-}
-
 static int fail(const ent_err *err)
 {
     (void)fprintf(stderr, "entented: %s%s%s%s\n", err->text, err->rule[0] == 0 ? "" : " [", err->rule,
@@ -87,33 +79,62 @@ static int fail(const ent_err *err)
     return ent_code_exit_status(err->code);
 }
 
+/* Until the node is to stop. Without its keeper it can neither sign nor open: then it stops at once. Gives the signal.
+ */
+static int wait_for_signal(const sigset_t *signals, ent_process *keeper)
+{
+    int caught = 0;
+    char how[64];
+    ent_err err = {0};
+    while (sigwait(signals, &caught) != 0 || caught == SIGCHLD) {
+        if (!ent_process_has_ended(keeper, how, sizeof how))
+            continue; /* a program that an alert has started */
+        (void)ent_fail(&err, ENT_IO, "design 8, keeper", "the keeper's process has %s: nothing can be signed or opened",
+                       how)
+            .code;
+        ent_report_stop("there is no keeper", &err);
+    }
+    return caught;
+}
+
+/* Before any thread starts, so that all inherit it and only sigwait sees them. */
+static void block_signals(sigset_t *ret)
+{
+    (void)sigemptyset(ret);
+    (void)sigaddset(ret, SIGTERM);
+    (void)sigaddset(ret, SIGINT);
+    (void)sigaddset(ret, SIGCHLD);
+    (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGCHLD, SIG_DFL); /* ignored, as some starters leave it, it would hide how a process ended */
+}
+
 int main(int count, char **arguments)
 {
     options chosen = {0};
     ent_err err = {0};
+    ent_process process = {0};
+    ent_keeper *keeper = NULL;
     ent_node *node = NULL;
     sigset_t signals;
-    int caught = 0;
     int status = read_options(count, arguments, &chosen);
     if (status >= 0)
         return status;
-    /* Before any thread starts, so that all inherit it and only sigwait sees them. */
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigaddset(&signals, SIGINT);
-    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGCHLD, SIG_DFL); /* ignored, as some starters leave it, it would hide how an alert's program ended */
-    ENT_CLEANUP(ent_buf_wipe) ent_buf passphrase = {0};
-    if (read_passphrase(chosen.passphrase_file, &passphrase, &err).code != ENT_OK)
+    block_signals(&signals);
+    if (chosen.keeper != NULL)
+        return ent_keeper_process_run(chosen.keeper, chosen.folder, chosen.passphrase_file);
+    if (ent_keeper_process_start(chosen.folder, chosen.passphrase_file, &process, &keeper, &err).code != ENT_OK)
         return fail(&err);
-    if (ent_node_start(chosen.folder, ent_buf_bytes(&passphrase), &node, &err).code != ENT_OK)
+    if (ent_node_start(chosen.folder, keeper, &node, &err).code != ENT_OK) {
+        ent_process_wait(&process);
         return fail(&err);
-    (void)sigwait(&signals, &caught);
+    }
+    int caught = wait_for_signal(&signals, &process);
     ent_report report = ent_report_begin("node.stopping");
     ent_report_number(&report, "signal", (uint64_t)caught);
     ent_report_end(&report);
     ent_node_stop(node);
+    ent_process_wait(&process);
     report = ent_report_begin("node.stopped");
     ent_report_end(&report);
     return 0;

@@ -36,12 +36,11 @@ static ent_rc read_card(ent_node *node, ent_err *err)
     return ENT_DONE;
 }
 
-static ent_rc open_folder(ent_node *node, const char *folder, ent_bytes passphrase, ent_err *err)
+static ent_rc open_folder(ent_node *node, const char *folder, ent_err *err)
 {
     ENT_TRY(ent_crypto_init(err));
     ENT_TRY(ent_paths_make(folder, &node->paths, err));
     ENT_TRY(ent_config_read(node->paths.config, &node->config, err));
-    ENT_TRY(ent_keeper_open(node->paths.keys, node->paths.marks, passphrase, &node->keeper, err));
     ENT_TRY(read_card(node, err));
     ENT_TRY(ent_file_make_folder(node->paths.store, 0700, err));
     ENT_TRY(ent_file_make_folder(node->paths.blobs, 0700, err));
@@ -106,15 +105,18 @@ ent_rc ent_disk_has_room(const ent_node *node, uint64_t bytes, ent_err *err)
     return ENT_DONE;
 }
 
-ent_rc ent_node_start(const char *folder, ent_bytes passphrase, ent_node **ret, ent_err *err)
+ent_rc ent_node_start(const char *folder, ent_keeper *keeper, ent_node **ret, ent_err *err)
 {
     ent_node *node = ent_alloc(sizeof *node);
-    if (node == NULL)
+    if (node == NULL) {
+        ent_keeper_free(keeper);
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    }
+    node->keeper = keeper;
     (void)pthread_rwlock_init(&node->channels_lock, NULL);
     (void)pthread_rwlock_init(&node->peers_lock, NULL);
     node->started_unix_s = ent_clock_unix_s();
-    ent_rc rc = open_folder(node, folder, passphrase, err);
+    ent_rc rc = open_folder(node, folder, err);
     size_t channel_count = node->channel_count;
     if (rc.code == ENT_OK)
         rc = start_threads(node, err);

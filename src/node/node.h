@@ -36,6 +36,8 @@ typedef struct {
     ent_reading *reading;  /* the opener's; NULL until it has something to remember */
     atomic_bool blocked;   /* set by the opener: the next entry acks what has not come, and waits for it */
     bool receipt_in_batch; /* the sequencer's */
+    uint64_t marked_head;  /* the sequencer's: sizes that the keeper signed last, since this start; 0 = ask it */
+    uint64_t marked_receipt;
     unsigned refusals;     /* the courier's: answers in a row that were no receipt */
     int64_t not_before_ms; /* the courier's: when to try this delivery again */
     atomic_bool heard;     /* the peer has reached us: it can be reached too */
@@ -140,10 +142,10 @@ typedef struct ent_node {
 ENT_RC ent_disk_has_room(const ent_node *node, uint64_t bytes, ent_err *err);
 
 /** Open everything in a folder and start the threads.
- *  @in   folder       the party's folder
- *  @in   passphrase   empty = none
+ *  @in   folder   the party's folder
+ *  @in   keeper   taken over, on failure too
  *  Errors: ABSENT, REFUSED, IO, NOMEM: the text is for the person who started the daemon. */
-ENT_RC ent_node_start(const char *folder, ent_bytes passphrase, ent_node **ret, ent_err *err);
+ENT_RC ent_node_start(const char *folder, ent_keeper *keeper, ent_node **ret, ent_err *err);
 /** Stop in order: listeners, opener, courier, sequencer; free. NULL is fine. */
 void ent_node_stop(ent_node *node);
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "node/channel.h"
 #include "node/events.h"
+#include "node/extend.h"
 #include "node/sequencer.h"
 #include "seal/card.h"
 
@@ -45,6 +46,10 @@ static ent_rc sign_again(ent_node *node, const ent_channel *channel, uint32_t me
         .head = receipt->head,
         .timestamp_unix_s = receipt->cosignature.timestamp_unix_s,
     };
+    ent_extension extension = {.what = request.what, .member = member, .head = request.head};
+    ent_tree_proof proof;
+    ENT_TRY(ent_extend_prove(node, channel, &extension, &proof, err));
+    request.extends = &proof;
     ENT_TRY(ent_keeper_sign(node->keeper, &request, 1, err));
     if (request.rc.code == ENT_OK)
         receipt->cosignature.signature = request.signature;

@@ -136,7 +136,8 @@ static ent_rc store_entries(ent_node *node, receive_job *work, ent_err *err)
     ENT_TRY(
         node->store->engine->head_put(node->store, member->log.number, &checked->head, work->pouch->checkpoint, err));
     ENT_TRY(store_attachments(node, work, err));
-    return ent_sequencer_receipt(node, work->channel, work->writer, &checked->head, err);
+    return ent_sequencer_receipt(node, work->channel, work->writer, &checked->head, checked->leaves, checked->new_count,
+                                 err);
 }
 
 /* "OPEN when all entries 0 are held; before that only genesis and comm checks pass" (design 2, Genesis). */

@@ -6,6 +6,7 @@
 #include "node/channel.h"
 #include "node/checks.h"
 #include "node/events.h"
+#include "node/extend.h"
 #include "node/ledgers.h"
 #include "node/report.h"
 
@@ -29,6 +30,8 @@ typedef struct {
     ent_tree_head head;
     ent_signature signature;
     uint64_t timestamp_unix_s;
+    const ent_hash *leaves; /* in the running batch: what it adds to this log; else NULL */
+    size_t leaf_count;
     bool refused;
 } signed_thing;
 
@@ -152,7 +155,7 @@ ent_rc ent_sequencer_append(ent_node *node, ent_channel *channel, ent_bytes entr
 }
 
 ent_rc ent_sequencer_receipt(ent_node *node, ent_channel *channel, uint32_t member, const ent_tree_head *head,
-                             ent_err *err)
+                             const ent_hash *leaves, size_t leaf_count, ent_err *err)
 {
     bool is_new = false;
     ent_store_receipt receipt = {
@@ -168,7 +171,9 @@ ent_rc ent_sequencer_receipt(ent_node *node, ent_channel *channel, uint32_t memb
                          .receipt = receipt.number,
                          .member = member,
                          .head = *head,
-                         .timestamp_unix_s = receipt.cosignature.timestamp_unix_s};
+                         .timestamp_unix_s = receipt.cosignature.timestamp_unix_s,
+                         .leaves = leaves,
+                         .leaf_count = leaf_count};
     return list_add(&node->sequencer->to_sign, &item, err);
 }
 
@@ -252,7 +257,12 @@ static ent_rc flush_appends(ent_node *node, ent_channel *channel, ent_err *err)
     ENT_TRY(node->store->engine->append(node->store, next, &append, err));
     if (ent_channel_is_held(channel)) /* a head beyond the keeper's mark would be signed, and be a fork */
         return ENT_DONE;
-    signed_thing item = {.channel = channel, .is_head = true, .member = channel->self, .head.size = next->tree.size};
+    signed_thing item = {.channel = channel,
+                         .is_head = true,
+                         .member = channel->self,
+                         .head.size = next->tree.size,
+                         .leaves = appends->leaves,
+                         .leaf_count = appends->count};
     ent_tree_root(&next->tree, &item.head.root);
     return list_add(&node->sequencer->to_sign, &item, err);
 }
@@ -287,6 +297,18 @@ static ent_rc write_batch(ent_sequencer *sequencer, ent_job *jobs, ent_err *err)
     return rc;
 }
 
+static ent_rc request_signature(ent_node *node, const signed_thing *item, ent_keeper_request *ret,
+                                ent_tree_proof *proof, ent_err *err)
+{
+    ret->what = item->is_head ? ENT_KEEPER_HEAD : ENT_KEEPER_RECEIPT;
+    ret->origin = ent_text_of(item->channel->members[item->member].origin);
+    ret->head = item->head;
+    ret->timestamp_unix_s = item->timestamp_unix_s;
+    ret->extends = proof;
+    ent_extension extension = {ret->what, item->member, item->head, item->leaves, item->leaf_count};
+    return ent_extend_prove(node, item->channel, &extension, proof, err);
+}
+
 static void sign_batch(ent_sequencer *sequencer)
 {
     ent_node *node = sequencer->node;
@@ -295,16 +317,14 @@ static void sign_batch(ent_sequencer *sequencer)
     if (list->count == 0)
         return;
     ent_keeper_request *requests = ent_alloc_array(list->count, sizeof *requests);
-    if (requests == NULL) {
+    ent_tree_proof *proofs = ent_alloc_array(list->count, sizeof *proofs);
+    if (requests == NULL || proofs == NULL) {
         (void)ent_fail(&err, ENT_NOMEM, NULL, "out of memory for %zu signatures", list->count).code;
         ent_report_stop("what is stored cannot be signed", &err);
     }
     for (size_t i = 0; i < list->count; i++) {
-        const signed_thing *item = &list->items[i];
-        requests[i].what = item->is_head ? ENT_KEEPER_HEAD : ENT_KEEPER_RECEIPT;
-        requests[i].origin = ent_text_of(item->channel->members[item->member].origin);
-        requests[i].head = item->head;
-        requests[i].timestamp_unix_s = item->timestamp_unix_s;
+        if (request_signature(node, &list->items[i], &requests[i], &proofs[i], &err).code != ENT_OK)
+            ent_report_stop("what is stored cannot be signed", &err);
     }
     ent_rc rc = ent_keeper_sign(node->keeper, requests, list->count, &err);
     if (rc.code != ENT_OK)
@@ -312,7 +332,11 @@ static void sign_batch(ent_sequencer *sequencer)
     for (size_t i = 0; i < list->count; i++) {
         list->items[i].signature = requests[i].signature;
         list->items[i].refused = requests[i].rc.code != ENT_OK;
+        list->items[i].leaves = NULL; /* those of the batch, which is done */
+        if (!list->items[i].refused)
+            ent_extend_marked(list->items[i].channel, requests[i].what, list->items[i].member, requests[i].head.size);
     }
+    ent_free(proofs);
     ent_free(requests);
 }
 

@@ -44,9 +44,10 @@ ENT_RC ent_sequencer_touch(ent_node *node, ent_channel *channel, ent_err *err);
 /** Add an entry to our own log. The bytes are borrowed until the batch is done. */
 ENT_RC ent_sequencer_append(ent_node *node, ent_channel *channel, ent_bytes entry, ent_bytes sealed,
                             const ent_hash *digest, ent_err *err);
-/** Record our receipt for a member's log; it is signed after the commit. At most one per log in a batch. */
+/** Record our receipt for a member's log; it is signed after the commit. At most one per log in a batch.
+ *  @in   leaves   what the batch adds to that log; borrowed until the batch is done */
 ENT_RC ent_sequencer_receipt(ent_node *node, ent_channel *channel, uint32_t member, const ent_tree_head *head,
-                             ent_err *err);
+                             const ent_hash *leaves, size_t leaf_count, ent_err *err);
 /** For settle: the signature of the receipt that this batch gave for a member's log.  Errors: REFUSED_KEEPER when the
  * keeper did not sign it. */
 ENT_RC ent_sequencer_signed(ent_node *node, const ent_channel *channel, uint32_t member, ent_tree_head *ret_head,

@@ -52,12 +52,15 @@ static uint64_t say(party *me, const char *kind, ent_bytes body, const ent_messa
     return entry.index;
 }
 
-/* The keeper refuses a head that is smaller than, or another than, the one it signed before. */
+/* The keeper refuses a head that is smaller than the one it signed before, or does not extend it. */
 static void sign_head(party *me, ent_buf *ret)
 {
     ent_keeper_request request = {.what = ENT_KEEPER_HEAD, .head = party_head(me, me->self)};
     ent_vkey key = party_log_key(me);
+    ent_tree_proof proof;
     request.origin = key.name;
+    party_extension(me, request.what, me->self, &request.head, &proof);
+    request.extends = &proof;
     must(ent_keeper_sign(me->keeper, &request, 1, &err));
     must(request.rc);
     ent_checkpoint_put(ret, request.origin, &request.head);
@@ -106,7 +109,10 @@ static void sign_receipt(party *me, uint32_t writer, const ent_store_receipt *st
     ent_cosignature cosignature = stored->cosignature;
     ent_buf name = {0};
     ent_vkey vkey;
+    ent_tree_proof proof;
     request.origin = ent_text_of(me->origins[writer]);
+    party_extension(me, request.what, writer, &request.head, &proof);
+    request.extends = &proof;
     request.timestamp_unix_s = cosignature.timestamp_unix_s;
     must(ent_keeper_sign(me->keeper, &request, 1, &err));
     must(request.rc);

@@ -134,6 +134,16 @@ ent_tree_head party_head(const party *me, uint32_t writer)
     return head;
 }
 
+void party_extension(party *me, ent_keeper_what what, uint32_t writer, const ent_tree_head *head, ent_tree_proof *ret)
+{
+    ent_tree_head mark;
+    ent_store_tiles tiles = {me->store, me->logs[writer].number};
+    ent_tile_reader reader = ent_store_tile_reader(&tiles);
+    ret->count = 0;
+    if (ent_keeper_mark(me->keeper, what, ent_text_of(me->origins[writer]), &mark, NULL).code == ENT_OK)
+        must(ent_consistency_prove(mark.size, head->size, &reader, ret, &err));
+}
+
 /* Roots of its own copies are all that the check asks of the receiver here. */
 static ent_rc root_at(void *context, size_t member, uint64_t size, bool *ret_known, ent_hash *ret_root, ent_err *e)
 {

@@ -51,6 +51,8 @@ void party_write_genesis(const party *opener, const party *invited, const uint8_
 void party_join(party *me, ent_bytes genesis);
 /** Size and root of a log as it holds it. */
 ent_tree_head party_head(const party *me, uint32_t writer);
+/** That a head extends the one its keeper signed last: without it the keeper does not sign. */
+void party_extension(party *me, ent_keeper_what what, uint32_t writer, const ent_tree_head *head, ent_tree_proof *ret);
 /** What a check of the other's pouch needs of what it holds; tiles must live as long. */
 ent_pouch_known party_known(party *me, uint32_t writer, ent_store_tiles *tiles);
 /** Commit entries with their tiles, and with a receipt if they are the other's. */

@@ -43,11 +43,47 @@ static ent_keeper *open_keeper(const home *made)
     return keeper;
 }
 
+enum { MOST_PROOFS = 64 };
+
+/* A log whose every entry is this number, so that another number is another log of that size. */
+static ent_tree tree_of(uint64_t size, uint8_t number)
+{
+    ent_tree tree = {.size = 0};
+    ent_hash leaf;
+    memset(leaf.bytes, number, sizeof leaf.bytes);
+    for (uint64_t i = 0; i < size; i++)
+        assert_ok(ent_tree_append(&tree, &leaf, NULL));
+    return tree;
+}
+
+/* A proof that the log of this size extends itself at the size before; lives until the test is over. */
+static const ent_tree_proof *extending(uint64_t old_size, uint64_t size, uint8_t number)
+{
+    static ent_tree_proof proofs[MOST_PROOFS];
+    static size_t used;
+    ent_tree_proof *proof = &proofs[used++ % MOST_PROOFS];
+    ent_hash leaves[64];
+    ent_tree old_tree = tree_of(old_size, number);
+    assert_in_range(size - old_size, 0, 64);
+    memset(leaves, number, sizeof leaves);
+    assert_ok(ent_consistency_extend(&old_tree, leaves, size - old_size, proof, NULL));
+    return proof;
+}
+
 static ent_keeper_request request_of(ent_keeper_what what, const char *of, uint64_t size, uint8_t root, uint64_t time)
 {
     ent_keeper_request request = {
         .what = what, .origin = ent_text_of(of), .head = {.size = size}, .timestamp_unix_s = time};
-    memset(request.head.root.bytes, root, sizeof request.head.root.bytes);
+    ent_tree tree = tree_of(size, root);
+    ent_tree_root(&tree, &request.head.root);
+    return request;
+}
+
+static ent_keeper_request larger_of(ent_keeper_what what, const char *of, uint64_t old_size, uint64_t size,
+                                    uint8_t root, uint64_t time)
+{
+    ent_keeper_request request = request_of(what, of, size, root, time);
+    request.extends = extending(old_size, size, root);
     return request;
 }
 
@@ -282,8 +318,35 @@ static void test_keeper__smaller_or_other_head_refused(void **state)
         ent_keeper_free(keeper);
         keeper = open_keeper(&made);
     }
-    (void)sign(keeper, request_of(ENT_KEEPER_HEAD, origin, 6, 3, 0));
+    (void)sign(keeper, larger_of(ENT_KEEPER_HEAD, origin, 5, 6, 1, 0));
     refuse(keeper, request_of(ENT_KEEPER_HEAD, origin, 5, 1, 0), "older than the keys' marks");
+    ent_keeper_free(keeper);
+    release_home(&made);
+}
+
+/* The larger half of a fork is refused too: what is signed must extend what was. */
+static void test_keeper__larger_head_that_does_not_extend_refused(void **state)
+{
+    static const ent_keeper_what whats[] = {ENT_KEEPER_HEAD, ENT_KEEPER_RECEIPT};
+    home made = make_home(state, NULL);
+    ent_keeper *keeper = open_keeper(&made);
+    for (size_t i = 0; i < 2; i++) {
+        ent_keeper_request request = request_of(whats[i], origin, 6, 1, 0);
+        ent_tree_proof changed = *extending(5, 6, 1);
+        (void)sign(keeper, request_of(whats[i], origin, 5, 1, 0));
+        refuse(keeper, request, "not shown to extend it");
+        refuse(keeper, larger_of(whats[i], origin, 5, 6, 2, 0), "not shown to extend it");
+        request.extends = extending(4, 6, 1);
+        refuse(keeper, request, "not shown to extend it");
+        changed.hashes[0].bytes[31] ^= 1;
+        request.extends = &changed;
+        refuse(keeper, request, "not shown to extend it");
+        ent_keeper_free(keeper);
+        keeper = open_keeper(&made);
+        (void)sign(keeper, larger_of(whats[i], origin, 5, 6, 1, 0));
+        (void)sign(keeper, request_of(whats[i], origin, 6, 1, 0));
+        (void)sign(keeper, larger_of(whats[i], origin, 6, 40, 1, 0));
+    }
     ent_keeper_free(keeper);
     release_home(&made);
 }
@@ -296,7 +359,7 @@ static void test_keeper__receipt_with_another_time_refused(void **state)
     refuse(keeper, request_of(ENT_KEEPER_RECEIPT, other, 9, 2, 1001), "another time");
     refuse(keeper, request_of(ENT_KEEPER_RECEIPT, other, 9, 3, 1000), "would be a fork");
     refuse(keeper, request_of(ENT_KEEPER_RECEIPT, other, 8, 2, 1000), "older than the keys' marks");
-    (void)sign(keeper, request_of(ENT_KEEPER_RECEIPT, other, 10, 4, 900));
+    (void)sign(keeper, larger_of(ENT_KEEPER_RECEIPT, other, 9, 10, 2, 900));
     ent_keeper_free(keeper);
     release_home(&made);
 }
@@ -345,7 +408,7 @@ static void test_keeper__failed_mark_ends_signing(void **state)
     home made = make_home(state, NULL);
     ent_keeper *keeper = open_keeper(&made);
     ent_signature first = sign(keeper, request_of(ENT_KEEPER_HEAD, origin, 5, 1, 0));
-    ent_keeper_request request = request_of(ENT_KEEPER_HEAD, origin, 6, 2, 0);
+    ent_keeper_request request = larger_of(ENT_KEEPER_HEAD, origin, 5, 6, 1, 0);
     ent_signature none = {0};
     limit_files(50);
     ent_rc rc = ent_keeper_sign(keeper, &request, 1, NULL);
@@ -369,15 +432,15 @@ static void test_keeper__no_memory_signs_nothing_wrong(void **state)
     home made = make_home(state, NULL);
     ent_keeper *keeper = open_keeper(&made);
     for (unsigned long nth = 1; nth < 30; nth++) {
-        ent_keeper_request requests[2] = {request_of(ENT_KEEPER_HEAD, origin, nth, (uint8_t)nth, 0),
-                                          request_of(ENT_KEEPER_RECEIPT, other, nth, (uint8_t)nth, nth)};
+        ent_keeper_request requests[2] = {larger_of(ENT_KEEPER_HEAD, origin, nth - 1, nth, 7, 0),
+                                          larger_of(ENT_KEEPER_RECEIPT, other, nth - 1, nth, 7, nth)};
         ent_alloc_fail_at(nth);
         ent_rc rc = ent_keeper_sign(keeper, requests, 2, NULL);
         ent_alloc_fail_at(0);
         assert_true(rc.code == ENT_OK || rc.code == ENT_NOMEM);
         (void)sign(keeper, requests[0]);
         (void)sign(keeper, requests[1]);
-        refuse(keeper, request_of(ENT_KEEPER_HEAD, origin, nth, (uint8_t)(nth + 1), 0), "fork");
+        refuse(keeper, request_of(ENT_KEEPER_HEAD, origin, nth, 8, 0), "fork");
     }
     ent_keeper_free(keeper);
     for (unsigned long nth = 1;; nth++) {
@@ -448,6 +511,7 @@ int main(void)
         IN_FOLDER(test_keeper__signatures_verify),
         IN_FOLDER(test_keeper__same_again_gives_the_same_signature),
         IN_FOLDER(test_keeper__smaller_or_other_head_refused),
+        IN_FOLDER(test_keeper__larger_head_that_does_not_extend_refused),
         IN_FOLDER(test_keeper__receipt_with_another_time_refused),
         IN_FOLDER(test_keeper__one_refusal_does_not_stop_the_others),
         IN_FOLDER(test_keeper__origin_too_long_refused),

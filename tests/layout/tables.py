@@ -104,6 +104,8 @@ DECODERS = {
     "ent_pouch_index_parse": "pouch_json",
     "ent_pouch_parse": "pouch",
     "ent_key_file_parse": "key_file",
+    "ent_wire_request_parse": "keeper_request",
+    "ent_wire_answer_parse": "keeper_answer",
     "ent_cli_verify_report": "report",  # reports of anybody
 }
 

@@ -179,11 +179,21 @@ void fixture_party_make(const char *folder, const char *name, uint16_t port)
     ent_paths_release(&paths);
 }
 
+ent_rc fixture_node_start(const char *folder, ent_node **ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_paths_release) ent_paths paths = {0};
+    ent_keeper *keeper = NULL;
+    ENT_TRY(ent_paths_make(folder, &paths, err));
+    ENT_TRY(ent_crypto_init(err));
+    ENT_TRY(ent_keeper_open(paths.keys, paths.marks, (ent_bytes){NULL, 0}, &keeper, err));
+    return ent_node_start(folder, keeper, ret, err);
+}
+
 ent_node *fixture_start(const char *folder)
 {
     ent_err err = {0};
     ent_node *node = NULL;
-    must(ent_node_start(folder, (ent_bytes){NULL, 0}, &node, &err), &err);
+    must(fixture_node_start(folder, &node, &err), &err);
     return node;
 }
 

@@ -40,7 +40,9 @@ char *fixture_path(const char *folder, const char *name);
 uint16_t fixture_port(void);
 /** Make a party's folder: keys, certificate, card, node.json. Port 0 = air-gapped. */
 void fixture_party_make(const char *folder, const char *name, uint16_t port);
-/** Start its node; the test fails when it does not start. */
+/** Start its node, with its keeper in this process. */
+ENT_RC fixture_node_start(const char *folder, ent_node **ret, ent_err *err);
+/** The same; the test fails when it does not start. */
 ent_node *fixture_start(const char *folder);
 /** Take in each other's cards. */
 void fixture_introduce(ent_node *a, ent_node *b);

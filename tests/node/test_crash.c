@@ -108,7 +108,7 @@ static void live_and_die(const fixture_pair *pair, uint32_t who, uint32_t round,
     atomic_store(&tear_at_write, armed.kind == FAULT_TORN ? armed.nth : 0);
     atomic_store(&exit_before_sync, armed.kind == FAULT_BEFORE_SYNC ? armed.nth : 0);
     atomic_store(&exit_after_sync, armed.kind == FAULT_AFTER_SYNC ? armed.nth : 0);
-    if (ent_node_start(pair->folders[who], (ent_bytes){NULL, 0}, &node, &err).code != ENT_OK) {
+    if (fixture_node_start(pair->folders[who], &node, &err).code != ENT_OK) {
         (void)fprintf(stderr, "cannot start: %s\n", err.text);
         _exit(EXIT_CANNOT_START);
     }

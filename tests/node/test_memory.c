@@ -227,7 +227,7 @@ static void test_memory__failed_at_any_allocation_of_a_start_it_ends_cleanly(voi
     for (; nth < 20000 && node == NULL; nth++) {
         ent_err err = {0};
         ent_alloc_fail_at(nth);
-        ent_rc rc = ent_node_start(folder, (ent_bytes){NULL, 0}, &node, &err);
+        ent_rc rc = fixture_node_start(folder, &node, &err);
         ent_alloc_fail_at(0);
         assert_true(rc.code == ENT_OK || rc.code == ENT_NOMEM);
         assert_int_equal(rc.code == ENT_OK, node != NULL);
