@@ -19,7 +19,7 @@ static const ent_cli_option options[] = {
     {"--edit", NULL, NULL, false,
      "write the body in an editor (VISUAL, EDITOR), in a form made\nfrom its kind; --body FILE fills it in beforehand"},
     {"--lang", NULL, "L", false, "language of a plain text (default en)"},
-    {"--attach", NULL, "FILE", true, "attach a file, of at most 64 MiB"},
+    {"--attach", NULL, "FILE", true, "attach a file, of any size (at most 1 TiB)"},
     {"--reply-to", NULL, "MSG", false, "the message it answers"},
     {"--marking", NULL, "M", false, "clear, green, amber, amber+strict or red (TLP 2.0)"},
     {"--urgency", NULL, "U", false, "routine, priority, immediate or flash"},

@@ -122,9 +122,35 @@ static void put_receipts(ent_cli *cli, ent_json_value message)
     }
 }
 
+/* "12.3 MB of 2.1 GB (0%)": never 100% before it is whole. */
+static void put_part(ent_buf *out, uint64_t bytes, uint64_t total)
+{
+    ent_cli_put_bytes(out, bytes);
+    ent_buf_put_string(out, " of ");
+    ent_cli_put_bytes(out, total);
+    ent_buf_put_format(out, " (%u%%)", total == 0 ? 0 : (unsigned)((double)bytes * 100.0 / (double)total));
+}
+
+static void put_on_its_way(ent_buf *out, ent_json_value file)
+{
+    ent_json_value rows = ent_json_get(file, "on_its_way");
+    for (ent_json_iter i = ent_json_iterate(rows); ent_json_next(&i);) {
+        uint64_t bytes = ent_cli_count(i.value, "bytes");
+        uint64_t total = ent_cli_count(file, "size");
+        ent_buf_put_string(out, "\n     ");
+        if (bytes < total)
+            put_part(out, bytes, total);
+        else
+            ent_buf_put_string(out, "all of it");
+        ent_buf_put_string(out, " has reached ");
+        ent_cli_put_line(out, ent_cli_text(i.value, "to"));
+    }
+}
+
 static void put_attachment(ent_cli *cli, ent_json_value file, uint64_t number)
 {
     ent_buf *out = &cli->out;
+    uint64_t here = ent_cli_count(file, "bytes_here");
     ent_text name = ent_cli_text(file, "name");
     ent_json_value held_by = ent_json_get(file, "held_by");
     ent_buf_put_format(out, "  %" PRIu64 "  ", number);
@@ -137,13 +163,16 @@ static void put_attachment(ent_cli *cli, ent_json_value file, uint64_t number)
     if (ent_text_is(ent_cli_text(file, "state"), "held"))
         ent_buf_put_string(out, "held here");
     else
-        put_styled(cli, ENT_CLI_YELLOW, ENT_TEXT("not here yet"));
+        put_styled(cli, ENT_CLI_YELLOW, here > 0 ? ENT_TEXT("on its way, ") : ENT_TEXT("not here yet"));
+    if (here > 0 && here < ent_cli_count(file, "size"))
+        put_part(out, here, ent_cli_count(file, "size"));
     if (ent_json_count(held_by) > 0) {
         ent_buf_put_string(out, "; acknowledged as held by ");
         ent_cli_put_names(out, held_by);
     } else {
         ent_buf_put_string(out, "; no other member has acknowledged it yet");
     }
+    put_on_its_way(out, file);
     ent_buf_put_string(out, "\n     sealed digest ");
     ent_cli_put_line(out, ent_cli_text(file, "digest"));
     ent_buf_put_u8(out, '\n');

@@ -138,7 +138,7 @@ static size_t on_upload(char *room, size_t size, size_t count, void *context)
     if (wanted == 0)
         return 0;
     do {
-        got = pread(transfer->call.body_file, room, wanted, (off_t)transfer->sent);
+        got = pread(transfer->call.body_file, room, wanted, (off_t)(transfer->call.body_file_first + transfer->sent));
     } while (got < 0 && errno == EINTR);
     if (got <= 0) {
         char reason[128];

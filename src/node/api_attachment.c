@@ -1,7 +1,7 @@
 #include "node/api.h"
 
 #include "base/cursor.h"
-#include "node/blob_in.h"
+#include "node/blob_range.h"
 #include "node/channel.h"
 #include "node/report.h"
 #include "node/say.h"

@@ -5,6 +5,7 @@
 #include "node/alerts.h"
 #include "ledger/ledger.h"
 #include "node/channel.h"
+#include "node/courier.h"
 #include "node/message_row.h"
 #include "node/opener.h"
 #include "store/blobs.h"
@@ -317,6 +318,36 @@ static bool holds(const view *seen, const ent_row *row, const ent_row *about, co
     return false;
 }
 
+/* Who has said that he holds it, and how far it has come to whom it is on its way. */
+static void put_holders(const view *seen, ent_json_writer *writer, const ent_row *row, const ent_hash *digest)
+{
+    const ent_channel *channel = seen->set->channel;
+    bool held[ENT_ENTRY_MAX_MEMBERS] = {false};
+    ent_json_key(writer, "held_by");
+    ent_json_array_begin(writer);
+    for (size_t k = 0; k < seen->set->count; k++) {
+        const ent_row *said = &seen->set->rows[k];
+        if (held[said->member] || !holds(seen, said, row, digest))
+            continue;
+        held[said->member] = true;
+        ent_json_put_text(writer, said->entry.writer);
+    }
+    ent_json_array_end(writer);
+    ent_json_key(writer, "on_its_way");
+    ent_json_array_begin(writer);
+    for (uint32_t m = 0; m < channel->genesis.member_count && row->member == channel->self; m++) {
+        uint64_t bytes =
+            ent_courier_progress(seen->node->courier, channel->members[channel->self].log.number, m, digest);
+        if (m == channel->self || held[m] || bytes == 0)
+            continue;
+        ent_json_object_begin(writer);
+        ent_json_member_text(writer, "to", channel->genesis.members[m].name);
+        ent_json_member_unsigned(writer, "bytes", bytes);
+        ent_json_object_end(writer);
+    }
+    ent_json_array_end(writer);
+}
+
 static void put_attachments(const view *seen, ent_json_writer *writer, const ent_row *row)
 {
     ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
@@ -338,15 +369,11 @@ static void put_attachments(const view *seen, ent_json_writer *writer, const ent
         ent_json_member_text(writer, "type", blob->type);
         ent_json_member_text(writer, "name",
                              has_name ? ent_json_string(ent_json_get(file.value, "name")) : (ent_text){NULL, 0});
-        ent_json_member_string(writer, "state",
-                               ent_blob_exists(seen->node->paths.blobs, &blob->digest) ? "held" : "wanted");
-        ent_json_key(writer, "held_by");
-        ent_json_array_begin(writer);
-        for (size_t k = 0; k < seen->set->count; k++) {
-            if (holds(seen, &seen->set->rows[k], row, &blob->digest))
-                ent_json_put_text(writer, seen->set->rows[k].entry.writer);
-        }
-        ent_json_array_end(writer);
+        bool is_here = ent_blob_exists(seen->node->paths.blobs, &blob->digest);
+        ent_json_member_string(writer, "state", is_here ? "held" : "wanted");
+        ent_json_member_unsigned(writer, "bytes_here",
+                                 is_here ? blob->size : ent_blob_parts_held(seen->node->parts, &blob->digest));
+        put_holders(seen, writer, row, &blob->digest);
         ent_json_object_end(writer);
     }
     ent_json_array_end(writer);

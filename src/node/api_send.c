@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/cursor.h"
 #include "base/file.h"
-#include "node/blob_in.h"
+#include "node/blob_range.h"
 #include "node/channel.h"
 #include "node/courier.h"
 #include "node/events.h"
@@ -160,8 +160,8 @@ static ent_rc measure(const ent_node *node, ent_blob_ref *blob, size_t at, ent_e
     ENT_TRY(rc);
     if (blob->size > ENT_ATTACHMENT_MAX_SEALED_BYTES)
         return ent_fail(err, ENT_USAGE, "docs/formats.md",
-                        "attachments[%zu] has %llu bytes once sealed; %d is the most that peers take", at,
-                        (unsigned long long)blob->size, ENT_ATTACHMENT_MAX_SEALED_BYTES);
+                        "attachments[%zu] has %llu bytes once sealed; %llu is the most that peers take", at,
+                        (unsigned long long)blob->size, (unsigned long long)ENT_ATTACHMENT_MAX_SEALED_BYTES);
     return ENT_DONE;
 }
 

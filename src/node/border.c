@@ -90,7 +90,8 @@ static ent_rc admit(void *context, ent_http_request *request, ent_http_intake *r
         rc = ent_blob_in_admit(node, request, &pin, ret_intake, err);
     else
         rc = ent_fail(err, ENT_ABSENT, "design 3", "there is POST /pouch and PUT /blob/<sha256> here, nothing else");
-    if (rc.code != ENT_OK)
+    bool is_answer = is_blob(request) && (rc.code == ENT_WAITING || rc.code == ENT_PEER_STALE);
+    if (rc.code != ENT_OK && !is_answer)
         report_refused(request, "request.refused", err);
     return rc;
 }

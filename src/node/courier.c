@@ -8,12 +8,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-enum {
-    BACKOFF_FIRST_MS = 250,
-    BACKOFF_MAX_MS = 60000,
-    IDLE_MS = 1000,
-    BLOBS_EVERY_MS = 200 /* a long list of attachments must not take the time of pouches */
-};
+enum { BACKOFF_FIRST_MS = 250, BACKOFF_MAX_MS = 60000, IDLE_MS = 1000, LOOK_EVERY_MS = 200 };
 
 ent_contact *ent_courier_contact(ent_courier *courier, const char *name)
 {
@@ -142,10 +137,7 @@ static void look_around(ent_courier *courier)
     for (size_t i = 0; i < count; i++)
         look_at_channel(courier, ent_channel_at(courier->node, (courier->first + i) % count), now_ms);
     courier->first = count == 0 ? 0 : (courier->first + 1) % count;
-    if (now_ms >= courier->blobs_not_before_ms) {
-        ent_courier_look_at_blobs(courier);
-        courier->blobs_not_before_ms = ent_clock_monotonic_ms() + BLOBS_EVERY_MS;
-    }
+    ent_courier_look_at_blobs(courier);
 }
 
 static void *run(void *context)
@@ -154,7 +146,7 @@ static void *run(void *context)
     ent_err err = {0};
     while (!atomic_load(&courier->stopping)) {
         look_around(courier);
-        uint32_t wait_ms = atomic_exchange(&courier->woken, false) ? 0 : BLOBS_EVERY_MS;
+        uint32_t wait_ms = atomic_exchange(&courier->woken, false) ? 0 : LOOK_EVERY_MS;
         if (ent_http_pool_work(courier->pool, wait_ms, &err).code != ENT_OK) {
             ent_report report = ent_report_begin("courier.failed");
             ent_report_error(&report, &err);
@@ -171,6 +163,7 @@ ent_rc ent_courier_new(ent_node *node, ent_courier **ret, ent_err *err)
     if (courier == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     courier->node = node;
+    (void)pthread_mutex_init(&courier->progress_lock, NULL);
     ent_rc rc = ent_http_pool_new(&courier->pool, err);
     if (rc.code == ENT_OK && pthread_create(&courier->thread, NULL, run, courier) != 0)
         rc = ent_fail(err, ENT_IO, NULL, "cannot start a thread");
@@ -194,6 +187,8 @@ void ent_courier_free(ent_courier *courier)
     }
     ent_http_pool_free(courier->pool); /* tells what is under way that it was cut */
     ent_free(courier->contacts);
+    ent_free(courier->blob_waits);
+    (void)pthread_mutex_destroy(&courier->progress_lock);
     ent_free(courier);
 }
 

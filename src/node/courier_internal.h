@@ -6,6 +6,7 @@
 #ifndef ENT_NODE_COURIER_INTERNAL_H
 #define ENT_NODE_COURIER_INTERNAL_H
 
+#include "node/blob_range.h"
 #include "node/courier.h"
 #include "node/pack.h"
 
@@ -21,6 +22,12 @@ typedef struct {
     int64_t blob_not_before_ms;
     int64_t blob_last; /* the last one tried: the next look goes on behind it, so that one that fails stops no other */
     bool blob_skipped; /* this look passed over some before blob_last */
+    ent_store_blob_send blob; /* the one on its way, piece by piece; number 0 = none */
+    ent_channel *blob_channel;
+    bool blob_known;       /* the peer has said how much of it it holds … */
+    uint64_t blob_offset;  /* … which is this */
+    uint64_t blob_most;    /* and was once this */
+    unsigned blob_rewinds; /* how often it took that back since */
 } ent_contact;
 
 /** One call under way. */
@@ -32,11 +39,30 @@ typedef struct {
     ent_packed packed;
     ent_store_blob_send send;
     int blob_fd;
+    ent_blob_range range;
+    char range_text[ENT_BLOB_RANGE_SIZE];
     char peer[ENT_NAME_MAX_BYTES + 1];
     char url[512];
     char old_size[24];
     char size[24];
 } ent_flight;
+
+/** An attachment that a peer does not take now: others go on. */
+typedef struct {
+    int64_t number; /* of the send; 0 = free */
+    unsigned failures;
+    int64_t not_before_ms;
+} ent_blob_wait;
+
+/** How much of an attachment a member has said to hold. */
+typedef struct {
+    int64_t log;
+    uint32_t member;
+    ent_hash digest;
+    uint64_t bytes;
+} ent_blob_progress;
+
+enum { ENT_BLOB_WAITS = 1024, ENT_BLOB_PROGRESS_KEPT = 64 };
 
 struct ent_courier {
     ent_node *node;
@@ -50,6 +76,11 @@ struct ent_courier {
     size_t contact_capacity;
     size_t first; /* channel that the next look starts at */
     int64_t blobs_not_before_ms;
+    int64_t blob_walk_ms;          /* how long the last look at all took */
+    ent_blob_wait *blob_waits;     /* ENT_BLOB_WAITS; NULL until one is needed */
+    pthread_mutex_t progress_lock; /* over what follows */
+    ent_blob_progress progress[ENT_BLOB_PROGRESS_KEPT];
+    size_t progress_next;
 };
 
 /** The contact of this name, made when it is new; NULL = out of memory. Good until the next one is made. */
@@ -70,7 +101,7 @@ void ent_courier_report_local(const ent_channel *channel, const ent_err *err);
  *  @out  ret_wanted   whether something is left to send */
 ENT_RC ent_courier_send_wanted(ent_courier *courier, ent_channel *channel, uint32_t member, ent_contact *peer,
                                int64_t now_ms, bool *ret_wanted, ent_err *err);
-/** Start attachments to those who lack them and are free. */
+/** Start the next pieces of attachments, to those who lack them, are free and are sent no pouch. */
 void ent_courier_look_at_blobs(ent_courier *courier);
 
 #endif

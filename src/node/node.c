@@ -5,6 +5,7 @@
 #include "crypto/crypto.h"
 #include "node/alerts.h"
 #include "node/api.h"
+#include "node/blob_worker.h"
 #include "node/border.h"
 #include "node/channel.h"
 #include "node/checks.h"
@@ -47,6 +48,7 @@ static ent_rc open_folder(ent_node *node, const char *folder, ent_err *err)
     ENT_TRY(ent_file_make_folder(node->paths.spool, 0700, err));
     ENT_TRY(ent_store_sqlite_open(node->paths.store, &node->store, err));
     ENT_TRY(ent_blobs_clean(node->paths.blobs, err));
+    ENT_TRY(ent_blob_parts_open(node->paths.blobs, &node->parts, err));
     ENT_TRY(ent_kinds_new(&node->kinds, err));
     ENT_TRY(ent_peers_load(node, err));
     return ent_channels_load(node, err);
@@ -79,6 +81,7 @@ static ent_rc start_threads(ent_node *node, ent_err *err)
         ENT_TRY(ent_courier_new(node, &node->courier, err));
     }
     ENT_TRY(ent_checks_new(node, &node->checks, err));
+    ENT_TRY(ent_blob_worker_new(node, &node->blob_worker, err));
     ENT_TRY(ent_opener_new(node, &node->opener, err));
     if (has_border) {
         ent_http_peers_options options = {
@@ -144,7 +147,8 @@ void ent_node_stop(ent_node *node)
         ent_events_close(node->events);
     ent_http_server_stop(node->local, STOP_GRACE_MS);
     ent_http_server_stop(node->peers, STOP_GRACE_MS);
-    ent_opener_free(node->opener); /* before the checks and the courier, which it wakes */
+    ent_opener_free(node->opener); /* before the others, which it wakes */
+    ent_blob_worker_free(node->blob_worker);
     ent_checks_free(node->checks);
     ent_courier_free(node->courier);
     ent_alerts_stop(node->alerts);
@@ -154,6 +158,7 @@ void ent_node_stop(ent_node *node)
     ent_channels_free(node);
     ent_peers_free(node);
     ent_kinds_free(node->kinds);
+    ent_blob_parts_free(node->parts);
     ent_store_close(node->store);
     ent_tls_client_free(node->tls);
     ent_card_release(&node->card);

@@ -15,6 +15,7 @@
 #include "keeper/keeper.h"
 #include "message/kind.h"
 #include "pouch/check.h"
+#include "store/blob_parts.h"
 #include "store/store.h"
 
 #include <pthread.h>
@@ -104,6 +105,7 @@ typedef struct ent_courier ent_courier;
 typedef struct ent_opener ent_opener;
 typedef struct ent_alerts ent_alerts;
 typedef struct ent_checks ent_checks;
+typedef struct ent_blob_worker ent_blob_worker;
 
 typedef struct ent_node {
     ent_config config;
@@ -133,6 +135,8 @@ typedef struct ent_node {
     ent_opener *opener;
     ent_alerts *alerts;
     ent_checks *checks;
+    ent_blob_parts *parts; /* attachments on their way in */
+    ent_blob_worker *blob_worker;
     ent_http_server *peers;
     ent_http_server *local;
 } ent_node;

@@ -1,6 +1,7 @@
 #include "node/reading.h"
 
 #include "base/clock.h"
+#include "node/blob_worker.h"
 #include "node/channel.h"
 #include "node/checks.h"
 #include "node/courier.h"
@@ -248,10 +249,27 @@ static ent_rc add_to_ledger(look *work, ent_bytes bytes, const ent_entry *entry,
     return rc;
 }
 
-/* A comm check that the clock sent is answered without an officer; and what opens a channel or changes its terms may
- * start such checks. */
+/* Attachments that somebody holds need not be sent there any more. When that cannot be noted now, they are offered once
+ * more. */
+static void note_held(const look *work, const ent_entry *entry, const ent_examined *examined)
+{
+    ent_err err = {0};
+    const ent_channel *channel = work->channel;
+    if (!entry->has_reply_to || !ent_text_equal(entry->reply_to.party, channel->genesis.members[channel->self].name))
+        return;
+    if (ent_blob_said_held(work->node, work->channel, work->member, entry->reply_to.index, examined->body.fields, &err)
+            .code != ENT_OK)
+        report_wrong(work, "attachment.not-noted", entry, &err);
+}
+
+/* A comm check that the clock sent is answered without an officer; what opens a channel or changes its terms may start
+ * such checks; and what is attached may have come before. */
 static void pass_on(const look *work, const ent_entry *entry, const ent_examined *examined)
 {
+    if (entry->attachment_count > 0)
+        ent_blob_worker_wake(work->node->blob_worker);
+    if (ent_text_is(entry->kind, "evidence.held"))
+        note_held(work, entry, examined);
     if (ent_text_is(entry->kind, "channel.genesis") || ent_text_is(entry->kind, "proposal.accept"))
         ent_checks_wake(work->node->checks);
     if (ent_text_is(entry->kind, "contact.check") && !entry->has_reply_to &&

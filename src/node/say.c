@@ -12,7 +12,7 @@
 
 enum {
     PATIENCE_MS = 10000,    /* for the opener, when it has yet to open what is answered */
-    PATIENCE_NODE_MS = 500, /* a thread of the peers' listener waits for what the node itself says of an attachment */
+    PATIENCE_NODE_MS = 500, /* what the node says by itself is tried again later */
     CATCH_UP_MS = 1000,     /* for what has just come in, so that it can be acked … */
     CATCH_UP_ENTRIES = 16   /* … unless much has, and the opener will not be done with it soon */
 };

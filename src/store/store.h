@@ -227,9 +227,9 @@ typedef struct {
     /** The same (log, member, digest) is kept once; the number is the store's. */
     ENT_RC (*blob_send_add)(ent_store *store, const ent_store_blob_send *send, ent_err *err);
     ENT_RC (*blob_send_done)(ent_store *store, int64_t number, ent_err *err);
-    /** The member holds this attachment: nothing of this log sends it there any more. */
+    /** The member has said that it holds this attachment of an entry. */
     ENT_RC(*blob_send_strike)
-    (ent_store *store, int64_t log, uint32_t member, const ent_hash *digest, ent_err *err);
+    (ent_store *store, int64_t log, uint64_t index, uint32_t member, const ent_hash *digest, ent_err *err);
     /** The same proof again is kept once. */
     ENT_RC (*fork_add)(ent_store *store, int64_t log, ent_bytes note, ent_bytes held, int64_t now_unix_s, ent_err *err);
 

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import json
 import os
+import re
 import threading
 import time
 from dataclasses import dataclass, field
@@ -354,6 +355,7 @@ class Party:
         self.channels = {}
         self.invitations = {}
         self.blobs = {}
+        self.parts = {}  # of those that come piece by piece
         self.lock = threading.RLock()
         self.card = self.make_card()
         self.cards = {name: self.card}
@@ -449,12 +451,34 @@ class Party:
             reason = {"error": {"code": refused.word, "rule": "", "text": str(refused)}}
             return Answer(status, "application/json", compact(reason))
 
+    def take_blob(self, digest, content_range, body):
+        """An attachment, whole or piece by piece."""
+        if digest in self.blobs:
+            return Answer(200, "text/plain", b"held\n")
+        part = self.parts.setdefault(digest, bytearray())
+        if content_range is None:
+            part[:] = body
+        else:
+            asked = re.fullmatch(r"bytes (?:\*|(\d+)-(\d+))/(\d+)", content_range)
+            need(asked, "malformed", content_range)
+            offset = b"%d\n" % len(part)
+            if asked[1] is None:
+                return Answer(202, "text/x.entente.offset", offset)
+            need(int(asked[2]) + 1 - int(asked[1]) == len(body), "malformed", content_range)
+            if int(asked[1]) != len(part):
+                return Answer(409, "text/x.entente.offset", offset)
+            part += body
+            if len(part) < int(asked[3]):
+                return Answer(202, "text/x.entente.offset", b"%d\n" % len(part))
+        whole = bytes(self.parts.pop(digest))
+        need(hashlib.sha256(whole).hexdigest() == digest, "mismatch", "blob")
+        self.blobs[digest] = whole
+        return Answer(201, "text/plain", b"held\n")
+
     def answer_checked(self, request):
         need(request.pin in [formats.card_parse(card)["tls"] for card in self.cards.values()], "unknown-peer", "pin")
         if request.method == "PUT" and request.path.startswith("/blob/"):
-            need(hashlib.sha256(request.body).hexdigest() == request.path[6:], "mismatch", "blob")
-            self.blobs[request.path[6:]] = request.body
-            return Answer(201, "text/plain", b"held\n")
+            return self.take_blob(request.path[6:], request.headers.get("Content-Range"), request.body)
         need((request.method, request.path) == ("POST", "/pouch"), "not-found", request.path)
         pouch = Pouch.parse(request.body)
         need(request.headers["Entente-Origin"] == pouch.origin, "mismatch", "Entente-Origin")

@@ -960,8 +960,53 @@ class Requests(BorderTest):
         (row,) = self.node.json("show", message)["attachment_list"]
         self.assertEqual((row["state"], row["held_by"]), ("wanted", []))
         self.assertEqual(self.border.request("PUT", path, sealed).status, 201)
+        wait_for(lambda: self.node.json("show", message)["attachment_list"][0]["held_by"] == [self.node.name])
         (row,) = self.node.json("show", message)["attachment_list"]
-        self.assertEqual((row["state"], row["held_by"]), ("held", [self.node.name]))
+        self.assertEqual(row["state"], "held")
+
+    def put_piece(self, border, path, content_range, body=b""):
+        answer = border.request("PUT", path, body, {"Content-Range": content_range})
+        return answer.status, answer.type, answer.body
+
+    def test_blob__pieces_are_taken_only_where_the_last_one_ended(self):
+        sealed = sealing.seal(os.urandom(5000), self.channel.recipients())
+        size = len(sealed)
+        named = blob(sealed, "application/octet-stream")
+        index = self.channel.say("incident.notification", INCIDENT | {"files": [{"name": "a"}]}, attachments=[named])
+        self.deliver(self.channel, self.node)
+        path = f"/blob/{named['digest']}"
+        message = f"main/{self.party.name}/{index}"
+        offset = "text/x.entente.offset"
+        for wrong in ("bytes 0-9", "bytes 0-9/*", "items 0-9/10", f"bytes 9-0/{size}", f"bytes 0-{size}/{size}",
+                      f"bytes 00-9/{size}", f"bytes 0-8/{size}", f"bytes 0-10/{size}", "bytes */", ""):  # fmt: skip
+            answer = self.border.request("PUT", path, sealed[:10], {"Content-Range": wrong})
+            self.assert_reason(answer, 422, "malformed")
+        self.assert_reason(self.border.request("PUT", path, b"x", {"Content-Range": f"bytes */{size}"}), 422,
+                           "malformed")  # fmt: skip
+        self.assert_reason(self.border.request("PUT", path, b"", {"Content-Range": f"bytes */{size + 1}"}), 404,
+                           "not-found")  # fmt: skip
+        self.assert_reason(self.border.request("PUT", path, b"", {"Content-Range": f"bytes */{1 << 50}"}), 413,
+                           "too-large")  # fmt: skip
+        self.assertEqual(self.put_piece(self.border, path, f"bytes */{size}"), (202, offset, b"0\n"))
+        piece = f"bytes 10-19/{size}"
+        self.assertEqual(self.put_piece(self.border, path, piece, sealed[10:20]), (409, offset, b"0\n"))
+        self.assertEqual(self.put_piece(self.border, path, f"bytes 0-999/{size}", sealed[:1000]),
+                         (202, offset, b"1000\n"))  # fmt: skip
+        self.assertEqual(self.put_piece(self.border, path, piece, sealed[10:20]), (409, offset, b"1000\n"))
+        self.assertEqual(self.node.json("show", message)["attachment_list"][0]["bytes_here"], 1000)
+        wrong = bytes(size - 1000)
+        answer = self.border.request("PUT", path, wrong, {"Content-Range": f"bytes 1000-{size - 1}/{size}"})
+        self.assert_reason(answer, 422, "mismatch")
+        self.assertEqual(self.put_piece(self.border, path, f"bytes */{size}"), (202, offset, b"0\n"))
+        self.assertEqual(self.put_piece(self.border, path, f"bytes 0-1999/{size}", sealed[:2000]),
+                         (202, offset, b"2000\n"))  # fmt: skip
+        self.node.stop()
+        self.node.start()
+        wait_for(lambda: self.put_piece(self.border, path, f"bytes */{size}") == (202, offset, b"2000\n"))
+        self.assertEqual(self.put_piece(self.border, path, f"bytes 2000-{size - 1}/{size}", sealed[2000:])[0], 201)
+        self.assertEqual(self.put_piece(self.border, path, f"bytes */{size}")[0], 200)
+        self.assertEqual(self.put_piece(self.border, path, piece, sealed[10:20])[0], 200)
+        wait_for(lambda: self.node.json("show", message)["attachment_list"][0]["held_by"] == [self.node.name])
 
     # ---- HTTP that is none ------------------------------------------------------------------------------------------------
 

@@ -351,8 +351,7 @@ static void test_store__unsigned_receipt_is_signed_once(void **state)
 static ent_code put_keys(ent_store *store, int64_t log, uint64_t serial, uint64_t announced, const char *cutoffs)
 {
     ent_store_keys keys = {.log = log, .serial = serial, .announced = announced};
-    return store->engine
-        ->keys_put(store, &keys, ent_bytes_of("card", 4), ent_text_bytes(ent_text_of(cutoffs)), NULL)
+    return store->engine->keys_put(store, &keys, ent_bytes_of("card", 4), ent_text_bytes(ent_text_of(cutoffs)), NULL)
         .code;
 }
 
@@ -628,7 +627,7 @@ static void test_store__blob_that_a_member_holds_is_struck_off(void **state)
     ent_store_log logs[2];
     ent_hash digest = fixture_digest(1);
     fixture_channel(store, "a", &channel, logs);
-    assert_fails(store->engine->blob_send_strike(store, logs[0].number, 1, &digest, NULL), ENT_USAGE);
+    assert_fails(store->engine->blob_send_strike(store, logs[0].number, 0, 1, &digest, NULL), ENT_USAGE);
     assert_ok(store->engine->begin(store, NULL));
     for (uint32_t i = 0; i < 8; i++) { /* two entries, two members, two digests */
         ent_store_blob_send send = {.log = logs[0].number,
@@ -638,12 +637,12 @@ static void test_store__blob_that_a_member_holds_is_struck_off(void **state)
                                     .size = 1 + (i >> 2)};
         assert_ok(store->engine->blob_send_add(store, &send, NULL));
     }
-    assert_ok(store->engine->blob_send_strike(store, logs[0].number, 1, &digest, NULL));
-    assert_ok(store->engine->blob_send_strike(store, logs[1].number, 2, &digest, NULL)); /* nothing of that log */
+    assert_ok(store->engine->blob_send_strike(store, logs[0].number, 0, 1, &digest, NULL));
+    assert_ok(store->engine->blob_send_strike(store, logs[1].number, 0, 2, &digest, NULL)); /* nothing of that log */
     assert_ok(store->engine->commit(store, NULL));
     walk_context walk = {.store = store};
     assert_ok(store->engine->blob_send_walk(store, 0, SIZE_MAX, see_send, &walk, NULL));
-    assert_string_equal(walk.seen, "2:1;2:1;1:2;1:2;2:2;2:2;");
+    assert_string_equal(walk.seen, "1:1;2:1;2:1;1:2;1:2;2:2;2:2;");
 }
 
 /* ---- forks ---- */

@@ -187,13 +187,16 @@ ent_rc ent_sqlite_blob_send_done(ent_store *store, int64_t number, ent_err *err)
     return ent_sql_run(&sql, err);
 }
 
-ent_rc ent_sqlite_blob_send_strike(ent_store *store, int64_t log, uint32_t member, const ent_hash *digest, ent_err *err)
+ent_rc ent_sqlite_blob_send_strike(ent_store *store, int64_t log, uint64_t index, uint32_t member,
+                                   const ent_hash *digest, ent_err *err)
 {
     ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
     ENT_TRY(ent_sql_write(store, ENT_SQL_BLOB_SEND_STRIKE,
-                          "DELETE FROM blob_sends WHERE log = ?1 AND member = ?2 AND digest = ?3", &sql, err));
+                          "DELETE FROM blob_sends WHERE log = ?1 AND member = ?2 AND entry = ?3 AND digest = ?4", &sql,
+                          err));
     ent_sql_bind_int(&sql, log);
     ent_sql_bind_int(&sql, member);
+    ent_sql_bind_size(&sql, index);
     ent_sql_bind_hash(&sql, digest);
     return ent_sql_run(&sql, err);
 }

@@ -306,8 +306,8 @@ ENT_RC ent_sqlite_blob_send_done(ent_store *store, int64_t number, ent_err *err)
 ENT_RC ent_sqlite_blob_wanted_walk(ent_store *store, const ent_store_blob *after, size_t limit, ent_store_blob_row row,
                                    void *context, ent_err *err);
 ENT_RC ent_sqlite_blob_is_wanted(ent_store *store, const ent_hash *digest, bool *ret, ent_err *err);
-ENT_RC ent_sqlite_blob_send_strike(ent_store *store, int64_t log, uint32_t member, const ent_hash *digest,
-                                   ent_err *err);
+ENT_RC ent_sqlite_blob_send_strike(ent_store *store, int64_t log, uint64_t index, uint32_t member,
+                                   const ent_hash *digest, ent_err *err);
 ENT_RC ent_sqlite_blob_send_walk(ent_store *store, int64_t after, size_t limit, ent_store_blob_send_row row,
                                  void *context, ent_err *err);
 

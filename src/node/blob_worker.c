@@ -1,0 +1,368 @@
+#include "node/blob_worker.h"
+
+#include "base/clock.h"
+#include "node/channel.h"
+#include "node/receipt.h"
+#include "node/checks.h"
+#include "node/courier.h"
+#include "node/events.h"
+#include "node/ledgers.h"
+#include "node/report.h"
+#include "node/say.h"
+#include "store/blob_parts.h"
+#include "store/blobs.h"
+
+#include <time.h>
+
+enum { PAGE = 256, RETRY_FIRST_S = 1, RETRY_MAX_S = 60, TIDY_EVERY_S = 3600 };
+
+struct ent_blob_worker {
+    ent_node *node;
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t lock;
+    pthread_cond_t woken;
+    bool work;
+    bool stopping;
+};
+
+/* --- saying that they are held --- */
+
+/* Attachments of one entry that are durable and not said yet. */
+typedef struct {
+    ent_node *node;
+    ent_channel *channel;
+    uint32_t member;
+    uint64_t index;
+    ent_store_blob blobs[ENT_ENTRY_MAX_ATTACHMENTS];
+    size_t count;
+} bundle;
+
+static ent_rc mark_held(void *context, ent_node *node, ent_err *err)
+{
+    const bundle *said = context;
+    for (size_t i = 0; i < said->count; i++)
+        ENT_TRY(node->store->engine->blob_held(node->store, &said->blobs[i], err));
+    return ENT_DONE;
+}
+
+static ent_rc write_body(const bundle *said, ent_buf *ret, ent_err *err)
+{
+    ent_json_writer writer = ent_json_writer_of(ret);
+    ent_json_object_begin(&writer);
+    ent_json_key(&writer, "fields");
+    ent_json_object_begin(&writer);
+    ent_json_key(&writer, "digests");
+    ent_json_array_begin(&writer);
+    for (size_t i = 0; i < said->count; i++) {
+        bool twice = false;
+        for (size_t k = 0; k < i; k++)
+            twice = twice || ent_hash_equal(&said->blobs[k].digest, &said->blobs[i].digest);
+        if (!twice)
+            ent_json_put_hex(&writer, ent_hash_bytes(&said->blobs[i].digest));
+    }
+    ent_json_array_end(&writer);
+    ent_json_object_end(&writer);
+    ent_json_object_end(&writer);
+    return ent_buf_check(ret, err);
+}
+
+static ent_rc say_held(bundle *said, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
+    ENT_CLEANUP(ent_arena_release) ent_arena arena = {0};
+    ent_entry entry;
+    uint64_t index = 0;
+    ENT_TRY(ent_channel_entry(said->node, said->channel, said->member, said->index, &arena, NULL, &entry, err));
+    ENT_TRY(write_body(said, &body, err));
+    ent_message_ref message = {entry.writer, entry.index};
+    ent_saying saying = {
+        .channel = said->channel,
+        .kind = "evidence.held",
+        .has_reply_to = true,
+        .reply_to = message,
+        .has_thread = true,
+        .thread = entry.has_thread ? entry.thread : message,
+        .exercise = entry.exercise,
+        .also = mark_held,
+        .also_context = said,
+    };
+    return ent_say_body(said->node, &saying, ent_buf_bytes(&body), &index, err);
+}
+
+static void tell_held(const bundle *said)
+{
+    ent_report report = ent_report_begin("attachment.held");
+    ent_report_string(&report, "channel", said->channel->id_text);
+    ent_report_text(&report, "party", said->channel->genesis.members[said->member].name);
+    ent_report_number(&report, "index", said->index);
+    ent_report_number(&report, "attachments", said->count);
+    ent_report_end(&report);
+    for (size_t i = 0; i < said->count; i++)
+        ent_tell_attachment(said->node, said->channel, said->member, said->index, &said->blobs[i].digest);
+    ent_courier_wake(said->node->courier);
+}
+
+/* One look at all that is wanted. */
+typedef struct {
+    ent_node *node;
+    bundle said;
+    ent_store_blob last;
+    size_t count;               /* rows of this page */
+    const ent_channel *waiting; /* nothing can be said in this channel now */
+    int64_t log_waiting;        /* nor about this log */
+    bool later;
+} look;
+
+static void report_not_said(const bundle *said, const ent_err *err)
+{
+    ent_report report = ent_report_begin("attachment.not-said");
+    ent_report_string(&report, "channel", said->channel->id_text);
+    ent_report_number(&report, "index", said->index);
+    ent_report_error(&report, err);
+    ent_report_end(&report);
+}
+
+static void say_collected(look *on)
+{
+    bundle *said = &on->said;
+    ent_err err = {0};
+    if (said->count == 0)
+        return;
+    ent_rc rc = say_held(said, &err);
+    if (rc.code == ENT_OK || rc.code == ENT_REFUSED_KEEPER) { /* logged, though perhaps it does not leave yet */
+        tell_held(said);
+    } else {
+        on->later = true;
+        if (ent_code_class(rc.code) == ENT_CLASS_REFUSED)
+            on->waiting = said->channel;
+        else
+            on->log_waiting = said->blobs[0].log; /* what it answers is still to be opened, say */
+        if (rc.code != ENT_RETRY)
+            report_not_said(said, &err);
+    }
+    said->count = 0;
+}
+
+static ent_channel *channel_of_log(ent_node *node, int64_t log)
+{
+    ent_channel *channel;
+    for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
+        if (ent_channel_member_of_log(channel, log) >= 0)
+            return channel;
+    }
+    return NULL;
+}
+
+/* Whether the node may speak in a channel. While it is held, what it says may have to be set aside later. */
+static bool may_speak(ent_node *node, ent_channel *channel)
+{
+    ent_store_log own;
+    ent_channel_log(channel, channel->self, &own);
+    if (ent_channel_is_held(channel) || own.frozen || ent_channel_state_now(channel) != ENT_CHANNEL_OPEN)
+        return false;
+    bool is_made = ent_ledgers_is_made(channel);
+    if (!is_made)
+        ent_checks_wake(node->checks); /* it makes it */
+    return is_made;
+}
+
+static ent_rc see_wanted(void *context, const ent_store_blob *row, ent_err *err)
+{
+    look *on = context;
+    bundle *said = &on->said;
+    (void)err;
+    on->last = *row;
+    on->count++;
+    if (said->count > 0 && (said->blobs[0].log != row->log || said->index != row->index))
+        say_collected(on);
+    if (atomic_load(&on->node->stopping) || row->log == on->log_waiting ||
+        !ent_blob_exists(on->node->paths.blobs, &row->digest))
+        return ENT_DONE;
+    if (said->count == 0) {
+        ent_channel *channel = channel_of_log(on->node, row->log);
+        if (channel == NULL || channel == on->waiting)
+            return ENT_DONE;
+        if (!may_speak(on->node, channel)) {
+            on->waiting = channel;
+            on->later = true;
+            return ENT_DONE;
+        }
+        said->channel = channel;
+        said->member = (uint32_t)ent_channel_member_of_log(channel, row->log);
+        said->index = row->index;
+    }
+    said->blobs[said->count++] = *row;
+    return ENT_DONE;
+}
+
+/* Say all that can be said; true when something is left for later. */
+static bool say_all(ent_node *node)
+{
+    look on = {.node = node, .said = {.node = node}, .log_waiting = -1};
+    ent_err err = {0};
+    ent_rc rc = ENT_DONE;
+    bool first = true;
+    do {
+        on.count = 0;
+        rc = node->store->engine->blob_wanted_walk(node->store, first ? NULL : &on.last, PAGE, see_wanted, &on, &err);
+        first = false;
+    } while (rc.code == ENT_OK && on.count == PAGE && !atomic_load(&node->stopping));
+    say_collected(&on);
+    if (rc.code == ENT_OK)
+        return on.later;
+    ent_report report = ent_report_begin("attachment.failed");
+    ent_report_error(&report, &err);
+    ent_report_end(&report);
+    return true;
+}
+
+/* --- what others have said --- */
+
+typedef struct {
+    ent_job job;
+    int64_t log;
+    uint64_t index;
+    uint32_t member;
+    ent_json_value digests;
+} strike_job;
+
+static ent_rc apply_strike(ent_job *job, ent_node *node, ent_err *err)
+{
+    const strike_job *work = (const strike_job *)job;
+    for (ent_json_iter i = ent_json_iterate(work->digests); ent_json_next(&i);) {
+        ent_hash digest;
+        ENT_TRY(ent_hex_decode(ent_json_string(i.value), digest.bytes, sizeof digest.bytes, err));
+        ENT_TRY(node->store->engine->blob_send_strike(node->store, work->log, work->index, work->member, &digest, err));
+    }
+    return ENT_DONE;
+}
+
+ent_rc ent_blob_said_held(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, ent_json_value fields,
+                          ent_err *err)
+{
+    strike_job work = {.job = {.apply = apply_strike},
+                       .log = channel->members[channel->self].log.number,
+                       .index = index,
+                       .member = member,
+                       .digests = ent_json_get(fields, "digests")};
+    return ent_sequencer_run(node, &work.job, err);
+}
+
+/* --- the thread --- */
+
+/* Make hashes again until none is asked for, or somebody has other work. */
+static void hash_some(ent_node *node, bool *ret_more)
+{
+    ent_err err = {0};
+    ent_rc rc = ent_blob_parts_hash(node->parts, ret_more, &err);
+    if (rc.code == ENT_OK)
+        return;
+    ent_report report = ent_report_begin("attachment.damaged");
+    ent_report_error(&report, &err);
+    ent_report_end(&report);
+}
+
+static ent_rc is_wanted(void *context, const ent_hash *digest, bool *ret, ent_err *err)
+{
+    ent_store *store = context;
+    return store->engine->blob_is_wanted(store, digest, ret, err);
+}
+
+static void tidy(ent_node *node)
+{
+    ent_err err = {0};
+    if (ent_blob_parts_tidy(node->parts, ent_clock_unix_s(), is_wanted, node->store, &err).code == ENT_OK)
+        return;
+    ent_report report = ent_report_begin("attachment.failed");
+    ent_report_error(&report, &err);
+    ent_report_end(&report);
+}
+
+/* Wait until there is work, or a moment comes. True when it was woken. */
+static bool wait_for_work(ent_blob_worker *worker, int64_t wait_s)
+{
+    struct timespec deadline;
+    (void)clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += (time_t)wait_s;
+    while (!worker->stopping && !worker->work) {
+        if (pthread_cond_timedwait(&worker->woken, &worker->lock, &deadline) != 0)
+            break;
+    }
+    bool woken = worker->work;
+    worker->work = false;
+    return woken;
+}
+
+static void *run(void *context)
+{
+    ent_blob_worker *worker = context;
+    ent_node *node = worker->node;
+    int64_t tidy_ms = 0;
+    int64_t retry_s = RETRY_FIRST_S;
+    (void)pthread_mutex_lock(&worker->lock);
+    while (!worker->stopping) {
+        (void)pthread_mutex_unlock(&worker->lock);
+        bool more = false;
+        if (ent_clock_monotonic_ms() >= tidy_ms) {
+            tidy(node);
+            tidy_ms = ent_clock_monotonic_ms() + (int64_t)TIDY_EVERY_S * 1000;
+        }
+        hash_some(node, &more);
+        bool later = say_all(node);
+        (void)pthread_mutex_lock(&worker->lock);
+        if (wait_for_work(worker, more ? 0 : later ? retry_s : TIDY_EVERY_S) || !later)
+            retry_s = RETRY_FIRST_S;
+        else if (!more && retry_s < RETRY_MAX_S)
+            retry_s *= 2;
+    }
+    (void)pthread_mutex_unlock(&worker->lock);
+    return NULL;
+}
+
+ent_rc ent_blob_worker_new(ent_node *node, ent_blob_worker **ret, ent_err *err)
+{
+    ent_blob_worker *worker = ent_alloc(sizeof *worker);
+    if (worker == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    worker->node = node;
+    (void)pthread_mutex_init(&worker->lock, NULL);
+    (void)pthread_cond_init(&worker->woken, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    worker->started = pthread_create(&worker->thread, NULL, run, worker) == 0;
+    if (!worker->started) {
+        ent_blob_worker_free(worker);
+        return ent_fail(err, ENT_IO, NULL, "cannot start a thread");
+    }
+    *ret = worker;
+    return ENT_DONE;
+}
+
+void ent_blob_worker_free(ent_blob_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    if (worker->started) {
+        (void)pthread_mutex_lock(&worker->lock);
+        worker->stopping = true;
+        (void)pthread_cond_signal(&worker->woken);
+        (void)pthread_mutex_unlock(&worker->lock);
+        (void)pthread_join(worker->thread, NULL);
+    }
+    (void)pthread_cond_destroy(&worker->woken);
+    (void)pthread_mutex_destroy(&worker->lock);
+    ent_free(worker);
+}
+
+void ent_blob_worker_wake(ent_blob_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    (void)pthread_mutex_lock(&worker->lock);
+    worker->work = true;
+    (void)pthread_cond_signal(&worker->woken);
+    (void)pthread_mutex_unlock(&worker->lock);
+}
