@@ -2,6 +2,7 @@
 
 #include "base/cursor.h"
 #include "log/tile.h"
+#include "node/keys.h"
 #include "node/ledgers.h"
 #include "node/opener.h"
 #include "node/receipt.h"
@@ -21,8 +22,11 @@ static ent_rc make_members(ent_channel *channel, ent_err *err)
         member->log.member = (uint32_t)i;
         member->log.own = i == channel->self;
         member->next = member->log;
+        member->told = ent_alloc_array(count, sizeof *member->told);
+        if (member->told == NULL)
+            return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     }
-    return ENT_DONE;
+    return ent_channel_keys_begin(channel, err);
 }
 
 static ent_rc fill(const ent_node *node, ent_channel *channel, ent_bytes genesis, ent_err *err)
@@ -63,8 +67,11 @@ void ent_channel_free(ent_channel *channel)
     if (channel == NULL)
         return;
     ent_ledgers_free(channel->ledger);
-    for (size_t i = 0; channel->members != NULL && i < channel->genesis.member_count; i++)
+    ent_channel_keys_free(channel);
+    for (size_t i = 0; channel->members != NULL && i < channel->genesis.member_count; i++) {
         ent_reading_free(channel->members[i].reading);
+        ent_free((void *)channel->members[i].told);
+    }
     ent_buf_release(&channel->genesis_bytes);
     ent_arena_release(&channel->arena);
     ent_buf_release(&channel->head_note);
@@ -184,6 +191,8 @@ static ent_rc load_channel(void *context, const ent_store_channel *row, ent_err 
     channel->added_unix_s = row->added_unix_s;
     for (uint32_t i = 0; i < channel->genesis.member_count; i++)
         ENT_TRY(load_member(node, channel, i, err));
+    for (uint32_t i = 0; i < channel->genesis.member_count; i++)
+        ENT_TRY(ent_channel_keys_load(node, channel, i, err));
     ENT_TRY(load_signed_size(node, channel, err));
     ENT_TRY(ent_channel_publish(node, channel, err));
     channel = NULL;
@@ -361,7 +370,7 @@ void ent_channel_hold(ent_channel *channel)
 int ent_channel_member_by_pin(const ent_channel *channel, const ent_hash *pin)
 {
     for (size_t i = 0; i < channel->genesis.member_count; i++) {
-        if (ent_hash_equal(&channel->genesis.members[i].tls, pin))
+        if (ent_keys_has_pin(ent_channel_keys(channel, (uint32_t)i), pin))
             return (int)i;
     }
     return -1;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/cursor.h"
 #include "node/channel.h"
+#include "node/keys.h"
 #include "node/receipt.h"
 #include "node/report.h"
 #include "node/sequencer.h"
@@ -97,12 +98,16 @@ static ent_rc settle_pouch(ent_flight *work, const ent_http_reply *reply, ent_er
         record(work, false, "invited: waiting for the peer to accept", NULL);
         return ent_fail(err, ENT_WAITING, NULL, "invited");
     }
-    ENT_TRY(ent_http_reply_check(reply, err));
+    ent_rc answer = ent_http_reply_check(reply, err);
+    if (answer.code != ENT_OK && reply->status != 409)
+        ent_keys_told(work->channel, work->member, NULL); /* perhaps it has lost what we think it knows */
+    ENT_TRY(answer);
     ENT_TRY(ent_receipt_take(work->courier->node, work->channel, work->member, ent_buf_bytes(&reply->body),
                              &work->packed, &size, err));
     if (size < work->packed.size)
         return ent_fail(err, ENT_PEER_INCONSISTENT, "design 3", "%s took a pouch up to %llu and receipted only %llu",
                         work->peer, (unsigned long long)work->packed.size, (unsigned long long)size);
+    ent_keys_told(work->channel, work->member, work->packed.keys);
     ent_report report = ent_report_begin("pouch.delivered");
     ent_report_string(&report, "peer", work->peer);
     ent_report_string(&report, "channel", work->channel->id_text);

@@ -6,6 +6,7 @@
 #include "node/channel.h"
 #include "node/courier.h"
 #include "node/events.h"
+#include "node/keys.h"
 #include "node/opener.h"
 #include "node/peer.h"
 #include "node/say.h"
@@ -21,16 +22,32 @@ enum {
 
 /* --- keys in a genesis against cards --- */
 
-ent_rc ent_member_check_card(const ent_member *member, const ent_card *card, ent_err *err)
+static ent_rc other_keys(const ent_member *member, ent_err *err)
 {
-    bool same = ent_text_equal(member->name, card->name) && ent_public_key_equal(&member->root, &card->root) &&
-                ent_public_key_equal(&member->log, &card->log) &&
+    return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Genesis",
+                    "the keys of %.*s in the genesis are not those of its card", ENT_TEXT_ARG(member->name));
+}
+
+/* The keys of the card, or earlier ones of which the card knows. */
+static ent_rc check_member(const ent_member *member, const ent_card *card, ent_err *err)
+{
+    ent_first_keys first = {member->name, member->root, member->log, member->receipt, member->age, member->tls};
+    ENT_CLEANUP(ent_keys_release) ent_keys keys = {0};
+    ent_rc rc = ent_keys_make(&first, card, NULL, &keys, NULL);
+    return rc.code == ENT_PEER_MISMATCH ? other_keys(member, err) : rc;
+}
+
+/* We sign with no key that is not ours any more. */
+static ent_rc check_own(const ent_member *member, const ent_card *card, ent_err *err)
+{
+    bool same = ent_public_key_equal(&member->log, &card->log) &&
                 ent_public_key_equal(&member->receipt, &card->receipt) &&
-                memcmp(member->age.bytes, card->age.bytes, sizeof card->age.bytes) == 0 &&
-                ent_hash_equal(&member->tls, &card->tls);
+                memcmp(member->age.bytes, card->age.bytes, sizeof card->age.bytes) == 0;
     if (!same)
         return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Genesis",
-                        "the keys of %.*s in the genesis are not those of its card", ENT_TEXT_ARG(member->name));
+                        "the keys of %.*s in the genesis are not those of its card, which has number %llu now: add "
+                        "that card and open the channel again",
+                        ENT_TEXT_ARG(member->name), (unsigned long long)card->serial);
     return ENT_DONE;
 }
 
@@ -106,7 +123,8 @@ static ent_rc no_tile(void *context, uint8_t level, uint64_t index, uint16_t wid
     return ent_fail(err, ENT_ABSENT, NULL, "nothing is held of this log");
 }
 
-static ent_rc check_invite(const ent_channel *channel, uint32_t writer, const ent_pouch *pouch, ent_err *err)
+static ent_rc check_invite(const ent_channel *channel, uint32_t writer, const ent_pouch *pouch,
+                           const ent_keys_news *keys, ent_err *err)
 {
     static const ent_tree empty;
     ENT_CLEANUP(ent_pouch_checked_release) ent_pouch_checked checked = {0};
@@ -120,6 +138,7 @@ static ent_rc check_invite(const ent_channel *channel, uint32_t writer, const en
         .root_at = nothing_at,
         .head_held = no_head,
     };
+    ent_keys_with(channel, keys, known.keys);
     ENT_TRY(ent_pouch_check(pouch, &known, &checked, err));
     if (checked.verdict != ENT_POUCH_NEW)
         return ent_fail(err, ENT_PEER_MALFORMED, "design 2, Genesis", "an invitation carries the opener's entry 0");
@@ -138,7 +157,7 @@ static ent_rc check_opener(ent_node *node, const ent_member *writer, const ent_h
     if (pin != NULL && !ent_hash_equal(pin, &card.card.tls))
         return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2", "an invitation is sent by its opener, %.*s",
                         ENT_TEXT_ARG(writer->name));
-    return ent_member_check_card(writer, &card.card, err);
+    return check_member(writer, &card.card, err);
 }
 
 static ent_rc count_invites(ent_node *node, ent_text opener, ent_err *err)
@@ -198,10 +217,12 @@ ent_rc ent_invite_receive(ent_node *node, const ent_pouch *pouch, ent_bytes byte
     if (writer < 0 || (uint32_t)writer == channel->self)
         return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2", "%.*s cannot invite us to this channel",
                         ENT_TEXT_ARG(party));
-    ENT_TRY(ent_member_check_card(&channel->genesis.members[channel->self], &node->card.card, err));
+    ENT_TRY(check_own(&channel->genesis.members[channel->self], &node->card.card, err));
     ENT_TRY(check_opener(node, &channel->genesis.members[writer], pin, err));
-    ENT_TRY(ent_receive_check_cards(channel, pouch, err)); /* else it could be accepted, and then not be taken in */
-    ENT_TRY(check_invite(channel, (uint32_t)writer, pouch, err));
+    ENT_CLEANUP(ent_keys_news_release) ent_keys_news keys = {.any = false};
+    ENT_TRY(
+        ent_keys_of_pouch(node, channel, pouch, &keys, err)); /* else it could be accepted, and then not be taken in */
+    ENT_TRY(check_invite(channel, (uint32_t)writer, pouch, &keys, err));
     ent_channel *known = ent_channel_find(node, &id);
     bool keeps = false;
     if (known == NULL)
@@ -503,7 +524,7 @@ static ent_rc check_members_known(ent_node *node, const ent_channel *channel, en
                             "`entente peer add` it first",
                             ENT_TEXT_ARG(member->name));
         ENT_TRY(rc);
-        ENT_TRY(ent_member_check_card(member, &card.card, err));
+        ENT_TRY(check_member(member, &card.card, err));
     }
     return ENT_DONE;
 }

@@ -34,9 +34,6 @@ ENT_RC ent_channel_accept(ent_node *node, ent_channel *channel, ent_text alias, 
 ENT_RC ent_channel_accept_unchecked(ent_node *node, ent_channel *channel, ent_text alias, ent_err *err);
 ENT_RC ent_channel_refuse(ent_node *node, ent_channel *channel, ent_err *err);
 
-/** Whether the keys of a genesis member are those of a card.  Errors: PEER_MISMATCH. */
-ENT_RC ent_member_check_card(const ent_member *member, const ent_card *card, ent_err *err);
-
 /** The opened body of entry 0: ours, or the opener's while we are invited.  Errors: ABSENT when no entry 0 is held.
  *  Owns: wiped by the caller. */
 ENT_RC ent_channel_first_body(ent_node *node, ent_channel *channel, ent_buf *ret_plain, ent_err *err);

@@ -26,8 +26,14 @@ enum { ENT_RECEIPTED_KEPT = 16 };
 /** What the opener remembers of a log between two looks: opener.h. */
 typedef struct ent_reading ent_reading;
 
+/** A member's keys, as known at one time: keys.h. */
+typedef struct ent_known_keys ent_known_keys;
+
 /** A member of a channel as the node works with it. */
 typedef struct {
+    _Atomic(ent_known_keys *) keys;
+    ent_known_keys *next_keys; /* with what the running transaction adds; the sequencer's */
+    _Atomic(uint64_t) *told;   /* per member: keys that this one has been told of, as ent_keys_stamp */
     char origin[ENT_ORIGIN_TEXT_MAX + 1];
     ent_store_log log;                         /* as committed: tree, acked, bytes */
     ent_store_log next;                        /* with what the running transaction adds; the sequencer's alone */

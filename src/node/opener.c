@@ -1,6 +1,7 @@
 #include "node/opener.h"
 
 #include "node/channel.h"
+#include "node/keys.h"
 #include "node/reading.h"
 #include "node/report.h"
 #include "node/say.h"
@@ -19,18 +20,49 @@ struct ent_opener {
     bool stopping;
 };
 
+enum { SEALS_TRIED = 64 };
+
+/* "until then either is valid": a member's recipient and the one before it. The newest of all is what most are sealed
+ * to; whoever had not got a card yet used another of the few that there can be. */
+static ent_rc check_seal(const ent_channel *channel, ent_bytes sealed, const ent_file_key *key, ent_seal_verdict *ret,
+                         ent_err *err)
+{
+    size_t count = channel->genesis.member_count;
+    ent_recipient recipients[ENT_ENTRY_MAX_MEMBERS];
+    size_t back[ENT_ENTRY_MAX_MEMBERS] = {0}; /* how far before the newest, per member */
+    for (size_t tried = 0; tried < SEALS_TRIED; tried++) {
+        size_t turn = 0;
+        for (size_t m = 0; m < count; m++) {
+            const ent_keys *keys = ent_channel_keys(channel, (uint32_t)m);
+            size_t newest = keys->role_count[ENT_KEY_ROLE_AGE] - 1;
+            memcpy(recipients[m].bytes, keys->roles[ENT_KEY_ROLE_AGE][newest - back[m]].value,
+                   sizeof recipients[m].bytes);
+        }
+        ENT_TRY(ent_seal_check(sealed, key, recipients, count, ret, err));
+        if (*ret == ENT_SEAL_AS_AGREED)
+            return ENT_DONE;
+        for (; turn < count; turn++) { /* the next combination */
+            if (back[turn] + 1 < ent_channel_keys(channel, (uint32_t)turn)->role_count[ENT_KEY_ROLE_AGE]) {
+                back[turn]++;
+                break;
+            }
+            back[turn] = 0;
+        }
+        if (turn == count)
+            return ENT_DONE;
+    }
+    return ENT_DONE;
+}
+
 ent_rc ent_open_body(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, ent_buf *ret_plain,
                      ent_seal_verdict *ret_seal, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_release) ent_buf sealed = {0};
-    ent_recipient recipients[ENT_ENTRY_MAX_MEMBERS];
     ent_file_key key = {{0}};
     ENT_TRY(node->store->engine->body_read(node->store, channel->members[member].log.number, index, &sealed, err));
     ent_rc rc = ent_age_open(ent_buf_bytes(&sealed), ent_keeper_unwrapper(node->keeper), ret_plain, &key, err);
-    if (rc.code == ENT_OK && ret_seal != NULL) {
-        ent_channel_recipients(channel, recipients);
-        rc = ent_seal_check(ent_buf_bytes(&sealed), &key, recipients, channel->genesis.member_count, ret_seal, err);
-    }
+    if (rc.code == ENT_OK && ret_seal != NULL)
+        rc = check_seal(channel, ent_buf_bytes(&sealed), &key, ret_seal, err);
     explicit_bzero(&key, sizeof key);
     return rc;
 }

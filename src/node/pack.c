@@ -1,6 +1,7 @@
 #include "node/pack_internal.h"
 
 #include "node/channel.h"
+#include "node/keys.h"
 
 enum {
     ENTRIES_BYTES = 16 << 20,
@@ -193,33 +194,6 @@ static ent_rc pack_entries(ent_packing *work, uint64_t old_size, ent_err *err)
     return read_bodies(work, from, head.size - from, err);
 }
 
-static ent_rc pack_first_contact(ent_packing *work, ent_err *err)
-{
-    ent_node *node = work->node;
-    ent_channel *channel = work->channel;
-    work->pouch.genesis = ent_buf_bytes(&channel->genesis_bytes);
-    work->pouch.cards = ent_arena_alloc(&work->arena, channel->genesis.member_count * sizeof *work->pouch.cards);
-    if (work->pouch.cards == NULL)
-        return ent_packing_no_memory(err);
-    for (uint32_t i = 0; i < channel->genesis.member_count; i++) { /* sorted by name, as the pouch wants them */
-        ENT_CLEANUP(ent_buf_release) ent_buf card = {0};
-        ent_store_peer peer;
-        ent_pouch_item *item = &work->pouch.cards[work->pouch.card_count];
-        item->party = channel->genesis.members[i].name;
-        if (i == channel->self) {
-            item->data = ent_buf_bytes(&node->card_bytes);
-        } else {
-            ent_rc rc = node->store->engine->peer_get(node->store, item->party, &peer, &card, err);
-            if (rc.code == ENT_ABSENT)
-                continue;
-            ENT_TRY(rc);
-            ENT_TRY(ent_packing_keep(work, &card, &item->data, err));
-        }
-        work->pouch.card_count++;
-    }
-    return ENT_DONE;
-}
-
 static ent_rc pack(ent_packing *work, uint64_t old_size, ent_packed *ret, ent_err *err)
 {
     ent_packed packed = {.bytes.limit = ENT_POUCH_MAX_BYTES, .of = work->of};
@@ -227,7 +201,10 @@ static ent_rc pack(ent_packing *work, uint64_t old_size, ent_packed *ret, ent_er
     work->pouch.origin = ent_text_of(packed.origin);
     ENT_TRY(pack_entries(work, old_size, err));
     if (work->pouch.old_size == 0)
-        ENT_TRY(pack_first_contact(work, err));
+        work->pouch.genesis = ent_buf_bytes(&work->channel->genesis_bytes);
+    ent_keys_stamps(work->channel, packed.keys); /* before they are read: what comes meanwhile is told again */
+    ENT_TRY(ent_keys_pack(work->node, work->channel, work->to, work->pouch.old_size == 0 || work->again, &work->arena,
+                          &work->pouch, err));
     ENT_TRY(ent_packing_heads(work, err));
     ENT_TRY(ent_packing_receipts(work, err));
     ent_rc rc = ent_pouch_put(&packed.bytes, &work->pouch, err);

@@ -13,6 +13,7 @@ typedef struct {
     uint64_t size;
     int64_t
         receipts_upto[ENT_ENTRY_MAX_MEMBERS]; /* per log: receipt numbers up to this one are in it, or were before */
+    uint64_t keys[ENT_ENTRY_MAX_MEMBERS];     /* per member: the keys that the receiver has been told of then */
 } ent_packed;
 void ent_packed_release(ent_packed *packed);
 

@@ -125,8 +125,7 @@ static receipt_use use_of(const ent_packing *work, uint32_t member, const ent_st
 static ent_rc put_receipt(ent_packing *work, uint32_t member, const ent_store_receipt *receipt, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
-    ENT_TRY(
-        ent_receipt_put(work->channel, member, receipt->receiver, &receipt->head, &receipt->cosignature, &note, err));
+    ENT_TRY(ent_receipt_put(work->channel, member, receipt, &note, err));
     ent_pouch_item *item = &work->pouch.receipts[work->pouch.receipt_count];
     item->party = work->channel->genesis.members[receipt->receiver].name;
     ENT_TRY(ent_packing_keep(work, &note, &item->data, err));

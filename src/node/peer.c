@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 #include "node/channel.h"
+#include "node/keys.h"
+#include "node/report.h"
 #include "node/sequencer.h"
 
 static int find(const ent_node *node, ent_text name, size_t *ret_at)
@@ -146,6 +148,50 @@ ent_rc ent_peer_card(ent_node *node, ent_text name, ent_buf *ret_bytes, ent_card
     return ent_card_parse(ent_buf_bytes(ret_bytes), ret, err);
 }
 
+/* --- newer cards that come in pouches --- */
+
+ent_rc ent_peer_renew(ent_node *node, ent_bytes bytes, const ent_card_opened *card, ent_err *err)
+{
+    ENT_CLEANUP(ent_card_release) ent_card_opened current = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf current_bytes = {0};
+    ent_peer unused;
+    ent_rc rc = ent_peer_card(node, card->card.name, &current_bytes, &current, err);
+    if (rc.code == ENT_ABSENT)
+        return ENT_DONE; /* a member that we have no dealings with */
+    ENT_TRY(rc);
+    if (current.card.serial >= card->card.serial || ent_card_succeeds(&current, card, NULL).code != ENT_OK ||
+        row_of(&card->card, 0, &unused, NULL).code != ENT_OK)
+        return ENT_DONE;
+    return node->store->engine->peer_put(node->store, card->card.name, card->card.serial, bytes, ent_clock_unix_s(),
+                                         err);
+}
+
+static ent_rc remember_stored(ent_node *node, ent_text name, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
+    ENT_CLEANUP(ent_card_release) ent_card_opened card = {0};
+    ent_store_peer stored;
+    ent_peer peer;
+    ENT_TRY(node->store->engine->peer_get(node->store, name, &stored, &bytes, err));
+    ENT_TRY(ent_card_parse(ent_buf_bytes(&bytes), &card, err));
+    ENT_TRY(row_of(&card.card, stored.added_unix_s, &peer, err));
+    return remember(node, &peer, err);
+}
+
+void ent_peers_renewed(ent_node *node, const ent_pouch *pouch)
+{
+    for (size_t i = 0; i < pouch->card_count; i++) {
+        ent_err err = {0};
+        ent_rc rc = remember_stored(node, pouch->cards[i].party, &err);
+        if (rc.code == ENT_OK || rc.code == ENT_ABSENT)
+            continue;
+        ent_report report = ent_report_begin("peer.not-renewed"); /* until the next start the card of before serves */
+        ent_report_text(&report, "peer", pouch->cards[i].party);
+        ent_report_error(&report, &err);
+        ent_report_end(&report);
+    }
+}
+
 /* --- adding and removing --- */
 
 typedef struct {
@@ -166,7 +212,8 @@ static ent_rc apply_add(ent_job *job, ent_node *node, ent_err *err)
         rc = ent_card_succeeds(&current, work->card, err);
     if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
         return rc;
-    return node->store->engine->peer_put(node->store, card->name, card->serial, work->bytes, ent_clock_unix_s(), err);
+    ENT_TRY(node->store->engine->peer_put(node->store, card->name, card->serial, work->bytes, ent_clock_unix_s(), err));
+    return ent_keys_learn(node, work->bytes, err);
 }
 
 static ent_rc check_fingerprint(const ent_card *card, const ent_text *fingerprint, ent_err *err)

@@ -12,6 +12,10 @@ void ent_peers_free(ent_node *node);
  *  Errors: those of ent_card_parse; REFUSED for our own card, PEER_MISMATCH when the fingerprint is another or the card
  * does not follow, USAGE for a url that is not https://.  Blocks: yes. */
 ENT_RC ent_peer_add(ent_node *node, ent_bytes card, const ent_text *fingerprint, ent_peer *ret, ent_err *err);
+/** For apply: replace a known peer's card with a newer one that follows it; any other is passed over. */
+ENT_RC ent_peer_renew(ent_node *node, ent_bytes bytes, const ent_card_opened *card, ent_err *err);
+/** After the commit: know the peers whose cards a pouch brought as they are stored now. */
+void ent_peers_renewed(ent_node *node, const ent_pouch *pouch);
 /** Forget a peer.  Errors: ABSENT, REFUSED when a channel is shared with it. */
 ENT_RC ent_peer_remove(ent_node *node, ent_text name, ent_err *err);
 

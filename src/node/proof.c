@@ -3,8 +3,8 @@
 #include "log/tlog_proof.h"
 #include "log/tree.h"
 #include "node/channel.h"
+#include "node/keys.h"
 #include "node/receipt.h"
-#include "seal/card.h"
 
 enum { RECEIPTS_TRIED = 1024, SIGNATURES_MAX = 16 };
 
@@ -91,12 +91,21 @@ static ent_rc signed_head(ent_node *node, ent_channel *channel, uint32_t member,
     return ENT_DONE;
 }
 
-static ent_rc put_policy(const ent_channel *channel, uint32_t member, const choice *at, ent_buf *ret, ent_err *err)
+/* The vkey of a receiver, by the key that gave this receipt. */
+static ent_rc receiver_vkey(const ent_channel *channel, uint32_t receiver, const choice *at, ent_buf *name,
+                            ent_vkey *ret, ent_err *err)
+{
+    return ent_keys_receipt_vkey(ent_channel_keys(channel, receiver), channel->genesis.members[receiver].name,
+                                 at->receipts[receiver].key, name, ret, err);
+}
+
+static ent_rc put_policy(const ent_channel *channel, uint32_t member, uint64_t size, const choice *at, ent_buf *ret,
+                         ent_err *err)
 {
     ent_vkey vkey;
     size_t named = 0;
     ENT_TRY(ent_vkey_make(ent_text_of(channel->members[member].origin), ENT_KEY_ED25519,
-                          &channel->genesis.members[member].log, &vkey, err));
+                          &ent_keys_log(ent_channel_keys(channel, member), size)->key, &vkey, err));
     ent_buf_put_string(ret, "log ");
     ent_vkey_put(ret, &vkey);
     ent_buf_put_u8(ret, '\n');
@@ -106,9 +115,7 @@ static ent_rc put_policy(const ent_channel *channel, uint32_t member, const choi
         const ent_member *receiver = &channel->genesis.members[m];
         if (!at->has[m] || named == SIGNATURES_MAX - 1)
             continue;
-        ent_receipt_key_name_put(&name, receiver->name);
-        ENT_TRY(ent_buf_check(&name, err));
-        ENT_TRY(ent_vkey_make(ent_buf_text(&name), ENT_KEY_COSIGNATURE, &receiver->receipt, &vkey, err));
+        ENT_TRY(receiver_vkey(channel, m, at, &name, &vkey, err));
         ent_buf_put_format(ret, "witness %.*s ", ENT_TEXT_ARG(receiver->name));
         ent_vkey_put(ret, &vkey);
         ent_buf_put_u8(ret, '\n');
@@ -134,10 +141,7 @@ static ent_rc put_cosignatures(const ent_channel *channel, const choice *at, ent
         ent_vkey vkey;
         if (!at->has[m] || lines == SIGNATURES_MAX - 1)
             continue;
-        ent_receipt_key_name_put(&name, channel->genesis.members[m].name);
-        ENT_TRY(ent_buf_check(&name, err));
-        ENT_TRY(
-            ent_vkey_make(ent_buf_text(&name), ENT_KEY_COSIGNATURE, &channel->genesis.members[m].receipt, &vkey, err));
+        ENT_TRY(receiver_vkey(channel, m, at, &name, &vkey, err));
         ent_note_put_cosignature(note, &vkey, &at->receipts[m].cosignature);
         lines++;
     }
@@ -162,7 +166,7 @@ static ent_rc prove_at(ent_node *node, ent_channel *channel, uint32_t member, ui
     proof.checkpoint = ent_buf_bytes(&note);
     ent_tlog_proof_put(&text, &proof);
     ENT_TRY(ent_buf_check(&text, err));
-    ENT_TRY(put_policy(channel, member, at, &policy, err));
+    ENT_TRY(put_policy(channel, member, head.size, at, &policy, err));
     ent_message_proof ready = {at->has, ent_buf_text(&text), ent_buf_text(&policy)};
     return fn(context, &ready, err);
 }

@@ -4,21 +4,19 @@
 #include "node/channel.h"
 #include "node/events.h"
 #include "node/extend.h"
+#include "node/keys.h"
 #include "node/sequencer.h"
-#include "seal/card.h"
 
-ent_rc ent_receipt_put(const ent_channel *channel, uint32_t member, uint32_t receiver, const ent_tree_head *head,
-                       const ent_cosignature *cosignature, ent_buf *ret, ent_err *err)
+ent_rc ent_receipt_put(const ent_channel *channel, uint32_t member, const ent_store_receipt *receipt, ent_buf *ret,
+                       ent_err *err)
 {
-    const ent_member *giver = &channel->genesis.members[receiver];
     ENT_CLEANUP(ent_buf_release) ent_buf name = {0};
     ent_vkey vkey;
-    ent_receipt_key_name_put(&name, giver->name);
-    ENT_TRY(ent_buf_check(&name, err));
-    ENT_TRY(ent_vkey_make(ent_buf_text(&name), ENT_KEY_COSIGNATURE, &giver->receipt, &vkey, err));
-    ent_checkpoint_put(ret, ent_text_of(channel->members[member].origin), head);
+    ENT_TRY(ent_keys_receipt_vkey(ent_channel_keys(channel, receipt->receiver),
+                                  channel->genesis.members[receipt->receiver].name, receipt->key, &name, &vkey, err));
+    ent_checkpoint_put(ret, ent_text_of(channel->members[member].origin), &receipt->head);
     ent_buf_put_u8(ret, '\n');
-    ent_note_put_cosignature(ret, &vkey, cosignature);
+    ent_note_put_cosignature(ret, &vkey, &receipt->cosignature);
     return ent_buf_check(ret, err);
 }
 
@@ -71,7 +69,7 @@ ent_rc ent_receipt_covering(ent_node *node, ent_channel *channel, uint32_t membe
                             "the keeper will not sign the receipt of size %llu again",
                             (unsigned long long)receipt.head.size);
     }
-    return ent_receipt_put(channel, member, channel->self, &receipt.head, &receipt.cosignature, ret, err);
+    return ent_receipt_put(channel, member, &receipt, ret, err);
 }
 
 /* --- receipts that come to us --- */
@@ -119,7 +117,13 @@ static ent_rc add_receipt(ent_node *node, const ent_channel *channel, ent_checke
         .head = given->head,
         .cosignature = given->cosignature,
         .arrived_unix_s = ent_clock_unix_s(),
+        .key = given->key,
     };
+    /* Whoever has the key now may have given it: kept, but no clock starts, and nothing counts as delivered. */
+    if (ent_keys_receipt_revoked(ent_channel_keys_next(channel, (uint32_t)given->receiver), given->key)) {
+        given->is_new = false;
+        return node->store->engine->revoked_receipt_add(node->store, &receipt, err);
+    }
     return node->store->engine->receipt_add(node->store, &receipt, &given->is_new, err);
 }
 
@@ -204,23 +208,20 @@ ent_rc ent_receipt_take(ent_node *node, ent_channel *channel, uint32_t receiver,
                         const ent_packed *packed, uint64_t *ret_size, ent_err *err)
 {
     ENT_CLEANUP(ent_note_release) ent_note note = {0};
-    ENT_CLEANUP(ent_buf_release) ent_buf name = {0};
+    const ent_keys *keys = ent_channel_keys(channel, receiver);
     ent_checkpoint checkpoint;
-    ent_vkey vkey;
     take_job work = {.job = {.apply = apply_take, .settle = settle_take}, .channel = channel, .packed = packed};
     ENT_TRY(ent_note_parse(bytes, &note, err));
     ENT_TRY(ent_checkpoint_parse(note.text, &checkpoint, err));
     if (!ent_text_is(checkpoint.origin, packed->origin))
         return ent_fail(err, ENT_PEER_MISMATCH, "design 3",
                         "the answer is a receipt for another log than the pouch was of");
-    ent_receipt_key_name_put(&name, channel->genesis.members[receiver].name);
-    ENT_TRY(ent_buf_check(&name, err));
-    ENT_TRY(ent_vkey_make(ent_buf_text(&name), ENT_KEY_COSIGNATURE, &channel->genesis.members[receiver].receipt, &vkey,
-                          err));
-    if (ent_note_verify_cosignature(&note, &vkey, &work.receipt.cosignature) != ENT_SIGNATURE_VALID)
-        return ent_fail(err, ENT_PEER_SIGNATURE, "tlog-cosignature",
-                        "the receipt does not verify under %.*s's receipt key",
-                        ENT_TEXT_ARG(channel->genesis.members[receiver].name));
+    ENT_TRY(ent_keys_verify_receipt(keys, channel->genesis.members[receiver].name, &note, &work.receipt.cosignature,
+                                    &work.receipt.key, err));
+    if (ent_keys_receipt_revoked(keys, work.receipt.key))
+        return ent_fail(err, ENT_PEER_SIGNATURE, "design 2, Rotation",
+                        "the receipt is by a receipt key of %.*s that card %llu revoked",
+                        ENT_TEXT_ARG(channel->genesis.members[receiver].name), (unsigned long long)keys->serial);
     ENT_TRY(check_root(node, channel, packed->of, &checkpoint.head, &work.can_be_stored, err));
     work.receipt.member = packed->of;
     work.receipt.receiver = receiver;

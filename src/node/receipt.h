@@ -4,9 +4,10 @@
 
 #include "node/pack.h"
 
-/** Append the receipt of `receiver` for `member`'s log as a note. */
-ENT_RC ent_receipt_put(const ent_channel *channel, uint32_t member, uint32_t receiver, const ent_tree_head *head,
-                       const ent_cosignature *cosignature, ent_buf *ret, ent_err *err);
+/** Append a receipt for `member`'s log as a note.
+ *  @in   receipt   its receiver, head, cosignature and key */
+ENT_RC ent_receipt_put(const ent_channel *channel, uint32_t member, const ent_store_receipt *receipt, ent_buf *ret,
+                       ent_err *err);
 /** Our first receipt that covers a size, as a note; signed anew if its signature was not stored before a crash.
  *  Errors: ABSENT when there is none. */
 ENT_RC ent_receipt_covering(ent_node *node, ent_channel *channel, uint32_t member, uint64_t size, ent_buf *ret,

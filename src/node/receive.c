@@ -5,6 +5,7 @@
 #include "node/events.h"
 #include "node/fork.h"
 #include "node/invite.h"
+#include "node/keys.h"
 #include "node/opener.h"
 #include "node/peer.h"
 #include "node/quota.h"
@@ -86,6 +87,7 @@ typedef struct {
     uint64_t base; /* size of the stored log that was checked against */
     const ent_pouch *pouch;
     ent_pouch_checked *checked;
+    ent_keys_news *keys; /* what its cards and cutoffs add */
     ent_received *received;
 } receive_job;
 
@@ -211,6 +213,7 @@ static ent_rc apply_receive(ent_job *job, ent_node *node, ent_err *err)
     ENT_TRY(ent_sequencer_touch(node, work->channel, err));
     ENT_TRY(may_store(work, err));
     ENT_TRY(heads_agree(work, node, err));
+    ENT_TRY(ent_keys_may_store(work->channel, work->keys, err));
     if (checked->verdict == ENT_POUCH_NEW) {
         ENT_TRY(count_entries(work, err));
         ENT_TRY(store_entries(node, work, err));
@@ -221,6 +224,7 @@ static ent_rc apply_receive(ent_job *job, ent_node *node, ent_err *err)
         if (head->member != work->channel->self)
             ENT_TRY(node->store->engine->head_put(node->store, log, &head->head, head->note, err));
     }
+    ENT_TRY(ent_keys_store(node, work->channel, work->keys, err));
     ENT_TRY(ent_receipts_store(node, work->channel, checked->receipts, checked->receipt_count, err));
     return ent_sequencer_check_open(node, work->channel, err);
 }
@@ -228,15 +232,15 @@ static ent_rc apply_receive(ent_job *job, ent_node *node, ent_err *err)
 static void settle_receive(ent_job *job, ent_node *node)
 {
     receive_job *work = (receive_job *)job;
-    ent_tree_head head;
-    ent_cosignature cosignature;
+    if (work->keys->any)
+        ent_peers_renewed(node, work->pouch);
+    ent_store_receipt receipt;
     ent_receipts_told(node, work->channel, work->checked->receipts, work->checked->receipt_count);
     if (work->checked->verdict != ENT_POUCH_NEW)
         return;
-    job->rc = ent_sequencer_signed(node, work->channel, work->writer, &head, &cosignature, &job->err);
+    job->rc = ent_sequencer_signed(node, work->channel, work->writer, &receipt, &job->err);
     if (job->rc.code == ENT_OK)
-        job->rc = ent_receipt_put(work->channel, work->writer, work->channel->self, &head, &cosignature,
-                                  &work->received->receipt, &job->err);
+        job->rc = ent_receipt_put(work->channel, work->writer, &receipt, &work->received->receipt, &job->err);
 }
 
 /* --- the steps --- */
@@ -267,7 +271,10 @@ static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, con
     ent_pouch_known known;
     bool news = false;
     ENT_CLEANUP(ent_pouch_checked_release) ent_pouch_checked checked = {0};
+    ENT_CLEANUP(ent_keys_news_release) ent_keys_news keys = {.any = false};
+    ENT_TRY(ent_keys_of_pouch(node, channel, pouch, &keys, err)); /* step 2 */
     know(node, channel, writer, &held, &known);
+    ent_keys_with(channel, &keys, known.keys);
     ENT_TRY(ent_pouch_check(pouch, &known, &checked, err)); /* steps 3 to 7 */
     bool is_own = writer == channel->self;
     bool beyond_signed = checked.head.size > ent_channel_signed_size(channel);
@@ -281,6 +288,8 @@ static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, con
             "said before, and nothing leaves it any more",
             (unsigned long long)checked.head.size, (unsigned long long)held.log.tree.size);
     }
+    if (checked.verdict == ENT_POUCH_NEW)
+        ENT_TRY(ent_keys_check_new(node, channel, writer, &keys, &held.log.tree, &checked, err));
     ENT_TRY(ent_fork_compare(node, channel, writer, &held.log.tree, pouch, &checked, &news, err));
     ENT_TRY(compare_receipts(node, channel, &checked, &news, err));
     receive_job work = {
@@ -290,8 +299,10 @@ static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, con
         .base = held.log.tree.size,
         .pouch = pouch,
         .checked = &checked,
+        .keys = &keys,
         .received = ret,
     };
+    news = news || keys.any;
     for (size_t i = 0; i < checked.new_count; i++)
         work.job.weight_bytes += checked.bodies[i].size;
     ent_rc rc = news ? ent_sequencer_run(node, &work.job, err) : ENT_DONE; /* steps 8 and 9 */
@@ -356,24 +367,11 @@ ent_rc ent_receive_admit(ent_node *node, const ent_announced *announced, const e
     return ENT_DONE;
 }
 
-/* Step 2: what a pouch says of the channel must be what we hold of it. Cards after the first, and the cutoffs that go
- * with them, are not known to this version: the keys of a channel are those of its genesis. */
-ent_rc ent_receive_check_cards(const ent_channel *channel, const ent_pouch *pouch, ent_err *err)
+/* Step 2: what a pouch says of the channel must be what we hold of it. */
+ent_rc ent_receive_check_genesis(const ent_channel *channel, const ent_pouch *pouch, ent_err *err)
 {
     if (pouch->genesis.size > 0 && !ent_bytes_equal(pouch->genesis, ent_buf_bytes(&channel->genesis_bytes)))
         return ent_fail(err, ENT_PEER_MISMATCH, "design 3, step 2", "the genesis is not this channel's");
-    if (pouch->cutoff_count > 0)
-        return ent_fail(err, ENT_PEER_MISMATCH, "design 3, step 2", "a cutoff for a key that no card has replaced");
-    for (size_t i = 0; i < pouch->card_count; i++) {
-        ENT_CLEANUP(ent_card_release) ent_card_opened card = {0};
-        ent_text party = pouch->cards[i].party;
-        int member = ent_genesis_member(&channel->genesis, party);
-        ENT_TRY(ent_fail_in(err, ent_card_parse(pouch->cards[i].data, &card, err), "cards/%.*s", ENT_TEXT_ARG(party)));
-        if (member < 0 || !ent_text_equal(card.card.name, party))
-            return ent_fail(err, ENT_PEER_MISMATCH, "design 3, step 2", "cards/%.*s is not the card of that member",
-                            ENT_TEXT_ARG(party));
-        ENT_TRY(ent_member_check_card(&channel->genesis.members[member], &card.card, err));
-    }
     return ENT_DONE;
 }
 
@@ -404,7 +402,7 @@ ent_rc ent_receive(ent_node *node, ent_bytes bytes, const ent_announced *announc
     ENT_TRY(check_sender(node, channel, pin, err));
     if (ent_channel_state_now(channel) == ENT_CHANNEL_REFUSED)
         return ent_fail(err, ENT_PEER_FORBIDDEN, "design 2, Genesis", "%s refused this channel", node->config.name);
-    ENT_TRY(ent_receive_check_cards(channel, &pouch, err));
+    ENT_TRY(ent_receive_check_genesis(channel, &pouch, err));
     ent_received received = {.channel = channel, .writer = (uint32_t)writer};
     ent_rc rc = ENT_DONE;
     for (int i = 0; i < RETRIES; i++) {

@@ -36,9 +36,8 @@ typedef struct {
 ENT_RC ent_receive_admit(ent_node *node, const ent_announced *announced, const ent_hash *pin, uint64_t *ret_limit,
                          uint64_t *ret_held, ent_err *err);
 
-/** Step 2 for what a pouch brings besides logs: genesis, cards and cutoffs must be those of the channel.
- *  Errors: those of ent_card_parse, PEER_MISMATCH. */
-ENT_RC ent_receive_check_cards(const ent_channel *channel, const ent_pouch *pouch, ent_err *err);
+/** Step 2: a genesis that a pouch brings must be the channel's.  Errors: PEER_MISMATCH. */
+ENT_RC ent_receive_check_genesis(const ent_channel *channel, const ent_pouch *pouch, ent_err *err);
 
 /** Take a pouch in.
  *  @in   pouch   whole bytes

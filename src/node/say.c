@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "crypto/crypto.h"
 #include "node/channel.h"
+#include "node/keys.h"
 #include "node/ledgers.h"
 #include "node/quota.h"
 #include "node/report.h"
@@ -34,7 +35,8 @@ typedef struct {
 void ent_channel_recipients(const ent_channel *channel, ent_recipient ret[ENT_ENTRY_MAX_MEMBERS])
 {
     for (size_t i = 0; i < channel->genesis.member_count; i++)
-        ret[i] = channel->genesis.members[i].age;
+        memcpy(ret[i].bytes, ent_keys_newest(ent_channel_keys(channel, (uint32_t)i), ENT_KEY_ROLE_AGE)->value,
+               sizeof ret[i].bytes);
 }
 
 ent_rc ent_seal_for_channel(const ent_channel *channel, ent_bytes plain, ent_buf *ret, ent_err *err)

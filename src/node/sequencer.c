@@ -7,6 +7,7 @@
 #include "node/checks.h"
 #include "node/events.h"
 #include "node/extend.h"
+#include "node/keys.h"
 #include "node/ledgers.h"
 #include "node/report.h"
 
@@ -32,6 +33,8 @@ typedef struct {
     uint64_t timestamp_unix_s;
     const ent_hash *leaves; /* in the running batch: what it adds to this log; else NULL */
     size_t leaf_count;
+    ent_public_key log_key; /* that signed this head */
+    uint32_t receipt_key;   /* place of the key of this receipt */
     bool refused;
 } signed_thing;
 
@@ -165,6 +168,7 @@ ent_rc ent_sequencer_receipt(ent_node *node, ent_channel *channel, uint32_t memb
         .arrived_unix_s = ent_clock_unix_s(),
     };
     receipt.cosignature.timestamp_unix_s = (uint64_t)receipt.arrived_unix_s;
+    receipt.key = ent_channel_receipt_key(channel);
     ENT_TRY(node->store->engine->receipt_add(node->store, &receipt, &is_new, err));
     channel->members[member].receipt_in_batch = true;
     signed_thing item = {.channel = channel,
@@ -173,21 +177,25 @@ ent_rc ent_sequencer_receipt(ent_node *node, ent_channel *channel, uint32_t memb
                          .head = *head,
                          .timestamp_unix_s = receipt.cosignature.timestamp_unix_s,
                          .leaves = leaves,
-                         .leaf_count = leaf_count};
+                         .leaf_count = leaf_count,
+                         .receipt_key = receipt.key};
     return list_add(&node->sequencer->to_sign, &item, err);
 }
 
-ent_rc ent_sequencer_signed(ent_node *node, const ent_channel *channel, uint32_t member, ent_tree_head *ret_head,
-                            ent_cosignature *ret_cosignature, ent_err *err)
+ent_rc ent_sequencer_signed(ent_node *node, const ent_channel *channel, uint32_t member, ent_store_receipt *ret,
+                            ent_err *err)
 {
     const signed_list *list = &node->sequencer->unstored; /* publish has moved what this batch signed there */
     for (size_t i = 0; i < list->count; i++) {
         const signed_thing *item = &list->items[i];
         if (item->channel != channel || item->is_head || item->member != member)
             continue;
-        *ret_head = item->head;
-        ret_cosignature->timestamp_unix_s = item->timestamp_unix_s;
-        ret_cosignature->signature = item->signature;
+        *ret = (ent_store_receipt){.number = item->receipt,
+                                   .log = channel->members[member].log.number,
+                                   .receiver = channel->self,
+                                   .head = item->head,
+                                   .cosignature = {item->timestamp_unix_s, item->signature},
+                                   .key = item->receipt_key};
         return ENT_DONE;
     }
     return ent_fail(err, ENT_REFUSED_KEEPER, "design 3, Rollback guard",
@@ -214,7 +222,7 @@ static ent_rc put_head_note(const signed_thing *item, ent_buf *ret, ent_err *err
     const ent_channel *channel = item->channel;
     ent_text origin = ent_text_of(channel->members[channel->self].origin);
     ent_vkey vkey;
-    ENT_TRY(ent_vkey_make(origin, ENT_KEY_ED25519, &channel->genesis.members[channel->self].log, &vkey, err));
+    ENT_TRY(ent_vkey_make(origin, ENT_KEY_ED25519, &item->log_key, &vkey, err));
     ent_checkpoint_put(ret, origin, &item->head);
     ent_buf_put_u8(ret, '\n');
     ent_note_put_signature(ret, &vkey, ent_bytes_of(item->signature.bytes, sizeof item->signature.bytes));
@@ -323,7 +331,10 @@ static void sign_batch(ent_sequencer *sequencer)
         ent_report_stop("what is stored cannot be signed", &err);
     }
     for (size_t i = 0; i < list->count; i++) {
-        if (request_signature(node, &list->items[i], &requests[i], &proofs[i], &err).code != ENT_OK)
+        signed_thing *item = &list->items[i];
+        if (item->is_head)
+            item->log_key = *ent_channel_log_key(item->channel, item->head.size);
+        if (request_signature(node, item, &requests[i], &proofs[i], &err).code != ENT_OK)
             ent_report_stop("what is stored cannot be signed", &err);
     }
     ent_rc rc = ent_keeper_sign(node->keeper, requests, list->count, &err);
@@ -429,6 +440,7 @@ static void clean_dirty(ent_sequencer *sequencer)
 {
     for (size_t i = 0; i < sequencer->dirty_count; i++) {
         sequencer->dirty[i]->dirty = false;
+        ent_keys_forget(sequencer->dirty[i]); /* what was committed is published by now */
         sequencer->dirty[i]->appends.count = 0;
     }
     sequencer->dirty_count = 0;
@@ -443,6 +455,8 @@ static void run_batch(ent_sequencer *sequencer, ent_job *jobs)
         ent_report_stop("the store failed", &err);
     sequencer->failed = rc.code != ENT_OK;
     if (rc.code == ENT_OK) {
+        for (size_t i = 0; i < sequencer->dirty_count; i++)
+            ent_keys_publish(sequencer->dirty[i]); /* before what they sign */
         sign_batch(sequencer);
         publish(sequencer);
         for (ent_job *job = jobs; job != NULL; job = job->next) {
@@ -580,7 +594,8 @@ static ent_rc unsigned_receipt(void *context, const ent_store_receipt *receipt, 
                                  .receipt = receipt->number,
                                  .member = m,
                                  .head = receipt->head,
-                                 .timestamp_unix_s = receipt->cosignature.timestamp_unix_s};
+                                 .timestamp_unix_s = receipt->cosignature.timestamp_unix_s,
+                                 .receipt_key = receipt->key};
             return list_add(&sequencer->to_sign, &item, err);
         }
     }

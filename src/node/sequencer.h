@@ -50,8 +50,8 @@ ENT_RC ent_sequencer_receipt(ent_node *node, ent_channel *channel, uint32_t memb
                              const ent_hash *leaves, size_t leaf_count, ent_err *err);
 /** For settle: the signature of the receipt that this batch gave for a member's log.  Errors: REFUSED_KEEPER when the
  * keeper did not sign it. */
-ENT_RC ent_sequencer_signed(ent_node *node, const ent_channel *channel, uint32_t member, ent_tree_head *ret_head,
-                            ent_cosignature *ret_cosignature, ent_err *err);
+ENT_RC ent_sequencer_signed(ent_node *node, const ent_channel *channel, uint32_t member, ent_store_receipt *ret,
+                            ent_err *err);
 /** OPENING becomes OPEN when every member's entry 0 is held. */
 ENT_RC ent_sequencer_check_open(ent_node *node, ent_channel *channel, ent_err *err);
 

@@ -59,8 +59,8 @@ static ent_rc check_head(ent_pouch_checking *checking, ent_err *err)
 
     ent_note note ENT_CLEANUP(ent_note_release) = {0};
     ent_checkpoint checkpoint;
-    ent_rc rc = ent_pouch_checking_open(checking, checking->known->writer, pouch->checkpoint, origin, &note, &checkpoint,
-                                        NULL, err);
+    ent_rc rc = ent_pouch_checking_open(checking, checking->known->writer, pouch->checkpoint, origin, &note,
+                                        &checkpoint, NULL, err);
     if (rc.code != ENT_OK)
         return ent_pouch_checking_fail_in(err, rc, ENT_STEP_HEAD, "checkpoint");
     if (checkpoint.head.size != pouch->size)

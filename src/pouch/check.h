@@ -22,7 +22,7 @@ typedef struct {
     ENT_RC (*head_held)(void *context, size_t member, const ent_tree_head *head, bool *ret_held, ent_err *err);
     void *context;
     const ent_keys *keys[ENT_ENTRY_MAX_MEMBERS]; /* per member; NULL: those of the genesis alone */
-    uint64_t acked[ENT_ENTRY_MAX_MEMBERS]; /* per member: largest size the stored entries of this writer ack */
+    uint64_t acked[ENT_ENTRY_MAX_MEMBERS];       /* per member: largest size the stored entries of this writer ack */
 } ent_pouch_known;
 
 typedef enum {
