@@ -297,10 +297,12 @@ ent_rc ent_marks_open(const char *folder, ent_marks **ret, ent_err *err)
         rc = ent_file_make_folder(folder, 0700, err);
     if (rc.code == ENT_OK)
         rc = lock_folder(marks, folder, err);
-    if (rc.code == ENT_OK && ent_file_exists(marks->path)) {
+    if (rc.code == ENT_OK) {
         rc = ent_file_read(marks->path, (size_t)1 << 30, &bytes, err);
         if (rc.code == ENT_OK)
             rc = load(marks, ent_buf_bytes(&bytes), err);
+        else if (rc.code == ENT_ABSENT) /* and nothing else: marks that cannot be read are not begun anew */
+            rc = ENT_DONE;
     }
     if (rc.code == ENT_OK)
         rc = rewrite(marks, err);

@@ -16,7 +16,7 @@ COUNT, KILL, TORN, ERROR, SHORT = range(5)
 
 # As in shim.c.
 NAME_BYTES, MOST_POINTS, ROOT_BYTES = 64, 4096, 256
-FIELDS = struct.Struct("=4I3Q")
+FIELDS = struct.Struct("=4I3Qq")
 ROOT_AT = FIELDS.size
 WHERE_AT = ROOT_AT + ROOT_BYTES
 POINTS_AT = WHERE_AT + NAME_BYTES
@@ -75,6 +75,10 @@ class Faults:
         # the class last: the processes look at it first
         struct.pack_into("=3I3Q", self.page, 4, mode, number, sticky, nth, 0, 0)
         struct.pack_into("=I", self.page, 0, classes)
+
+    def skew(self, seconds):
+        """Set the clock on the wall off by so much."""
+        struct.pack_into("=q", self.page, FIELDS.size - 8, seconds)
 
     @property
     def passed(self):

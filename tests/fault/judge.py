@@ -3,6 +3,7 @@ anything lost, said twice, or said otherwise."""
 
 import collections
 import contextlib
+import http.client
 import json
 import os
 import subprocess
@@ -15,9 +16,10 @@ from fault import FaultyNode
 from formats import Pouch
 from node import BUILD, PATIENCE_S, wait_for
 from outside import INCIDENT
-from peer import Party, blob
+from peer import Answer, Party, blob
 
 SAFE_EXITS = {0, 4}  # stopped as asked; a local fault, said on stderr
+LOADER_EXITS = {1, 127}  # refused to start, with the reason; the dynamic loader did
 LARGE = "x" * 100_000  # a body over 64 KiB is a file
 
 
@@ -55,6 +57,7 @@ class World:
         listener.serve(self.party, [self.node.certificate])
         self.stack.callback(listener.close)
         self.refusals = []
+        self.strangled = False  # something else than the shim may end it
         self.named = {}  # (channel, index): nonce, of what the node said it had logged
         self.said = set()  # nonces that the node was asked to say
         self.carried = {}  # channel: [(pouch, receipt)]
@@ -77,6 +80,7 @@ class World:
         self.party.listener.hang_up()
 
     def connect(self):
+        """A new connection to the node's border, when one is next needed."""
         if self.border:
             self.border.close()
         self.border = Border(self.node.port, self.party, self.pin)
@@ -110,9 +114,9 @@ class World:
             return False
         self.node.process = None
         faults = self.node.faults
-        killed = (faults.hit or faults.hits > 0) and process.returncode in (-9, 137)
-        need(killed or process.returncode in SAFE_EXITS, "crashes",
-             f"entented ended with {process.returncode}:\n{self.node.log()[-1500:]}")
+        killed = (faults.hit or faults.hits > 0 or self.strangled) and process.returncode in (-9, 137)
+        need(killed or process.returncode in SAFE_EXITS or self.strangled and process.returncode in LOADER_EXITS, "crashes",
+             f"entented ended with {process.returncode}:\n{self.node.log()[-600:]}")
         return True
 
     def up(self):
@@ -195,9 +199,9 @@ class World:
         while True:
             try:
                 answer = ask()
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
                 answer = error
-            if not isinstance(answer, OSError) and answer.status not in (429, 500, 503, 507):
+            if isinstance(answer, Answer) and answer.status not in (429, 500, 503, 507):
                 return answer
             if self.died():  # it met the fault a moment ago
                 self.up()

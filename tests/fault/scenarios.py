@@ -2,6 +2,7 @@
 was left once the node is up again."""
 
 import contextlib
+import http.client
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from judge import Finding, World, need
 from node import BUILD, PATIENCE_S, wait_for
 
 # What a request meets when the node dies, answers with an error, or is not there.
-FAULTY = (OSError, AssertionError, ValueError, KeyError)
+FAULTY = (OSError, AssertionError, ValueError, KeyError, http.client.HTTPException)
 
 
 class Scenario:

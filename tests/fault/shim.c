@@ -4,7 +4,9 @@
  *
  * A write point is a call that changes a file or a name below the party's folder: open with O_CREAT, write, sync,
  * truncate, rename, link, unlink, mkdir, chmod. A read point opens or reads there. A memory point is an allocation that
- * the program itself asks for, or, in another class, any allocation of any library. */
+ * the program itself asks for, or, in another class, any allocation of any library.
+ *
+ * It also sets the clock on the wall wrong. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +23,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SHOWN __attribute__((visibility("default")))
@@ -40,6 +44,7 @@ typedef struct {
     atomic_ulong at;    /* the point to spoil, from 1; 0 = none */
     atomic_ulong count; /* points passed since it was armed */
     atomic_ulong hits;
+    atomic_long skew_s;    /* how far the clock on the wall is off; the monotonic one is right */
     char root[ROOT_BYTES]; /* absolute, without a slash at its end */
     char where[NAME_BYTES];
     char points[MOST_POINTS][NAME_BYTES];
@@ -475,6 +480,40 @@ SHOWN ssize_t pread(int fd, void *data, size_t size, off_t at)
 SHOWN ssize_t pread64(int fd, void *data, size_t size, off_t at)
 {
     return pread(fd, data, size, at);
+}
+
+/* ---- the clock ---- */
+
+static time_t skew(void)
+{
+    return shared == NULL ? 0 : atomic_load_explicit(&shared->skew_s, memory_order_relaxed);
+}
+
+SHOWN int clock_gettime(clockid_t which, struct timespec *ret)
+{
+    REAL(clock_gettime)
+    int rc = real(which, ret);
+    if (rc == 0 && (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE))
+        ret->tv_sec += skew();
+    return rc;
+}
+
+SHOWN time_t time(time_t *ret)
+{
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    if (ret != NULL)
+        *ret = now.tv_sec;
+    return now.tv_sec;
+}
+
+SHOWN int gettimeofday(struct timeval *restrict ret, void *restrict zone)
+{
+    struct timespec now = {0};
+    (void)zone;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    *ret = (struct timeval){now.tv_sec, now.tv_nsec / 1000};
+    return 0;
 }
 
 /* ---- the heap ---- */

@@ -303,6 +303,26 @@ static void test_marks__emptied_or_cut_file_refused(void **state)
     ent_buf_release(&journal);
 }
 
+static void test_marks__that_cannot_be_read_are_not_begun_anew(void **state)
+{
+    ent_marks *marks = open_marks(state);
+    ent_err err = {0};
+    put_batch(marks, 7);
+    ent_marks_free(marks);
+    char *path = ent_file_join(*state, "marks");
+    char *aside = ent_file_join(*state, "aside");
+    assert_int_equal(rename(path, aside), 0);
+    assert_int_equal(symlink("marks", path), 0); /* a name that leads nowhere, and is there */
+    assert_int_equal(ent_marks_open(*state, &marks, &err).code, ENT_IO);
+    assert_non_null(strstr(err.text, path));
+    assert_int_equal(rename(aside, path), 0);
+    marks = open_marks(state);
+    check_all(marks, 7);
+    ent_marks_free(marks);
+    ent_free(path);
+    ent_free(aside);
+}
+
 static void test_marks__no_memory_never_half_a_line(void **state)
 {
     ent_marks *marks = open_marks(state);
@@ -369,6 +389,7 @@ int main(void)
         IN_FOLDER(test_marks__damage_before_the_last_batch_refused),
         IN_FOLDER(test_marks__line_left_out_or_moved_refused),
         IN_FOLDER(test_marks__emptied_or_cut_file_refused),
+        IN_FOLDER(test_marks__that_cannot_be_read_are_not_begun_anew),
         IN_FOLDER(test_marks__no_memory_never_half_a_line),
         IN_FOLDER(test_marks__failed_write_told),
     };

@@ -6,6 +6,7 @@
 #include "store/blob_file.h"
 #include "store/blobs.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 static ent_rc remember_file(ent_sqlite *store, const ent_hash *digest, ent_err *err)
@@ -45,7 +46,7 @@ static ent_rc add_file(ent_sqlite *store, ent_bytes body, const ent_hash *digest
     ENT_CLEANUP(ent_free_pointer) char *path = ent_blob_path(store->bodies, digest);
     if (path == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-    if (!ent_file_exists(path))
+    if (access(path, F_OK) != 0 && errno == ENOENT) /* when it cannot be told, the file stays */
         ENT_TRY(remember_file(store, digest, err));
     ent_rc rc = write_file(store, body, digest, err);
     if (rc.code == ENT_IO)
