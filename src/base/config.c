@@ -68,12 +68,25 @@ static ent_rc read_string(ent_json_value root, const char *key, char **ret, ent_
     return *ret != NULL ? ENT_DONE : ent_fail(err, ENT_NOMEM, NULL, "out of memory");
 }
 
+static ent_rc read_forward_delay(ent_json_value root, uint32_t *ret, ent_err *err)
+{
+    ent_json_value value = ent_json_get(root, "forward_delay_s");
+    uint64_t seconds = ENT_FORWARD_DELAY_S;
+    if (ent_json_type_of(value) != ENT_JSON_ABSENT &&
+        (!ent_json_unsigned(value, ENT_FORWARD_DELAY_MAX_S, &seconds) || seconds == 0))
+        return ent_fail(err, ENT_PEER_MALFORMED, NULL, "\"forward_delay_s\" must be a number of seconds, 1 to %d",
+                        ENT_FORWARD_DELAY_MAX_S);
+    *ret = (uint32_t)seconds;
+    return ENT_DONE;
+}
+
 static ent_rc read_members(ent_json_value root, ent_config *config, ent_err *err)
 {
     ENT_TRY(read_string(root, "name", &config->name, err));
     ENT_TRY(read_string(root, "listen", &config->listen, err));
     ENT_TRY(read_string(root, "url", &config->url, err));
     config->air_gapped = ent_json_true(ent_json_get(root, "air_gapped"));
+    ENT_TRY(read_forward_delay(root, &config->forward_delay_s, err));
     if (config->name == NULL || !ent_name_valid(ent_text_of(config->name)))
         return ent_fail(err, ENT_PEER_MALFORMED, "design 1", "\"name\" must be the party's name, like north.example");
     if (!config->air_gapped && config->listen == NULL)
@@ -112,6 +125,8 @@ ent_rc ent_config_write(const char *path, const ent_config *config, ent_err *err
     ent_json_member_string(&writer, "listen", config->listen);
     ent_json_member_string(&writer, "url", config->url);
     ent_json_member_bool(&writer, "air_gapped", config->air_gapped);
+    if (config->forward_delay_s != 0 && config->forward_delay_s != ENT_FORWARD_DELAY_S)
+        ent_json_member_unsigned(&writer, "forward_delay_s", config->forward_delay_s);
     ent_json_object_end(&writer);
     ent_buf_put_u8(&text, '\n');
     ENT_TRY(ent_buf_check(&text, err));

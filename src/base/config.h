@@ -5,12 +5,17 @@
 #include "base/json.h"
 #include "base/name.h"
 
-/** node.json: {"name","listen":"address:port"|null,"url":text|null,"air_gapped":bool}. Texts are owned. */
+enum { ENT_FORWARD_DELAY_S = 20, ENT_FORWARD_DELAY_MAX_S = 86400 };
+
+/** node.json: {"name","listen":"address:port"|null,"url":text|null,"air_gapped":bool}, and "forward_delay_s":seconds,
+ * which is ENT_FORWARD_DELAY_S where it is missing. Texts are owned. */
 typedef struct {
     char *name;
     char *listen; /* NULL when air-gapped */
     char *url;    /* NULL when air-gapped */
     bool air_gapped;
+    uint32_t
+        forward_delay_s; /* how long a member may lack another's log before we carry it; 0 when written: as usual */
 } ent_config;
 
 /** Paths inside a party's folder; owned. */

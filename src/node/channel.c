@@ -23,7 +23,9 @@ static ent_rc make_members(ent_channel *channel, ent_err *err)
         member->log.own = i == channel->self;
         member->next = member->log;
         member->told = ent_alloc_array(count, sizeof *member->told);
-        if (member->told == NULL)
+        if (count > 2)
+            member->forwards = ent_alloc_array(count, sizeof *member->forwards);
+        if (member->told == NULL || (count > 2 && member->forwards == NULL))
             return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     }
     return ent_channel_keys_begin(channel, err);
@@ -62,16 +64,21 @@ ent_rc ent_channel_new(const ent_node *node, ent_bytes genesis, ent_channel **re
     return ENT_DONE;
 }
 
+static void release_member(ent_channel_member *member)
+{
+    ent_reading_free(member->reading);
+    ent_free(member->forwards);
+    ent_free((void *)member->told);
+}
+
 void ent_channel_free(ent_channel *channel)
 {
     if (channel == NULL)
         return;
     ent_ledgers_free(channel->ledger);
     ent_channel_keys_free(channel);
-    for (size_t i = 0; channel->members != NULL && i < channel->genesis.member_count; i++) {
-        ent_reading_free(channel->members[i].reading);
-        ent_free((void *)channel->members[i].told);
-    }
+    for (size_t i = 0; channel->members != NULL && i < channel->genesis.member_count; i++)
+        release_member(&channel->members[i]);
     ent_buf_release(&channel->genesis_bytes);
     ent_arena_release(&channel->arena);
     ent_buf_release(&channel->head_note);

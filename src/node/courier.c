@@ -30,6 +30,14 @@ ent_contact *ent_courier_contact(ent_courier *courier, const char *name)
     return added;
 }
 
+void ent_courier_reached(ent_contact *peer)
+{
+    if (peer->failures > 0)
+        peer->reached_from_ms = ent_clock_monotonic_ms();
+    peer->failures = 0;
+    peer->not_before_ms = 0;
+}
+
 void ent_courier_flight_free(ent_flight *work)
 {
     if (work == NULL)
@@ -103,14 +111,13 @@ static bool consider(ent_courier *courier, ent_channel *channel, uint32_t member
     if (peer == NULL)
         return true;
     if (atomic_exchange(&channel->members[member].heard, false)) {
-        peer->failures = 0;
-        peer->not_before_ms = 0;
-        channel->members[member].refusals = 0;
-        channel->members[member].not_before_ms = 0;
+        ent_courier_reached(peer);
+        channel->members[member].patience = (ent_patience){0};
     }
     if (ent_courier_send_wanted(courier, channel, member, peer, now_ms, &wanted, &err).code != ENT_OK) {
         ent_courier_report_local(channel, &err);
-        channel->members[member].not_before_ms = ent_courier_back_off(&channel->members[member].refusals, 0);
+        channel->members[member].patience.not_before_ms =
+            ent_courier_back_off(&channel->members[member].patience.refusals, 0);
     }
     return wanted;
 }
@@ -136,6 +143,10 @@ static void look_around(ent_courier *courier)
     size_t count = ent_channel_count(courier->node);
     for (size_t i = 0; i < count; i++)
         look_at_channel(courier, ent_channel_at(courier->node, (courier->first + i) % count), now_ms);
+    if (now_ms >= courier->forwards_not_before_ms) {
+        courier->forwards_not_before_ms = ent_clock_monotonic_ms() + ent_courier_forwards_every_ms(courier->node);
+        ent_courier_look_at_forwards(courier);
+    }
     courier->first = count == 0 ? 0 : (courier->first + 1) % count;
     ent_courier_look_at_blobs(courier);
 }

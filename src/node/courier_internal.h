@@ -2,6 +2,7 @@
  *
  *  courier.c         contacts, looking around, back-off
  *  courier_pouch.c   pouches: packing, sending, what the answer means
+ *  courier_forward.c other members' logs, for those who do not get them
  *  courier_blob.c    attachments */
 #ifndef ENT_NODE_COURIER_INTERNAL_H
 #define ENT_NODE_COURIER_INTERNAL_H
@@ -18,6 +19,7 @@ typedef struct {
     bool blob_in_flight;
     unsigned failures;
     int64_t not_before_ms;
+    int64_t reached_from_ms; /* since when it has been reached again; 0 = it was never lost */
     unsigned blob_failures;
     int64_t blob_not_before_ms;
     int64_t blob_last; /* the last one tried: the next look goes on behind it, so that one that fails stops no other */
@@ -76,6 +78,7 @@ struct ent_courier {
     size_t contact_capacity;
     size_t first; /* channel that the next look starts at */
     int64_t blobs_not_before_ms;
+    int64_t forwards_not_before_ms;
     int64_t blob_walk_ms;          /* how long the last look at all took */
     ent_blob_wait *blob_waits;     /* ENT_BLOB_WAITS; NULL until one is needed */
     pthread_mutex_t progress_lock; /* over what follows */
@@ -87,6 +90,8 @@ struct ent_courier {
 ent_contact *ent_courier_contact(ent_courier *courier, const char *name);
 /** When to try again, on the monotonic clock, after so many failures in a row; counts one more. */
 int64_t ent_courier_back_off(unsigned *failures, int64_t at_least_ms);
+/** A peer has answered, or was heard: its failures are forgotten. */
+void ent_courier_reached(ent_contact *peer);
 /** Where a flight goes: fills in its peer, gives the pin and the card's data.  Errors: UNREACHABLE for a peer that is
  * air-gapped, those of ent_peer_get. */
 ENT_RC ent_courier_address(ent_courier *courier, ent_flight *work, ent_hash *ret_pin, ent_peer *ret_peer, ent_err *err);
@@ -101,6 +106,17 @@ void ent_courier_report_local(const ent_channel *channel, const ent_err *err);
  *  @out  ret_wanted   whether something is left to send */
 ENT_RC ent_courier_send_wanted(ent_courier *courier, ent_channel *channel, uint32_t member, ent_contact *peer,
                                int64_t now_ms, bool *ret_wanted, ent_err *err);
+/** Start a pouch of the log of member `of`. The peer must be free. */
+ENT_RC ent_courier_start_pouch(ent_courier *courier, ent_channel *channel, uint32_t of, uint32_t to, ent_contact *peer,
+                               ent_err *err);
+/** The patience with one member, as to one log. */
+ent_patience *ent_courier_patience(ent_channel *channel, uint32_t of, uint32_t to);
+/** Start pouches of other members' logs to those who have lacked them for long. */
+void ent_courier_look_at_forwards(ent_courier *courier);
+/** How long to wait between two looks. */
+int64_t ent_courier_forwards_every_ms(const ent_node *node);
+/** A member has receipted a log that we carried: what more of it there is need not wait. */
+void ent_courier_forwarded(ent_courier *courier, ent_channel *channel, uint32_t of, uint32_t to, uint64_t confirmed);
 /** Start the next pieces of attachments, to those who lack them, are free and are sent no pouch. */
 void ent_courier_look_at_blobs(ent_courier *courier);
 

@@ -23,6 +23,7 @@ enum {
 typedef struct {
     ent_job job;
     ent_channel *channel;
+    uint32_t of;
     uint32_t member;
     bool refused;
     bool set_confirmed;
@@ -35,7 +36,7 @@ static ent_rc apply_outcome(ent_job *job, ent_node *node, ent_err *err)
     const outcome_job *work = (const outcome_job *)job;
     const ent_store_engine *engine = node->store->engine;
     ent_store_delivery delivery;
-    int64_t log = work->channel->members[work->channel->self].log.number;
+    int64_t log = work->channel->members[work->of].log.number;
     ENT_TRY(engine->delivery_get(node->store, log, work->member, &delivery, err));
     delivery.log = log;
     delivery.member = work->member;
@@ -54,6 +55,7 @@ static void record(ent_flight *work, bool refused, const char *reason, const uin
     outcome_job outcome = {
         .job = {.apply = apply_outcome},
         .channel = work->channel,
+        .of = work->packed.of,
         .member = work->member,
         .refused = refused,
         .reason = reason,
@@ -78,15 +80,16 @@ static ent_rc rewind_to(ent_flight *work, const ent_http_reply *reply, ent_err *
         strncmp(reply->content_type, "text/x.tlog.size", 16) == 0 && ent_decimal_parse(text, ENT_LOG_MAX_SIZE, &held);
     if (!is_size)
         return ent_http_reply_check(reply, err);
+    ent_text of = work->channel->genesis.members[work->packed.of].name;
     if (held >= work->packed.old_size)
         return ent_fail(err, ENT_PEER_INCONSISTENT, "design 3, step 4",
-                        "%s refuses entries from %llu on because it holds %llu of our log: that makes no sense, unless "
-                        "this store is older "
-                        "than what we said",
-                        work->peer, (unsigned long long)work->packed.old_size, (unsigned long long)held);
+                        "%s refuses entries from %llu on because it holds %llu of the log of %.*s: that makes no "
+                        "sense, unless this store is older than what was said",
+                        work->peer, (unsigned long long)work->packed.old_size, (unsigned long long)held,
+                        ENT_TEXT_ARG(of));
     record(work, false, "the peer holds less than it receipted", &held);
-    return ent_fail(err, ENT_WAITING, NULL, "%s holds only %llu entries of our log", work->peer,
-                    (unsigned long long)held);
+    return ent_fail(err, ENT_WAITING, NULL, "%s holds only %llu entries of the log of %.*s", work->peer,
+                    (unsigned long long)held, ENT_TEXT_ARG(of));
 }
 
 static ent_rc settle_pouch(ent_flight *work, const ent_http_reply *reply, ent_err *err)
@@ -104,12 +107,15 @@ static ent_rc settle_pouch(ent_flight *work, const ent_http_reply *reply, ent_er
     ENT_TRY(answer);
     ENT_TRY(ent_receipt_take(work->courier->node, work->channel, work->member, ent_buf_bytes(&reply->body),
                              &work->packed, &size, err));
+    ent_courier_forwarded(work->courier, work->channel, work->packed.of, work->member, size);
     if (size < work->packed.size)
         return ent_fail(err, ENT_PEER_INCONSISTENT, "design 3", "%s took a pouch up to %llu and receipted only %llu",
                         work->peer, (unsigned long long)work->packed.size, (unsigned long long)size);
     ent_keys_told(work->channel, work->member, work->packed.keys);
-    ent_report report = ent_report_begin("pouch.delivered");
+    ent_report report =
+        ent_report_begin(work->packed.of == work->channel->self ? "pouch.delivered" : "pouch.forwarded");
     ent_report_string(&report, "peer", work->peer);
+    ent_report_text(&report, "of", work->channel->genesis.members[work->packed.of].name);
     ent_report_string(&report, "channel", work->channel->id_text);
     ent_report_number(&report, "old_size", work->packed.old_size);
     ent_report_number(&report, "size", work->packed.size);
@@ -132,29 +138,38 @@ static int64_t come_back(const ent_err *err)
     return ent_clock_monotonic_ms() + (wait_ms > LATER_MAX_MS ? LATER_MAX_MS : wait_ms);
 }
 
+/* What a member refused for want of another log it may take now. */
+static void try_the_others(ent_channel *channel, uint32_t to)
+{
+    for (uint32_t of = 0; of < channel->genesis.member_count; of++) {
+        ent_patience *patience = of == to ? NULL : ent_courier_patience(channel, of, to);
+        if (patience != NULL && !patience->told)
+            patience->not_before_ms = 0;
+    }
+}
+
 static void settle_pouch_contact(const ent_courier *courier, ent_flight *work, ent_contact *peer, ent_rc rc,
                                  const ent_http_reply *reply, const ent_err *err)
 {
-    ent_channel_member *member = &work->channel->members[work->member];
+    ent_patience *patience = ent_courier_patience(work->channel, work->packed.of, work->member);
     bool later = rc.code == ENT_PEER_QUOTA;
     bool refused = is_refusal(rc) && !later;
     peer->pouch_in_flight = false;
-    if (rc.code == ENT_OK || refused || later || rc.code == ENT_WAITING) { /* it was reached */
-        peer->failures = 0;
-        peer->not_before_ms = 0;
-    }
+    if (rc.code == ENT_OK || refused || later || rc.code == ENT_WAITING)
+        ent_courier_reached(peer);
     if (rc.code == ENT_OK) {
-        member->refusals = 0;
-        member->not_before_ms = 0;
+        *patience = (ent_patience){0};
+        try_the_others(work->channel, work->member);
     } else if (rc.code == ENT_WAITING) {
-        member->not_before_ms = ent_courier_back_off(&member->refusals, 0);
+        patience->not_before_ms = ent_courier_back_off(&patience->refusals, 0);
     } else if (!atomic_load(&courier->stopping)) {
         ent_courier_report_failure(work, reply == NULL ? 0 : reply->status, err);
         record(work, refused, err->text, NULL);
+        patience->told = later;
         if (later)
-            member->not_before_ms = come_back(err);
+            patience->not_before_ms = come_back(err);
         else if (refused)
-            member->not_before_ms = ent_courier_back_off(&member->refusals, REFUSED_MS);
+            patience->not_before_ms = ent_courier_back_off(&patience->refusals, REFUSED_MS);
         else
             peer->not_before_ms = ent_courier_back_off(&peer->failures, 0);
     }
@@ -176,19 +191,20 @@ static void done(void *context, ent_rc rc, const ent_http_reply *reply, const en
 
 /* --- starting calls --- */
 
-static ent_rc start_pouch(ent_courier *courier, ent_channel *channel, uint32_t member, ent_err *err)
+ent_rc ent_courier_start_pouch(ent_courier *courier, ent_channel *channel, uint32_t of, uint32_t to, ent_contact *peer,
+                               ent_err *err)
 {
-    ent_peer peer;
+    ent_peer row;
     ent_flight *work = ent_alloc(sizeof *work);
     ent_http_call call = {.method = "POST", .tls = courier->node->tls, .has_pin = true, .response_limit = 65536};
     if (work == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-    *work = (ent_flight){.courier = courier, .channel = channel, .member = member, .blob_fd = -1};
-    ent_rc rc = ent_courier_address(courier, work, &call.pin, &peer, err);
+    *work = (ent_flight){.courier = courier, .channel = channel, .member = to, .blob_fd = -1};
+    ent_rc rc = ent_courier_address(courier, work, &call.pin, &row, err);
     if (rc.code == ENT_OK)
-        rc = ent_pack(courier->node, channel, channel->self, member, &work->packed, err);
+        rc = ent_pack(courier->node, channel, of, to, &work->packed, err);
     if (rc.code == ENT_OK) {
-        (void)snprintf(work->url, sizeof work->url, "%s/pouch", peer.url);
+        (void)snprintf(work->url, sizeof work->url, "%s/pouch", row.url);
         (void)snprintf(work->old_size, sizeof work->old_size, "%llu", (unsigned long long)work->packed.old_size);
         (void)snprintf(work->size, sizeof work->size, "%llu", (unsigned long long)work->packed.size);
         call.url = work->url;
@@ -207,6 +223,8 @@ static ent_rc start_pouch(ent_courier *courier, ent_channel *channel, uint32_t m
     }
     if (rc.code != ENT_OK)
         ent_courier_flight_free(work);
+    else
+        peer->pouch_in_flight = true;
     return rc;
 }
 
@@ -230,7 +248,8 @@ ent_rc ent_courier_send_wanted(ent_courier *courier, ent_channel *channel, uint3
     ent_pack_want want = ENT_PACK_NOTHING;
     bool can_wait = false;
     *ret_wanted = true; /* until it is known better: while the peer is busy the store need not be asked */
-    if (peer->pouch_in_flight || now_ms < peer->not_before_ms || now_ms < channel->members[member].not_before_ms)
+    if (peer->pouch_in_flight || now_ms < peer->not_before_ms ||
+        now_ms < channel->members[member].patience.not_before_ms)
         return ENT_DONE;
     ENT_TRY(ent_pack_wanted(courier->node, channel, channel->self, member, &want, err));
     *ret_wanted = want != ENT_PACK_NOTHING;
@@ -240,7 +259,5 @@ ent_rc ent_courier_send_wanted(ent_courier *courier, ent_channel *channel, uint3
         ENT_TRY(receipts_can_wait(courier, channel, member, &can_wait, err));
     if (can_wait)
         return ENT_DONE;
-    ENT_TRY(start_pouch(courier, channel, member, err));
-    peer->pouch_in_flight = true;
-    return ENT_DONE;
+    return ent_courier_start_pouch(courier, channel, channel->self, member, peer, err);
 }

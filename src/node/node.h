@@ -29,6 +29,20 @@ typedef struct ent_reading ent_reading;
 /** A member's keys, as known at one time: keys.h. */
 typedef struct ent_known_keys ent_known_keys;
 
+/** How long the courier waits before it tries a delivery again. */
+typedef struct {
+    unsigned refusals; /* answers in a row that were no receipt */
+    bool told;         /* the peer said when; nothing that happens meanwhile makes it earlier */
+    int64_t not_before_ms;
+} ent_patience;
+
+/** Another member's log on its way to a third: courier_forward.c. */
+typedef struct {
+    uint64_t confirmed;    /* how much the third is known to hold, at the last look */
+    int64_t lacks_from_ms; /* since when it has lacked something, and got on by nobody but us; 0 = it lacks nothing */
+    ent_patience patience;
+} ent_forward;
+
 /** A member of a channel as the node works with it. */
 typedef struct {
     _Atomic(ent_known_keys *) keys;
@@ -45,8 +59,8 @@ typedef struct {
     bool receipt_in_batch; /* the sequencer's */
     uint64_t marked_head;  /* the sequencer's: sizes that the keeper signed last, since this start; 0 = ask it */
     uint64_t marked_receipt;
-    unsigned refusals;     /* the courier's: answers in a row that were no receipt */
-    int64_t not_before_ms; /* the courier's: when to try this delivery again */
+    ent_patience patience; /* the courier's, with what it sends of ours */
+    ent_forward *forwards; /* the courier's: to this member, of each log; NULL where there are but two members */
     atomic_bool heard;     /* the peer has reached us: it can be reached too */
 } ent_channel_member;
 

@@ -414,7 +414,9 @@ ent_rc ent_receive(ent_node *node, ent_bytes bytes, const ent_announced *announc
         ent_received_release(&received);
         return rc;
     }
-    atomic_store(&channel->members[writer].heard, true);
+    int sender = pin == NULL ? -1 : ent_channel_member_by_pin(channel, pin);
+    if (sender >= 0)
+        atomic_store(&channel->members[sender].heard, true);
     *ret = received;
     return ENT_DONE;
 }

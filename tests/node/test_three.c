@@ -2,13 +2,17 @@
  * catches up. */
 #include "fixture.h"
 
+#include "base/config.h"
 #include "node/channel.h"
 #include "node/invite.h"
+#include "node/pack.h"
+#include "node/receipt.h"
+#include "node/receive.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PARTIES = 3, EACH = 25 };
+enum { PARTIES = 3, EACH = 25, ROUNDS = 40, MANY = 1000 };
 
 static const char *const names[PARTIES] = {"aurora.example", "boreal.example", "cobalt.example"};
 
@@ -40,6 +44,21 @@ static bool all_open(void *context)
     return true;
 }
 
+/* A node that carries others' logs at once, or nearly so. */
+static void make_party(const char *folder, const char *name, uint16_t port)
+{
+    ent_err err = {0};
+    ent_paths paths;
+    ent_config config;
+    fixture_party_make(folder, name, port);
+    assert_ok(ent_paths_make(folder, &paths, &err));
+    assert_ok(ent_config_read(paths.config, &config, &err));
+    config.forward_delay_s = 1;
+    assert_ok(ent_config_write(paths.config, &config, &err));
+    ent_config_release(&config);
+    ent_paths_release(&paths);
+}
+
 static void three_make(three *t)
 {
     ent_err err = {0};
@@ -49,7 +68,7 @@ static void three_make(three *t)
     *t = (three){.root = fixture_folder_make()};
     for (unsigned i = 0; i < PARTIES; i++) {
         t->folders[i] = fixture_path(t->root, names[i]);
-        fixture_party_make(t->folders[i], names[i], fixture_port());
+        make_party(t->folders[i], names[i], fixture_port());
         t->nodes[i] = fixture_start(t->folders[i]);
     }
     for (unsigned i = 0; i < PARTIES; i++)
@@ -77,6 +96,18 @@ static void restart(three *t, unsigned who)
     t->nodes[who] = fixture_start(t->folders[who]);
 }
 
+/* From now on `from` knows an address of `to` where nobody is. */
+static void cut(const three *t, unsigned from, unsigned to)
+{
+    ent_node *node = t->nodes[from];
+    (void)pthread_rwlock_wrlock(&node->peers_lock);
+    for (size_t i = 0; i < node->peer_count; i++) {
+        if (strcmp(node->peer_rows[i].name, names[to]) == 0)
+            (void)snprintf(node->peer_rows[i].url, sizeof node->peer_rows[i].url, "https://127.0.0.1:1");
+    }
+    (void)pthread_rwlock_unlock(&node->peers_lock);
+}
+
 static void say_some(const three *t, unsigned who, uint32_t thread)
 {
     for (unsigned i = 0; i < EACH; i++) {
@@ -95,7 +126,7 @@ static bool holds(const three *t, unsigned at, unsigned writer, unsigned receive
     ent_err err = {0};
     ent_channel_log(channel_of(t, writer), writer, &original); /* members are sorted by name, as here */
     ent_channel_log(channel_of(t, at), writer, &copy);
-    if (copy.tree.size != original.tree.size || copy.opened != copy.tree.size)
+    if (copy.tree.size != original.tree.size || (at != writer && copy.opened != copy.tree.size))
         return false;
     return t->nodes[at]
                ->store->engine
@@ -179,6 +210,142 @@ static void test_three__who_was_away_catches_up(void **state)
     three_release(&t);
 }
 
+/* Cobalt and Aurora cannot reach each other at all: Boreal carries what both say, and the receipts back. */
+static void test_three__who_cannot_be_reached_gets_all_from_the_third(void **state)
+{
+    (void)state;
+    three t;
+    three_make(&t);
+    cut(&t, 0, 2);
+    cut(&t, 2, 0);
+    for (uint32_t thread = 1; thread <= 2; thread++) {
+        for (unsigned who = 0; who < PARTIES; who++)
+            say_some(&t, who, thread);
+        assert_true(fixture_wait(everywhere, &t, 60));
+        assert_true(fixture_wait(third_partys_receipts_too, &t, 60));
+    }
+    assert_same(&t);
+    three_release(&t);
+}
+
+typedef struct {
+    const three *t;
+    unsigned at;
+    unsigned writer;
+} opened_question;
+
+static bool is_opened(void *context)
+{
+    const opened_question *question = context;
+    ent_store_log original;
+    ent_store_log copy;
+    ent_channel_log(channel_of(question->t, question->writer), question->writer, &original);
+    ent_channel_log(channel_of(question->t, question->at), question->writer, &copy);
+    return copy.opened == original.tree.size;
+}
+
+/* Each entry of the one acks the one before it of the other, and Cobalt holds neither. */
+static void talk(const three *t, unsigned rounds)
+{
+    for (unsigned i = 0; i < rounds; i++) {
+        for (unsigned who = 0; who < 2; who++) {
+            ent_err err = {0};
+            uint64_t index = 0;
+            opened_question question = {t, 1 - who, who};
+            assert_ok(fixture_say(t->nodes[who], channel_of(t, who), fixture_mark_of(who, 9, i), &index, &err));
+            assert_true(fixture_wait(is_opened, &question, 20));
+        }
+    }
+}
+
+static void test_three__who_was_away_while_two_talked_catches_up(void **state)
+{
+    (void)state;
+    three t;
+    three_make(&t);
+    ent_node_stop(t.nodes[2]);
+    t.nodes[2] = NULL;
+    talk(&t, ROUNDS);
+    t.nodes[2] = fixture_start(t.folders[2]);
+    assert_true(fixture_wait(everywhere, &t, 60));
+    assert_same(&t);
+    three_release(&t);
+}
+
+typedef struct {
+    const three *t;
+    unsigned who;
+} speaker;
+
+static void *say_many(void *context)
+{
+    const speaker *work = context;
+    for (unsigned i = 0; i < MANY / 4; i++) {
+        ent_err err = {0};
+        uint64_t index = 0;
+        fixture_mark mark = fixture_mark_of(work->who, 7, i);
+        if (fixture_say(work->t->nodes[work->who], channel_of(work->t, work->who), mark, &index, &err).code != ENT_OK)
+            return (void *)context;
+    }
+    return NULL;
+}
+
+/* Two thousand messages were said, one of the two that said them has gone meanwhile, and is never reached. */
+static void test_three__who_was_away_for_long_gets_all_from_one(void **state)
+{
+    (void)state;
+    three t;
+    pthread_t threads[8];
+    speaker speakers[8];
+    three_make(&t);
+    ent_node_stop(t.nodes[2]);
+    t.nodes[2] = NULL;
+    for (unsigned i = 0; i < 8; i++) {
+        speakers[i] = (speaker){&t, i % 2};
+        assert_int_equal(pthread_create(&threads[i], NULL, say_many, &speakers[i]), 0);
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        void *failed = NULL;
+        assert_int_equal(pthread_join(threads[i], &failed), 0);
+        assert_null(failed);
+    }
+    opened_question question = {&t, 1, 0};
+    assert_true(fixture_wait(is_opened, &question, 60));
+    cut(&t, 0, 2);
+    t.nodes[2] = fixture_start(t.folders[2]);
+    cut(&t, 2, 0);
+    assert_true(fixture_wait(everywhere, &t, 120));
+    assert_same(&t);
+    three_release(&t);
+}
+
+/* Whoever carries a pouch, and wherever it begins: the receipt is the one that was given first. */
+static void test_three__first_receipt_is_given_whoever_carries_it(void **state)
+{
+    (void)state;
+    three t;
+    ent_err err = {0};
+    ent_buf first = {0};
+    three_make(&t);
+    say_some(&t, 0, 1);
+    assert_true(fixture_wait(everywhere, &t, 60));
+    assert_ok(ent_receipt_covering(t.nodes[2], channel_of(&t, 2), 0, EACH + 1, &first, &err));
+    for (uint64_t old_size = 0; old_size <= EACH + 1; old_size += 5) {
+        ent_packed packed;
+        ent_received received = {0};
+        assert_ok(ent_pack_again(t.nodes[1], channel_of(&t, 1), 0, 2, old_size, &packed, &err));
+        assert_int_equal(packed.old_size, old_size);
+        assert_int_equal(packed.size, EACH + 1);
+        assert_ok(ent_receive(t.nodes[2], ent_buf_bytes(&packed.bytes), NULL, NULL, &received, &err));
+        assert_int_equal(received.new_count, 0);
+        assert_true(ent_bytes_equal(ent_buf_bytes(&received.receipt), ent_buf_bytes(&first)));
+        ent_received_release(&received);
+        ent_packed_release(&packed);
+    }
+    ent_buf_release(&first);
+    three_release(&t);
+}
+
 /* Proofs of a message that two have receipted carry both, where one head has both. */
 static void test_three__proof_carries_the_receipts_of_both(void **state)
 {
@@ -204,6 +371,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_three__every_log_and_every_receipt_reaches_everybody),
         cmocka_unit_test(test_three__who_was_away_catches_up),
+        cmocka_unit_test(test_three__who_cannot_be_reached_gets_all_from_the_third),
+        cmocka_unit_test(test_three__who_was_away_while_two_talked_catches_up),
+        cmocka_unit_test(test_three__who_was_away_for_long_gets_all_from_one),
+        cmocka_unit_test(test_three__first_receipt_is_given_whoever_carries_it),
         cmocka_unit_test(test_three__proof_carries_the_receipts_of_both),
     };
     return cmocka_run_group_tests_name("node-three", tests, NULL, NULL);
