@@ -35,6 +35,7 @@ static const ent_cli_command *const commands[] = {
     &ent_cli_pouch_export,
     &ent_cli_pouch_import,
     &ent_cli_status,
+    &ent_cli_audit,
     &ent_cli_alerts,
     NULL,
 };

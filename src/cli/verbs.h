@@ -36,6 +36,7 @@ extern const ent_cli_command ent_cli_pouch_export;
 extern const ent_cli_command ent_cli_pouch_import;
 extern const ent_cli_command ent_cli_status;
 extern const ent_cli_command ent_cli_alerts;
+extern const ent_cli_command ent_cli_audit;
 
 /** For verbs without options of their own. */
 extern const ent_cli_option ent_cli_no_options[];

@@ -41,6 +41,7 @@ static const route routes[] = {
     {"GET", "ledger/lines", ent_api_ledger_lines, 0},
     {"GET", "threads/*/*/*", ent_api_thread, 0},
     {"GET", "report", ent_api_report, 0},
+    {"GET", "audit", ent_api_audit, 0},
     {"GET", "pouches", ent_api_pouch_export, 0},
     {"POST", "pouches", ent_api_pouch_import, ENT_POUCH_MAX_BYTES},
 };

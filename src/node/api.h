@@ -67,6 +67,7 @@ ENT_RC ent_api_ledger(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_ledger_lines(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_thread(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_report(ent_api_call *call, ent_err *err);
+ENT_RC ent_api_audit(ent_api_call *call, ent_err *err);
 
 ENT_RC ent_api_pouch_export(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_pouch_import(ent_api_call *call, ent_err *err);

@@ -1,4 +1,5 @@
 /* entented --dir DIR [--passphrase-file FILE]: the node of one party. */
+#include "node/audit.h"
 #include "node/keeper_process.h"
 #include "node/node.h"
 #include "node/report.h"
@@ -12,9 +13,13 @@ static const char help[] =
     "entented: the node of one party in Entente, a hotline for cyber incidents\n"
     "\n"
     "usage: entented --dir DIR [--passphrase-file FILE]\n"
+    "       entented --dir DIR --audit [--channel ID]\n"
     "\n"
     "  --dir DIR               the party's folder, made by `entente init` (or ENTENTE_DIR)\n"
     "  --passphrase-file FILE  opens the keys, when they were made with a passphrase\n"
+    "  --audit                 audit the folder of a node that is stopped, and end: prints a JSON object a line;\n"
+    "                          `entente audit` does it, and shows it to people\n"
+    "  --channel ID            of one channel alone\n"
     "  --version               print the version\n"
     "  --help                  print this\n"
     "\n"
@@ -26,6 +31,8 @@ typedef struct {
     const char *folder;
     const char *passphrase_file;
     const char *keeper; /* not for people: be the keeper on these sockets */
+    const char *channel;
+    bool audit;
 } options;
 
 /* Gives -1 to go on, else the exit status. */
@@ -35,6 +42,8 @@ static int read_options(int count, char **arguments, options *ret)
         {"dir", required_argument, NULL, 'd'},
         {"passphrase-file", required_argument, NULL, 'p'},
         {ENT_KEEPER_ROLE, required_argument, NULL, 'k'},
+        {"audit", no_argument, NULL, 'a'},
+        {"channel", required_argument, NULL, 'c'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -52,6 +61,12 @@ static int read_options(int count, char **arguments, options *ret)
         case 'k':
             ret->keeper = optarg;
             break;
+        case 'a':
+            ret->audit = true;
+            break;
+        case 'c':
+            ret->channel = optarg;
+            break;
         case 'v':
             (void)puts("entented " ENTENTE_VERSION);
             return 0;
@@ -63,13 +78,14 @@ static int read_options(int count, char **arguments, options *ret)
             return 2;
         }
     }
-    if (optind < count || ret->folder == NULL) {
-        (void)fprintf(stderr, "entented: %s\nusage: entented --dir DIR [--passphrase-file FILE]\n",
-                      optind < count ? "there are no arguments besides the options"
-                                     : "which folder? Give --dir DIR or set ENTENTE_DIR");
-        return 2;
-    }
-    return -1;
+    const char *wrong = optind < count                        ? "there are no arguments besides the options"
+                        : ret->folder == NULL                 ? "which folder? Give --dir DIR or set ENTENTE_DIR"
+                        : ret->channel != NULL && !ret->audit ? "--channel goes with --audit"
+                                                              : NULL;
+    if (wrong == NULL)
+        return -1;
+    (void)fprintf(stderr, "entented: %s\nusage: entented --dir DIR [--passphrase-file FILE]\n", wrong);
+    return 2;
 }
 
 static int fail(const ent_err *err)
@@ -109,6 +125,28 @@ static void block_signals(sigset_t *ret)
     (void)signal(SIGCHLD, SIG_DFL); /* ignored, as some starters leave it, it would hide how a process ended */
 }
 
+/* 0 = nothing was found, 1 = something was. */
+static int audit(const options *chosen)
+{
+    ent_err err = {0};
+    bool clean = false;
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (ent_audit_folder(chosen->folder, ent_text_of(chosen->channel), &clean, &err).code == ENT_OK)
+        return clean ? 0 : 1;
+    ENT_CLEANUP(ent_buf_release) ent_buf line = {0};
+    ent_json_writer writer = ent_json_writer_of(&line);
+    ent_json_object_begin(&writer);
+    ent_json_member_string(&writer, "line", "failed");
+    ent_json_member_string(&writer, "code", ent_code_word(err.code));
+    ent_json_member_string(&writer, "rule", err.rule);
+    ent_json_member_string(&writer, "text", err.text);
+    ent_json_object_end(&writer);
+    ent_buf_put_u8(&line, '\n');
+    if (ent_buf_check(&line, NULL).code == ENT_OK)
+        (void)fwrite(line.data, 1, line.size, stdout);
+    return ent_code_exit_status(err.code);
+}
+
 int main(int count, char **arguments)
 {
     options chosen = {0};
@@ -120,6 +158,8 @@ int main(int count, char **arguments)
     int status = read_options(count, arguments, &chosen);
     if (status >= 0)
         return status;
+    if (chosen.audit)
+        return audit(&chosen);
     block_signals(&signals);
     if (chosen.keeper != NULL)
         return ent_keeper_process_run(chosen.keeper, chosen.folder, chosen.passphrase_file);

@@ -264,6 +264,10 @@ typedef struct {
     /** The kept head of the largest size <= at_most (UINT64_MAX: the newest). */
     ENT_RC(*head_get)
     (ent_store *store, int64_t log, uint64_t at_most, ent_tree_head *ret, ent_buf *ret_note, ent_err *err);
+    /** The kept head of the smallest size >= at_least.
+     *  @out  ret_note   nullable */
+    ENT_RC(*head_from)
+    (ent_store *store, int64_t log, uint64_t at_least, ent_tree_head *ret, ent_buf *ret_note, ent_err *err);
     /** The receipt of the smallest size >= size by a receiver; it may not be signed yet. */
     ENT_RC(*receipt_covering)
     (ent_store *store, int64_t log, uint32_t receiver, uint64_t size, ent_store_receipt *ret, ent_err *err);

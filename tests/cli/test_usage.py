@@ -31,9 +31,9 @@ EVIDENCE = os.path.abspath(sys.argv[2])
 VERBS = ["init", "card", "peer add", "peer list", "peer show", "peer remove", "channel open", "channel list",
          "channel show", "channel accept", "channel refuse", "send", "list", "show", "open", "watch", "prove", "verify",
          "pouch export", "pouch import", "status", "agreement new", "agreement check", "agreement diff", "agreement fields",
-         "agreement show", "agreement propose", "agreement accept", "kinds", "alerts", "ledger", "report"]
+         "agreement show", "agreement propose", "agreement accept", "kinds", "alerts", "ledger", "report", "audit"]
 # Verbs that need no node.
-ALONE = ["init", "card", "verify", "kinds", "agreement new", "agreement check", "agreement diff", "agreement fields"]
+ALONE = ["init", "card", "verify", "kinds", "audit", "agreement new", "agreement check", "agreement diff", "agreement fields"]
 MSG = "north/aurora.example/3"
 CHANNEL_ID = "5d1f09ab" * 8
 
@@ -76,6 +76,7 @@ MISTAKES = {
     "pouch import": [([], "missing"), (["a", "b"], "too many")],
     "status": [(["x"], "too many")],
     "alerts": [(["x"], "alerts"), (["list", "x"], "too many")],
+    "audit": [(["x"], "audit")],
     "kinds": [(["request.nothing"], "no kind"), (["request", "x"], "too many"), (["contact.check", "--markdown"], "--markdown"),
               (["request", "--markdown"], "--markdown")],
     "agreement new": [(["x"], "too many"), (["--parties", "a.b"], "two parties"), (["--parties", "a.b,B"], "party's name"),

@@ -72,6 +72,7 @@ static const ent_store_engine engine = {
     .body_read = ent_sqlite_body_read,
     .tile_read = ent_sqlite_tile_read,
     .head_get = ent_sqlite_head_get,
+    .head_from = ent_sqlite_head_from,
     .receipt_covering = ent_sqlite_receipt_covering,
     .receipt_newest = ent_sqlite_receipt_newest,
     .receipt_walk = ent_sqlite_receipt_walk,

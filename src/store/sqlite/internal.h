@@ -72,6 +72,7 @@ typedef enum {
     ENT_SQL_TILE_READ,
     ENT_SQL_HEAD_PUT,
     ENT_SQL_HEAD_GET,
+    ENT_SQL_HEAD_FROM,
     ENT_SQL_RECEIPT_ADD,
     ENT_SQL_RECEIPT_ADD_REVOKED,
     ENT_SQL_RECEIPT_FIND,
@@ -269,6 +270,8 @@ ENT_RC ent_sqlite_tile_read(ent_store *store, int64_t log, uint8_t level, uint64
                             ent_err *err);
 
 /* receipts.c */
+ENT_RC ent_sqlite_head_from(ent_store *store, int64_t log, uint64_t at_least, ent_tree_head *ret, ent_buf *ret_note,
+                            ent_err *err);
 ENT_RC ent_sqlite_receipt_add(ent_store *store, ent_store_receipt *receipt, bool *ret_new, ent_err *err);
 ENT_RC ent_sqlite_revoked_receipt_add(ent_store *store, const ent_store_receipt *receipt, ent_err *err);
 ENT_RC ent_sqlite_receipt_sign(ent_store *store, int64_t number, const ent_signature *signature, ent_err *err);

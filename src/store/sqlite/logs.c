@@ -185,6 +185,20 @@ ent_rc ent_sqlite_head_put(ent_store *store, int64_t log, const ent_tree_head *h
     return ent_sql_run(&sql, err);
 }
 
+static ent_rc take_head(ent_sql *sql, ent_tree_head *ret, ent_buf *ret_note, ent_err *err)
+{
+    ENT_TRY(ent_sql_row(sql, "the head", err));
+    ent_tree_head head = {.size = ent_sql_size(sql, 0)};
+    ent_sql_fixed(sql, 1, head.root.bytes, sizeof head.root.bytes);
+    ENT_TRY(ent_sql_check(sql, err));
+    if (ret_note != NULL) {
+        ent_buf_put(ret_note, ent_sql_bytes(sql, 2));
+        ENT_TRY(ent_buf_check(ret_note, err));
+    }
+    *ret = head;
+    return ENT_DONE;
+}
+
 ent_rc ent_sqlite_head_get(ent_store *store, int64_t log, uint64_t at_most, ent_tree_head *ret, ent_buf *ret_note,
                            ent_err *err)
 {
@@ -194,14 +208,17 @@ ent_rc ent_sqlite_head_get(ent_store *store, int64_t log, uint64_t at_most, ent_
                          &sql, err));
     ent_sql_bind_int(&sql, log);
     ent_sql_bind_size(&sql, at_most > INT64_MAX ? INT64_MAX : at_most);
-    ENT_TRY(ent_sql_row(&sql, "the head", err));
-    ent_tree_head head = {.size = ent_sql_size(&sql, 0)};
-    ent_sql_fixed(&sql, 1, head.root.bytes, sizeof head.root.bytes);
-    ENT_TRY(ent_sql_check(&sql, err));
-    if (ret_note != NULL) {
-        ent_buf_put(ret_note, ent_sql_bytes(&sql, 2));
-        ENT_TRY(ent_buf_check(ret_note, err));
-    }
-    *ret = head;
-    return ENT_DONE;
+    return take_head(&sql, ret, ret_note, err);
+}
+
+ent_rc ent_sqlite_head_from(ent_store *store, int64_t log, uint64_t at_least, ent_tree_head *ret, ent_buf *ret_note,
+                            ent_err *err)
+{
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(ent_sql_read(store, ENT_SQL_HEAD_FROM,
+                         "SELECT size, root, note FROM heads WHERE log = ?1 AND size >= ?2 ORDER BY size LIMIT 1", &sql,
+                         err));
+    ent_sql_bind_int(&sql, log);
+    ent_sql_bind_size(&sql, at_least > INT64_MAX ? INT64_MAX : at_least);
+    return take_head(&sql, ret, ret_note, err);
 }
