@@ -110,7 +110,7 @@ static ent_rc begin_piece(incoming *work, ent_http_request *request, ent_err *er
     ent_node *node = work->node;
     uint64_t held = ent_blob_parts_held(node->parts, &work->about.digest);
     uint32_t writer = (uint32_t)ent_channel_member_of_log(work->channel, work->blob.log);
-    ENT_TRY(ent_quota_attachment(node, work->channel, writer, work->about.size, err));
+    ENT_TRY(ent_quota_attachment(node, work->channel, writer, &work->about.digest, work->about.size, err));
     ENT_TRY(ent_disk_has_room(node, held < work->about.size ? work->about.size - held : 0, err));
     ent_rc rc = ent_blob_piece_begin(node->parts, &work->about, &held, &work->piece, err);
     if (rc.code == ENT_RETRY)

@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 #include "node/channel.h"
+#include "store/blob_parts.h"
+#include "store/blobs.h"
 
 #include <stdio.h>
 
@@ -137,7 +139,8 @@ ent_rc ent_quota_say(ent_node *node, ent_channel *channel, uint64_t bytes, uint6
     ent_quota_left(quotas, &usage, false, &room);
     if (room.entries == 0 || bytes > room.bytes)
         return refuse_until_tomorrow(channel, channel->self, &room, now, err);
-    return attachment_bytes == 0 ? ENT_DONE : ent_quota_attachment(node, channel, channel->self, attachment_bytes, err);
+    return attachment_bytes == 0 ? ENT_DONE
+                                 : ent_quota_attachment(node, channel, channel->self, NULL, attachment_bytes, err);
 }
 
 void ent_quota_said(ent_channel *channel, uint64_t bytes)
@@ -149,20 +152,72 @@ void ent_quota_said(ent_channel *channel, uint64_t bytes)
 
 /* --- attachments --- */
 
-ent_rc ent_quota_attachment(ent_node *node, ent_channel *channel, uint32_t writer, uint64_t bytes, ent_err *err)
+/* What a writer has named, has not been settled as held, and takes room all the same. */
+typedef struct {
+    ent_node *node;
+    int64_t log;
+    const ent_hash *digest; /* the one that is asked for: it does not count against itself */
+    ent_store_blob last;
+    size_t seen;
+    uint64_t bytes;
+    bool found;
+    bool ended;
+} coming;
+
+static ent_rc count_coming(void *context, const ent_store_blob *blob, ent_err *err)
+{
+    coming *work = context;
+    (void)err;
+    work->last = *blob;
+    work->ended = work->ended || blob->log != work->log;
+    if (work->ended)
+        return ENT_DONE;
+    work->seen++;
+    if (ent_hash_equal(&blob->digest, work->digest))
+        work->found = true;
+    else if (ent_blob_parts_begun(work->node->parts, &blob->digest) ||
+             ent_blob_exists(work->node->paths.blobs, &blob->digest))
+        work->bytes += blob->size;
+    return ENT_DONE;
+}
+
+static ent_rc look_at_coming(coming *work, ent_err *err)
+{
+    enum { PAGE = 256 };
+    ent_store *store = work->node->store;
+    work->last = (ent_store_blob){.log = work->log}; /* entry 0 has no attachments */
+    while (!work->ended && work->seen < ENT_QUOTA_WANTED_MOST) {
+        size_t before = work->seen;
+        ENT_TRY(store->engine->blob_wanted_walk(store, &work->last, PAGE, count_coming, work, err));
+        work->ended = work->ended || work->seen < before + PAGE;
+    }
+    return ENT_DONE;
+}
+
+ent_rc ent_quota_attachment(ent_node *node, ent_channel *channel, uint32_t writer, const ent_hash *digest,
+                            uint64_t bytes, ent_err *err)
 {
     uint64_t quota = channel->genesis.quotas.attachment_bytes;
     uint64_t held = 0;
+    coming under_way = {.node = node, .log = channel->members[writer].log.number, .digest = digest};
     if (quota == 0)
         return ENT_DONE;
-    ENT_TRY(node->store->engine->blob_bytes_held(node->store, channel->members[writer].log.number, &held, err));
+    ENT_TRY(node->store->engine->blob_bytes_held(node->store, under_way.log, &held, err));
+    if (digest != NULL)
+        ENT_TRY(look_at_coming(&under_way, err));
+    if (digest != NULL && !under_way.found && !under_way.ended)
+        return ent_fail(err, ENT_PEER_QUOTA, "design 2, Genesis: quotas",
+                        "%d attachments that were named before this one have not come: bring those first",
+                        (int)ENT_QUOTA_WANTED_MOST);
+    held += under_way.bytes;
     if (held <= quota && bytes <= quota - held)
         return ENT_DONE;
-    return ent_fail(err, ENT_PEER_QUOTA, "design 2, Genesis: quotas",
-                    "the quota for attachments of %.*s in channel %.8s is %llu bytes, sealed; %llu are held, and %llu "
-                    "more are too many: a channel that succeeds this one can give more",
-                    ENT_TEXT_ARG(channel->genesis.members[writer].name), channel->id_text, (unsigned long long)quota,
-                    (unsigned long long)held, (unsigned long long)bytes);
+    return ent_fail(
+        err, ENT_PEER_QUOTA, "design 2, Genesis: quotas",
+        "the quota for attachments of %.*s in channel %.8s is %llu bytes, sealed; %llu are held or on their "
+        "way, and %llu more are too many: a channel that succeeds this one can give more",
+        ENT_TEXT_ARG(channel->genesis.members[writer].name), channel->id_text, (unsigned long long)quota,
+        (unsigned long long)held, (unsigned long long)bytes);
 }
 
 /* --- showing --- */

@@ -12,7 +12,7 @@
 
 #include "node/node.h"
 
-enum { ENT_QUOTA_SPARE_DAYS = 30 };
+enum { ENT_QUOTA_SPARE_DAYS = 30, ENT_QUOTA_WANTED_MOST = 4096 };
 
 /** What may still come today. */
 typedef struct {
@@ -44,9 +44,14 @@ ENT_RC ent_quota_say(ent_node *node, ent_channel *channel, uint64_t bytes, uint6
 /** Count an entry of ours that is about to be appended, whether or not it was asked for. */
 void ent_quota_said(ent_channel *channel, uint64_t bytes);
 
-/** Whether so many more bytes of attachments of a writer, sealed, may be held.
+/** Whether an attachment of a writer may come: with those that are held, are under way, or have come and are not
+ * settled yet. They are looked through in the order of its log, ENT_QUOTA_WANTED_MOST of those that have not come at
+ * most; one behind these has to wait for them.
+ *  @in   digest   of the sealed file; NULL = one of our own
+ *  @in   bytes    its size, sealed
  *  Errors: PEER_QUOTA, those of the store. */
-ENT_RC ent_quota_attachment(ent_node *node, ent_channel *channel, uint32_t writer, uint64_t bytes, ent_err *err);
+ENT_RC ent_quota_attachment(ent_node *node, ent_channel *channel, uint32_t writer, const ent_hash *digest,
+                            uint64_t bytes, ent_err *err);
 
 /** What a member has used today, may still say, and holds in attachments. Read-only copy for those who show it.
  *  Errors: those of the store. */

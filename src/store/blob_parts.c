@@ -251,6 +251,16 @@ uint64_t ent_blob_parts_held(ent_blob_parts *parts, const ent_hash *digest)
     return most;
 }
 
+bool ent_blob_parts_begun(ent_blob_parts *parts, const ent_hash *digest)
+{
+    bool begun = false;
+    (void)pthread_mutex_lock(&parts->lock);
+    for (const ent_part *part = parts->first; part != NULL && !begun; part = part->next)
+        begun = ent_hash_equal(&part->digest, digest);
+    (void)pthread_mutex_unlock(&parts->lock);
+    return begun;
+}
+
 uint64_t ent_blob_parts_mismatches(ent_blob_parts *parts)
 {
     (void)pthread_mutex_lock(&parts->lock);

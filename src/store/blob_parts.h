@@ -35,6 +35,8 @@ typedef struct {
 ENT_RC ent_blob_parts_ask(ent_blob_parts *parts, const ent_blob_announced *about, uint64_t *ret_held, ent_err *err);
 /** Bytes that have come, of the sender who has brought most. */
 uint64_t ent_blob_parts_held(ent_blob_parts *parts, const ent_hash *digest);
+/** Whether anybody has begun to bring it. */
+bool ent_blob_parts_begun(ent_blob_parts *parts, const ent_hash *digest);
 
 typedef struct ent_blob_piece ent_blob_piece;
 /** Begin to take a piece.

@@ -125,7 +125,7 @@ class QuotaTest(OutsideTest):
             self.assertEqual(answer.status, status, answer)
         self.assert_later(answer, daily=False)
         self.assertEqual(self.border.request("PUT", f"/blob/{named[0]['digest']}", sealed[0]).status, 200)  # is held
-        self.assertEqual(self.used("files")["attachment_bytes"], len(sealed[0]) + len(sealed[1]))
+        wait_for(lambda: self.used("files")["attachment_bytes"] == len(sealed[0]) + len(sealed[1]))
 
     def test_send__beyond_our_own_is_refused_and_says_until_when(self):
         other = self.new_node("boreal.example")
