@@ -5,18 +5,25 @@
 #include "crypto/crypto.h"
 #include "keeper/serve.h"
 #include "node/report.h"
+#include "sandbox/sandbox.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
-ent_rc ent_keeper_process_start(const char *folder, const char *passphrase_file, ent_process *ret_process,
-                                ent_keeper **ret_keeper, ent_err *err)
+ent_rc ent_keeper_process_start(const ent_keeper_role *role, ent_process *ret_process, ent_keeper **ret_keeper,
+                                ent_err *err)
 {
-    const char *arguments[] = {"--dir", folder, passphrase_file == NULL ? NULL : "--passphrase-file", passphrase_file,
-                               NULL};
+    const char *arguments[6] = {"--dir", role->folder};
+    size_t used = 2;
+    if (role->no_sandbox)
+        arguments[used++] = "--no-sandbox";
+    if (role->passphrase_file != NULL) {
+        arguments[used++] = "--passphrase-file";
+        arguments[used] = role->passphrase_file;
+    }
     ent_process process;
-    ENT_TRY(ent_process_start(ENT_KEEPER_ROLE, arguments, ENT_KEEPER_LANES, &process, err));
+    ENT_TRY(ent_process_start(ENT_KEEPER_OPTION, arguments, ENT_KEEPER_LANES, &process, err));
     ent_rc rc = ent_keeper_connect(process.sockets, process.count, ret_keeper, err);
     if (rc.code != ENT_OK) {
         ent_process_wait(&process);
@@ -41,19 +48,27 @@ static ent_rc read_passphrase(const char *path, ent_buf *ret, ent_err *err)
                          : ent_fail(err, ENT_USAGE, NULL, "%s begins with an empty line: no passphrase", path);
 }
 
+/* New keys are written too, hence more than reading. */
+static ent_rc enter_sandbox(const ent_paths *paths, ent_err *err)
+{
+    const ent_sandbox_path open[] = {{paths->keys, true}, {paths->marks, true}};
+    ent_sandbox_state state;
+    return ent_sandbox_enter(ENT_SANDBOX_KEEPER, open, sizeof open / sizeof *open, &state, err);
+}
+
 /* The passphrase's file may be one that is open already, say /dev/fd/63: only after it everything else is closed. */
-static ent_rc open_keeper(const char *folder, const char *passphrase_file, const int *lanes, size_t count,
-                          ent_keeper **ret, ent_err *err)
+static ent_rc open_keeper(const ent_keeper_role *role, const int *lanes, size_t count, ent_keeper **ret, ent_err *err)
 {
     ENT_CLEANUP(ent_paths_release) ent_paths paths = {0};
     ENT_CLEANUP(ent_config_release) ent_config config = {0}; /* only to say first what is wrong with the folder */
     ENT_CLEANUP(ent_buf_wipe) ent_buf passphrase = {0};
     ENT_TRY(ent_crypto_init(err));
-    ENT_TRY(ent_paths_make(folder, &paths, err));
+    ENT_TRY(ent_paths_make(role->folder, &paths, err));
     ENT_TRY(ent_config_read(paths.config, &config, err));
-    ENT_TRY(read_passphrase(passphrase_file, &passphrase, err));
+    ENT_TRY(read_passphrase(role->passphrase_file, &passphrase, err));
     ent_process_close_others(lanes, count);
-    return ent_keeper_open(paths.keys, paths.marks, ent_buf_bytes(&passphrase), ret, err);
+    ENT_TRY(ent_keeper_open(paths.keys, paths.marks, ent_buf_bytes(&passphrase), ret, err));
+    return role->no_sandbox ? ENT_DONE : enter_sandbox(&paths, err);
 }
 
 /* One lane and its thread. */
@@ -90,7 +105,7 @@ static void serve_all(ent_keeper *keeper, const int *sockets, size_t count)
         (void)pthread_join(lanes[i].thread, NULL);
 }
 
-int ent_keeper_process_run(const char *sockets, const char *folder, const char *passphrase_file)
+int ent_keeper_process_run(const char *sockets, const ent_keeper_role *role)
 {
     int lanes[ENT_PROCESS_MAX_SOCKETS];
     size_t count = 0;
@@ -99,11 +114,12 @@ int ent_keeper_process_run(const char *sockets, const char *folder, const char *
     ent_err unheard = {0};
     ent_process_harden();
     if (ent_process_sockets(sockets, lanes, &count, &err).code != ENT_OK) {
-        (void)dprintf(STDERR_FILENO, "entented: --" ENT_KEEPER_ROLE ": %s\n", err.text);
+        (void)dprintf(STDERR_FILENO, "entented: --" ENT_KEEPER_OPTION ": %s\n", err.text);
         return ent_code_exit_status(err.code);
     }
-    if (open_keeper(folder, passphrase_file, lanes, count, &keeper, &err).code != ENT_OK) {
+    if (open_keeper(role, lanes, count, &keeper, &err).code != ENT_OK) {
         (void)ent_keeper_serve_failure(lanes[0], &err, &unheard).code;
+        ent_keeper_free(keeper);
         return ent_code_exit_status(err.code);
     }
     serve_all(keeper, lanes, count);

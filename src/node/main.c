@@ -20,6 +20,7 @@ static const char help[] =
     "  --audit                 audit the folder of a node that is stopped, and end: prints a JSON object a line;\n"
     "                          `entente audit` does it, and shows it to people\n"
     "  --channel ID            of one channel alone\n"
+    "  --no-sandbox            for debugging alone: its processes give up none of what they can do\n"
     "  --version               print the version\n"
     "  --help                  print this\n"
     "\n"
@@ -28,8 +29,7 @@ static const char help[] =
     "Exit status: 0 stopped as asked, 1 refused, 2 usage, 4 local fault.\n";
 
 typedef struct {
-    const char *folder;
-    const char *passphrase_file;
+    ent_keeper_role role;
     const char *keeper; /* not for people: be the keeper on these sockets */
     const char *channel;
     bool audit;
@@ -41,22 +41,23 @@ static int read_options(int count, char **arguments, options *ret)
     static const struct option names[] = {
         {"dir", required_argument, NULL, 'd'},
         {"passphrase-file", required_argument, NULL, 'p'},
-        {ENT_KEEPER_ROLE, required_argument, NULL, 'k'},
+        {ENT_KEEPER_OPTION, required_argument, NULL, 'k'},
         {"audit", no_argument, NULL, 'a'},
         {"channel", required_argument, NULL, 'c'},
+        {"no-sandbox", no_argument, NULL, 'n'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     int option;
-    ret->folder = getenv("ENTENTE_DIR"); /* NOLINT(concurrency-mt-unsafe): there is one thread yet */
+    ret->role.folder = getenv("ENTENTE_DIR"); /* NOLINT(concurrency-mt-unsafe): there is one thread yet */
     while ((option = getopt_long(count, arguments, "", names, NULL)) != -1) { /* NOLINT(concurrency-mt-unsafe) */
         switch (option) {
         case 'd':
-            ret->folder = optarg;
+            ret->role.folder = optarg;
             break;
         case 'p':
-            ret->passphrase_file = optarg;
+            ret->role.passphrase_file = optarg;
             break;
         case 'k':
             ret->keeper = optarg;
@@ -66,6 +67,9 @@ static int read_options(int count, char **arguments, options *ret)
             break;
         case 'c':
             ret->channel = optarg;
+            break;
+        case 'n':
+            ret->role.no_sandbox = true;
             break;
         case 'v':
             (void)puts("entented " ENTENTE_VERSION);
@@ -79,7 +83,7 @@ static int read_options(int count, char **arguments, options *ret)
         }
     }
     const char *wrong = optind < count                        ? "there are no arguments besides the options"
-                        : ret->folder == NULL                 ? "which folder? Give --dir DIR or set ENTENTE_DIR"
+                        : ret->role.folder == NULL            ? "which folder? Give --dir DIR or set ENTENTE_DIR"
                         : ret->channel != NULL && !ret->audit ? "--channel goes with --audit"
                                                               : NULL;
     if (wrong == NULL)
@@ -162,10 +166,10 @@ int main(int count, char **arguments)
         return audit(&chosen);
     block_signals(&signals);
     if (chosen.keeper != NULL)
-        return ent_keeper_process_run(chosen.keeper, chosen.folder, chosen.passphrase_file);
-    if (ent_keeper_process_start(chosen.folder, chosen.passphrase_file, &process, &keeper, &err).code != ENT_OK)
+        return ent_keeper_process_run(chosen.keeper, &chosen.role);
+    if (ent_keeper_process_start(&chosen.role, &process, &keeper, &err).code != ENT_OK)
         return fail(&err);
-    if (ent_node_start(chosen.folder, keeper, &node, &err).code != ENT_OK) {
+    if (ent_node_start(chosen.role.folder, keeper, &node, &err).code != ENT_OK) {
         ent_process_wait(&process);
         return fail(&err);
     }

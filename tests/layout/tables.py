@@ -3,6 +3,8 @@
 # The stages in the order of the flow, each with the stages it may include.
 EDGES = {
     "base": [],
+    # What a process gives up once it has started; the two daemons' processes alone use it.
+    "sandbox": ["base"],
     "crypto": ["base"],
     "log": ["base", "crypto"],
     "seal": ["base", "crypto", "log"],
@@ -12,7 +14,7 @@ EDGES = {
     "store": ["base", "crypto", "log", "message", "pouch"],
     "keeper": ["base", "crypto", "log", "seal"],
     "http": ["base", "crypto"],
-    "node": ["base", "crypto", "log", "seal", "message", "pouch", "ledger", "store", "keeper", "http"],
+    "node": ["base", "crypto", "log", "seal", "message", "pouch", "ledger", "store", "keeper", "http", "sandbox"],
     # The command line never opens a live store; it makes keys (init), so it may use the keeper.
     "cli": ["base", "crypto", "log", "seal", "message", "pouch", "ledger", "keeper", "http"],
 }
@@ -27,6 +29,8 @@ THIRD_PARTY = {
     "microhttpd.h": "http",
     "gnutls": "http",
     "curl": "http",
+    "seccomp.h": "sandbox",
+    "linux": "sandbox",
 }
 
 # C++ is there for simdjson alone.
@@ -50,7 +54,7 @@ PURE_FORBIDDEN_CALLS = {
 }
 
 # Libraries never exit, abort, log or print.
-LIBRARY_STAGES = ["base", "crypto", "log", "seal", "message", "pouch", "ledger", "store", "keeper", "http"]
+LIBRARY_STAGES = ["base", "sandbox", "crypto", "log", "seal", "message", "pouch", "ledger", "store", "keeper", "http"]
 LIBRARY_FORBIDDEN_CALLS = {
     "exit", "_exit", "_Exit", "quick_exit", "abort", "printf", "vprintf", "puts", "putchar", "perror", "syslog", "err",
     "errx", "warn", "warnx",
@@ -63,7 +67,7 @@ SYSTEM_HEADERS = {
     "semaphore.h", "setjmp.h", "signal.h", "spawn.h", "stdalign.h", "stdarg.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h",
     "stdio.h", "stdlib.h", "stdnoreturn.h", "string.h", "strings.h", "sys/epoll.h", "sys/eventfd.h", "sys/file.h",
     "sys/ioctl.h", "sys/mman.h", "sys/param.h", "sys/prctl.h", "sys/random.h", "sys/resource.h", "sys/select.h",
-    "sys/signalfd.h", "sys/socket.h", "sys/stat.h", "sys/statvfs.h", "sys/time.h", "sys/timerfd.h", "sys/types.h",
+    "sys/signalfd.h", "sys/socket.h", "sys/stat.h", "sys/syscall.h", "sys/statvfs.h", "sys/time.h", "sys/timerfd.h", "sys/types.h",
     "sys/uio.h", "sys/un.h", "sys/wait.h", "termios.h", "threads.h", "time.h", "unistd.h",
 }
 CPP_HEADERS = {
