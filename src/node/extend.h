@@ -20,5 +20,9 @@ ENT_RC ent_extend_prove(ent_node *node, const ent_channel *channel, const ent_ex
                         ent_err *err);
 /** The keeper has signed this: the next proof begins there, unless it says otherwise.  Threads: the sequencer's. */
 void ent_extend_marked(ent_channel *channel, ent_keeper_what what, uint32_t member, uint64_t size);
+/** Whether our log holds what the keeper signed last. Its mark alone does not tell: a store older than the mark that
+ * has grown past it since is another history, and its head the larger half of a fork. Errors: IO, NOMEM.  Blocks: yes.
+ */
+ENT_RC ent_extend_follows_mark(ent_node *node, const ent_channel *channel, bool *ret, ent_err *err);
 
 #endif

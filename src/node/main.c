@@ -135,7 +135,7 @@ static int audit(const options *chosen)
     ent_err err = {0};
     bool clean = false;
     (void)signal(SIGPIPE, SIG_IGN);
-    if (ent_audit_folder(chosen->folder, ent_text_of(chosen->channel), &clean, &err).code == ENT_OK)
+    if (ent_audit_folder(chosen->role.folder, ent_text_of(chosen->channel), &clean, &err).code == ENT_OK)
         return clean ? 0 : 1;
     ENT_CLEANUP(ent_buf_release) ent_buf line = {0};
     ent_json_writer writer = ent_json_writer_of(&line);

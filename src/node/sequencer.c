@@ -602,40 +602,6 @@ static ent_rc unsigned_receipt(void *context, const ent_store_receipt *receipt, 
     return ENT_DONE;
 }
 
-/* Without a mark nothing was ever signed: true for an empty log, or after a crash between the very first commit and its
- * mark, when no signed head was kept either. Anything else means that the marks were lost. */
-static ent_rc never_signed(ent_node *node, const ent_channel_member *own, bool *ret, ent_err *err)
-{
-    ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
-    ent_tree_head head;
-    ent_rc rc = node->store->engine->head_get(node->store, own->log.number, UINT64_MAX, &head, &note, err);
-    if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
-        return rc;
-    *ret = rc.code == ENT_ABSENT;
-    return ENT_DONE;
-}
-
-/* Whether our log holds what the keeper signed last. Its mark alone does not tell: a store older than the mark that
- * has grown past it since is another history, and its head the larger half of a fork. */
-static ent_rc follows_mark(ent_node *node, const ent_channel *channel, bool *ret, ent_err *err)
-{
-    const ent_channel_member *own = &channel->members[channel->self];
-    ent_tree_head mark = {0};
-    ent_hash root;
-    ent_rc rc = ent_keeper_mark(node->keeper, ENT_KEEPER_HEAD, ent_text_of(own->origin), &mark, err);
-    if (rc.code == ENT_ABSENT)
-        return never_signed(node, own, ret, err);
-    ENT_TRY(rc);
-    *ret = false;
-    if (mark.size > own->log.tree.size)
-        return ENT_DONE;
-    ent_store_tiles tiles = {node->store, own->log.number};
-    ent_tile_reader reader = ent_store_tile_reader(&tiles);
-    ENT_TRY(ent_tree_root_at(mark.size, &reader, &root, err));
-    *ret = ent_hash_equal(&root, &mark.root);
-    return ENT_DONE;
-}
-
 /* "Ed25519 is deterministic: after a crash the same head is signed again. Receipts likewise" (design 3). */
 static ent_rc sign_again(ent_sequencer *sequencer, ent_err *err)
 {
@@ -644,7 +610,7 @@ static ent_rc sign_again(ent_sequencer *sequencer, ent_err *err)
     for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
         const ent_store_log *own = &channel->members[channel->self].log;
         bool follows = false;
-        ENT_TRY(follows_mark(node, channel, &follows, err));
+        ENT_TRY(ent_extend_follows_mark(node, channel, &follows, err));
         if (!follows)
             ent_channel_hold(channel);
         if (ent_channel_is_held(channel) || own->tree.size == 0)
