@@ -25,6 +25,8 @@ static ent_text state_words(ent_json_value message)
         return ENT_TEXT("CONTESTED");
     if (ent_json_count(ent_json_get(message, "answered_by")) > 0)
         return ENT_TEXT("answered");
+    if (ent_text_is(state, "held"))
+        return ENT_TEXT("HELD");
     if (ent_text_is(state, "sent"))
         return ENT_TEXT("not receipted");
     return state;
@@ -32,7 +34,7 @@ static ent_text state_words(ent_json_value message)
 
 static ent_cli_style state_style(ent_text words)
 {
-    if (ent_text_is(words, "CONTESTED") || ent_text_is(words, "RECALLED"))
+    if (ent_text_is(words, "CONTESTED") || ent_text_is(words, "RECALLED") || ent_text_is(words, "HELD"))
         return ENT_CLI_RED;
     if (ent_text_is(words, "not receipted"))
         return ENT_CLI_YELLOW;

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "crypto/crypto.h"
 #include "http/tls.h"
+#include "keeper/clean_stop.h"
 #include "keeper/keeper.h"
 
 #include <dirent.h>
@@ -81,10 +82,13 @@ static ent_rc remove_remains(const work *at, const char *root, bool root_inside,
 {
     static const char *const key_names[] = {"log.key", "receipt.key", "age.key", "tls.key", NULL};
     static const char *const root_names[] = {"root.key", "next-root.key", NULL};
+    static const char *const marks_names[] = {"clean", NULL};
     static const char *const top_names[] = {"card", "tls.crt", "node.json", NULL};
     ENT_TRY(remove_files(at->paths.keys, key_names, err));
     ENT_TRY(remove_files(root, root_names, err));
     ENT_TRY(remove_files(at->folder, top_names, err));
+    ENT_TRY(remove_files(at->paths.marks, marks_names, err));
+    (void)rmdir(at->paths.marks);
     (void)rmdir(at->paths.keys);
     if (root_inside)
         (void)rmdir(root);
@@ -207,6 +211,14 @@ static ent_rc make_card(const work *at, const ent_cli_setup *setup, ent_card *ca
     return ent_file_create(at->paths.card, 0644, ent_buf_bytes(&note), err);
 }
 
+/* New keys have signed nothing: the first start has nobody to ask. */
+static ent_rc write_clean_stop(const work *at, ent_err *err)
+{
+    char boot_id[ENT_BOOT_ID_MAX_BYTES + 1];
+    ent_boot_id_read(boot_id);
+    return ent_clean_stop_write(at->paths.marks, boot_id, err);
+}
+
 static ent_rc make_all(const work *at, const ent_cli_setup *setup, char *ret_fingerprint, ent_err *err)
 {
     ent_text name = ent_text_of(setup->name);
@@ -226,6 +238,7 @@ static ent_rc make_all(const work *at, const ent_cli_setup *setup, char *ret_fin
     card.age = publics.age;
     ENT_TRY(ent_file_create(at->paths.certificate, 0644, ent_buf_bytes(&certificate), err));
     ENT_TRY(make_card(at, setup, &card, ret_fingerprint, err));
+    ENT_TRY(write_clean_stop(at, err));
     ent_config config = {.air_gapped = setup->air_gapped};
     config.name = ent_text_copy(name);
     config.listen = setup->listen == NULL ? NULL : ent_text_copy(ent_text_of(setup->listen));

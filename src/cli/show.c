@@ -102,7 +102,11 @@ static void put_receipts(ent_cli *cli, ent_json_value message)
     ent_buf *out = &cli->out;
     ent_json_value receipts = ent_json_get(message, "receipts");
     ent_buf_put_string(out, "\nReceipts\n");
-    if (ent_json_count(receipts) == 0)
+    if (ent_text_is(ent_cli_text(message, "state"), "held")) {
+        ent_buf_put_string(out, "  ");
+        put_styled(cli, ENT_CLI_RED, ENT_TEXT("HELD"));
+        ent_buf_put_string(out, ": logged here and durable, but not signed and not sent; `entente status` tells why.\n");
+    } else if (ent_json_count(receipts) == 0)
         ent_buf_put_string(
             out, "  None yet: nobody else has signed for it. The node goes on trying; `entente status` tells why.\n");
     for (ent_json_iter i = ent_json_iterate(receipts); ent_json_next(&i);) {

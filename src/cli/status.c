@@ -99,6 +99,8 @@ static void put_alarms(ent_cli *cli, ent_json_value status)
         ent_buf_put_string(out, "  ");
         ent_cli_put_line(out, ent_cli_channel_label(i.value));
         ent_buf_put_string(out, ": ");
+        ent_buf_put_format(out, "%" PRIu64 " message%s; ", ent_cli_count(i.value, "messages"),
+                           ent_cli_count(i.value, "messages") == 1 ? "" : "s");
         ent_cli_put_line(out, ent_cli_text(i.value, "reason"));
         ent_buf_put_u8(out, '\n');
     }
@@ -116,6 +118,17 @@ static void put_alarms(ent_cli *cli, ent_json_value status)
     }
 }
 
+/* Nobody can be asked there after a crash. */
+static void put_guard(ent_cli *cli, ent_json_value status)
+{
+    size_t count = ent_json_count(ent_json_get(status, "guarded_by_marks_alone"));
+    if (count > 0)
+        ent_buf_put_format(&cli->out,
+                           "\nRollback guard: in %zu channel%s no other member can be asked over the network how far "
+                           "our log goes; there the marks in this folder alone keep it from being signed twice\n",
+                           count, count == 1 ? "" : "s");
+}
+
 static ent_rc run(ent_cli *cli, ent_err *err)
 {
     ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", "/status");
@@ -126,6 +139,7 @@ static ent_rc run(ent_cli *cli, ent_err *err)
     put_identity(cli, answer.root);
     put_deliveries(cli, answer.root);
     put_alarms(cli, answer.root);
+    put_guard(cli, answer.root);
     ent_buf_put_string(&cli->out, "\nThis machine: the node uses ");
     ent_cli_put_bytes(&cli->out, ent_cli_count(answer.root, "memory_bytes"));
     ent_buf_put_string(&cli->out, " of memory; ");

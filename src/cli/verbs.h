@@ -34,6 +34,7 @@ extern const ent_cli_command ent_cli_prove;
 extern const ent_cli_command ent_cli_verify;
 extern const ent_cli_command ent_cli_pouch_export;
 extern const ent_cli_command ent_cli_pouch_import;
+extern const ent_cli_command ent_cli_release_channel;
 extern const ent_cli_command ent_cli_status;
 extern const ent_cli_command ent_cli_alerts;
 extern const ent_cli_command ent_cli_audit;

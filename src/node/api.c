@@ -29,6 +29,7 @@ static const route routes[] = {
     {"GET", "channels/*", ent_api_channel_show, 0},
     {"POST", "channels/*/accept", ent_api_channel_accept, 4096},
     {"POST", "channels/*/refuse", ent_api_channel_refuse, 4096},
+    {"POST", "channels/*/release", ent_api_channel_release, 4096},
     {"POST", "attachments", ent_api_attachment_seal, 0}, /* a sink takes its body */
     {"GET", "attachments/*/*/*/*", ent_api_attachment_open, 0},
     {"POST", "messages", ent_api_message_send, ENT_JSON_MAX_BYTES},

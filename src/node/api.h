@@ -50,6 +50,7 @@ ENT_RC ent_api_channel_open(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_channel_list(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_channel_show(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_channel_accept(ent_api_call *call, ent_err *err);
+ENT_RC ent_api_channel_release(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_channel_refuse(ent_api_call *call, ent_err *err);
 
 ENT_RC ent_api_attachment_admit(ent_node *node, ent_http_request *request, ent_http_intake *ret_intake, ent_err *err);

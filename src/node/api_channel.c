@@ -117,6 +117,32 @@ static void put_succession(ent_node *node, ent_json_writer *writer, const ent_ch
     ent_json_member_string(writer, "succeeded_by", successor);
 }
 
+static ent_rc put_release(void *context, const ent_store_released *release, ent_err *err)
+{
+    ent_json_writer *writer = context;
+    (void)err;
+    ent_json_object_begin(writer);
+    ent_api_time(writer, "time", release->released_unix_s);
+    ent_json_member_unsigned(writer, "size", release->size);
+    ent_json_member_text(writer, "although", release->unanswered);
+    ent_json_object_end(writer);
+    return ENT_DONE;
+}
+
+/* What keeps our log here, and when an officer had it signed on all the same. */
+static ent_rc put_guard(ent_node *node, ent_json_writer *writer, ent_channel *channel, ent_err *err)
+{
+    (void)pthread_mutex_lock(&channel->lock);
+    ent_json_member_string(writer, "hold", channel->hold == ENT_HOLD_NONE ? NULL : ent_hold_word(channel->hold));
+    ent_json_member_string(writer, "hold_reason", channel->hold == ENT_HOLD_NONE ? NULL : channel->hold_reason);
+    (void)pthread_mutex_unlock(&channel->lock);
+    ent_json_key(writer, "releases");
+    ent_json_array_begin(writer);
+    ENT_TRY(node->store->engine->release_walk(node->store, channel->row.number, put_release, writer, err));
+    ent_json_array_end(writer);
+    return ENT_DONE;
+}
+
 static ent_rc put_channel(ent_node *node, ent_json_writer *writer, ent_channel *channel, bool with_terms, ent_err *err)
 {
     char alias[ENT_NAME_MAX_BYTES + 1];
@@ -141,6 +167,7 @@ static ent_rc put_channel(ent_node *node, ent_json_writer *writer, ent_channel *
     put_quotas(writer, &channel->genesis.quotas);
     ent_json_member_unsigned(writer, "delta_s", channel->genesis.delta_s);
     put_succession(node, writer, channel);
+    ENT_TRY(put_guard(node, writer, channel, err));
     return ENT_DONE;
 }
 

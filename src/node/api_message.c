@@ -17,12 +17,15 @@ typedef struct {
     ent_node *node;
     const ent_rows *set;
     uint64_t receipted[ENT_ENTRY_MAX_MEMBERS]; /* of our log, by each member */
+    uint64_t sent;                             /* what of our log may leave: all, unless the channel is held */
 } view;
 
 static ent_rc look(ent_node *node, const ent_rows *set, view *ret, ent_err *err)
 {
-    const ent_channel *channel = set->channel;
-    *ret = (view){.node = node, .set = set};
+    ent_channel *channel = set->channel;
+    *ret = (view){.node = node, .set = set, .sent = UINT64_MAX};
+    if (ent_channel_is_held(channel))
+        ret->sent = ent_channel_signed_size(channel);
     for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
         ent_store_receipt receipt;
         if (m == channel->self)
@@ -41,6 +44,8 @@ static const char *state_of(const view *seen, const ent_row *row)
     const ent_channel *channel = seen->set->channel;
     if (row->member != channel->self)
         return "received";
+    if (row->entry.index >= seen->sent)
+        return "held";
     for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
         if (m != channel->self && seen->receipted[m] <= row->entry.index)
             return "sent";

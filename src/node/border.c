@@ -2,6 +2,7 @@
 
 #include "base/cursor.h"
 #include "node/blob_in.h"
+#include "node/border_fetch.h"
 #include "node/courier.h"
 #include "node/receive.h"
 #include "node/report.h"
@@ -88,9 +89,13 @@ static ent_rc admit(void *context, ent_http_request *request, ent_http_intake *r
         rc = admit_pouch(node, request, &pin, ret_intake, err);
     else if (is_blob(request))
         rc = ent_blob_in_admit(node, request, &pin, ret_intake, err);
+    else if (ent_fetch_is(request))
+        rc = ent_fetch_admit(node, request, &pin, err);
     else
-        rc = ent_fail(err, ENT_ABSENT, "design 3", "there is POST /pouch and PUT /blob/<sha256> here, nothing else");
-    bool is_answer = is_blob(request) && (rc.code == ENT_WAITING || rc.code == ENT_PEER_STALE);
+        rc = ent_fail(err, ENT_ABSENT, "design 3",
+                      "there is POST /pouch, PUT /blob/<sha256> and GET /head here, nothing else");
+    bool is_answer = (is_blob(request) && (rc.code == ENT_WAITING || rc.code == ENT_PEER_STALE)) ||
+                     (ent_fetch_is(request) && rc.code == ENT_ABSENT);
     if (rc.code != ENT_OK && !is_answer)
         report_refused(request, "request.refused", err);
     return rc;
@@ -135,6 +140,8 @@ static ent_rc handle_pouch(ent_node *node, ent_http_request *request, ent_http_r
 static ent_rc handle(void *context, ent_http_request *request, ent_http_response *response, ent_err *err)
 {
     ent_node *node = context;
+    if (ent_fetch_is(request))
+        return ent_fetch_handle(node, request, response, err);
     ent_rc rc = is_pouch(request) ? handle_pouch(node, request, response, err)
                                   : ent_blob_in_handle(node, request, response, err);
     if (rc.code != ENT_OK)

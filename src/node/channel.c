@@ -179,7 +179,11 @@ static ent_rc load_signed_size(ent_node *node, ent_channel *channel, ent_err *er
                 return ENT_DONE;
             }
         }
-        ent_channel_hold(channel);
+        ent_channel_hold(channel, ENT_HOLD_PEER_LARGER,
+                         "a head of ours with %llu entries was shown to us, and this store holds %llu of them or "
+                         "others: it is older than what we signed. `entente recover --from PARTY` brings back what a "
+                         "member holds; when nobody does, open a successor channel",
+                         (unsigned long long)head.size, (unsigned long long)own->tree.size);
         at_most = head.size - 1;
     }
     return ENT_DONE;
@@ -346,32 +350,6 @@ uint64_t ent_channel_signed_size(ent_channel *channel)
     uint64_t size = channel->signed_size;
     (void)pthread_mutex_unlock(&channel->lock);
     return size;
-}
-
-bool ent_channel_is_held(ent_channel *channel)
-{
-    (void)pthread_mutex_lock(&channel->lock);
-    bool held = channel->held;
-    (void)pthread_mutex_unlock(&channel->lock);
-    return held;
-}
-
-void ent_channel_hold(ent_channel *channel)
-{
-    static const char reason[] = "this store is older than what we signed before: the keeper's marks, or a peer, know "
-                                 "of a larger or another head. "
-                                 "What is said here stays here until the log is recovered";
-    (void)pthread_mutex_lock(&channel->lock);
-    bool was_held = channel->held;
-    channel->held = true;
-    memcpy(channel->held_reason, reason, sizeof reason);
-    (void)pthread_mutex_unlock(&channel->lock);
-    if (was_held)
-        return;
-    ent_report report = ent_report_begin("head.held");
-    ent_report_string(&report, "channel", channel->id_text);
-    ent_report_string(&report, "reason", reason);
-    ent_report_end(&report);
 }
 
 int ent_channel_member_by_pin(const ent_channel *channel, const ent_hash *pin)

@@ -44,9 +44,27 @@ ENT_RC ent_channel_ackable(ent_node *node, ent_channel *channel, uint32_t member
 void ent_channel_receipt_signed(ent_channel *channel, uint32_t member, const ent_tree_head *head);
 /** How many entries of our log a signed head covers. */
 uint64_t ent_channel_signed_size(ent_channel *channel);
-/** Let nothing leave any more: the keeper or a peer knows of more than this store does. Shown in `status`. */
-void ent_channel_hold(ent_channel *channel);
+
+/* --- held: hold.c --- */
+
+/** "asking", "rotation", "keeper", "peer-larger"; "" for none. */
+const char *ent_hold_word(ent_hold hold);
+/** Sign nothing new of ours any more, for this reason; a stronger hold that is there already stays. Reported, and shown
+ * in `status`.
+ *  @in   format   what is known, and what to do about it */
+void ent_channel_hold(ent_channel *channel, ent_hold hold, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/** Give another reason for the hold that is there, when it is this one. */
+void ent_channel_hold_because(ent_channel *channel, ent_hold hold, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/** End this hold, for the sequencer's transaction: what was said meanwhile is signed with the batch. False when it is
+ * not the hold that is there. */
+bool ent_channel_unhold(ent_channel *channel, ent_hold hold);
+ent_hold ent_channel_hold_now(ent_channel *channel);
 bool ent_channel_is_held(ent_channel *channel);
+/** Whether a hold keeps everything of ours here; while members are asked, what was signed before goes on being offered.
+ */
+bool ent_hold_stops_all(ent_hold hold);
 /** Index of the member whose TLS pin this is, or -1. */
 int ent_channel_member_by_pin(const ent_channel *channel, const ent_hash *pin);
 

@@ -129,10 +129,18 @@ static ent_rc apply_own_head(ent_job *job, ent_node *node, ent_err *err)
                                          work->note, err);
 }
 
-ent_rc ent_fork_hold(ent_node *node, ent_channel *channel, const ent_tree_head *head, ent_bytes note, ent_err *err)
+ent_rc ent_fork_hold(ent_node *node, ent_channel *channel, const ent_tree_head *head, ent_bytes note, const char *who,
+                     ent_err *err)
 {
     own_head_job work = {.job = {.apply = apply_own_head}, .channel = channel, .head = head, .note = note};
-    ent_channel_hold(channel);
+    ent_store_log log;
+    ent_channel_log(channel, channel->self, &log);
+    ent_channel_hold(channel, ENT_HOLD_PEER_LARGER,
+                     "%s shows a head of our log with %llu entries, signed by us, and this store holds %llu of them or "
+                     "others: it is older than what we signed. `entente recover --from %s` brings back what that "
+                     "member holds; when nobody has it all, open a successor channel",
+                     who == NULL ? "a pouch" : who, (unsigned long long)head->size, (unsigned long long)log.tree.size,
+                     who == NULL ? "PARTY" : who);
     return ent_sequencer_run(node, &work.job, err); /* kept, so that the next start knows it too */
 }
 
@@ -142,7 +150,7 @@ static ent_rc compare_own_heads(ent_node *node, ent_channel *channel, const ent_
     for (size_t i = 0; i < checked->head_count; i++) {
         const ent_checked_head *given = &checked->heads[i];
         if (given->member == channel->self && given->head.size > signed_size)
-            ENT_TRY(ent_fork_hold(node, channel, &given->head, given->note, err));
+            ENT_TRY(ent_fork_hold(node, channel, &given->head, given->note, NULL, err));
     }
     return ENT_DONE;
 }

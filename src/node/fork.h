@@ -9,8 +9,10 @@
 ENT_RC ent_fork_record(ent_node *node, ent_channel *channel, const ent_pouch_checked *checked, ent_err *err);
 
 /** Hold a channel for good: a head that our own log key signed says more than this store knows. The head is kept.
- *  @in   note   verified */
-ENT_RC ent_fork_hold(ent_node *node, ent_channel *channel, const ent_tree_head *head, ent_bytes note, ent_err *err);
+ *  @in   note   verified
+ *  @in   who    that showed it; NULL = it came with a pouch */
+ENT_RC ent_fork_hold(ent_node *node, ent_channel *channel, const ent_tree_head *head, ent_bytes note, const char *who,
+                     ent_err *err);
 
 /** What the check cannot see: the pouch against signed heads that were kept before their entries came. A head of our
  * own log beyond what we signed holds the channel.

@@ -6,6 +6,7 @@
 #include "node/channel.h"
 #include "node/courier.h"
 #include "node/events.h"
+#include "node/guard.h"
 #include "node/keys.h"
 #include "node/opener.h"
 #include "node/peer.h"
@@ -68,6 +69,8 @@ typedef struct {
     ent_channel *channel;
     bool known;
     ent_bytes pouch;
+    ent_tree_head shown; /* of our own log, in heads/; size 0 = none */
+    ent_bytes shown_note;
 } invite_job;
 
 static ent_rc apply_invite(ent_job *job, ent_node *node, ent_err *err)
@@ -86,9 +89,23 @@ static ent_rc apply_invite(ent_job *job, ent_node *node, ent_err *err)
         if (rc.code != ENT_ABSENT)
             return rc;
         ENT_TRY(ent_channel_store(node, work->channel, ENT_CHANNEL_INVITED, NULL, err));
+        if (work->shown.size > 0) /* kept, so that the next start knows it too */
+            ENT_TRY(node->store->engine->head_put(node->store, work->channel->members[work->channel->self].log.number,
+                                                  &work->shown, work->shown_note, err));
     }
     return node->store->engine->invite_put(node->store, known != NULL ? known->row.number : work->channel->row.number,
                                            work->pouch, err);
+}
+
+/* Who has never been in a channel has signed nothing in it. */
+static void hold_forgotten(ent_channel *channel, const ent_tree_head *shown)
+{
+    ent_channel_hold(
+        channel, ENT_HOLD_PEER_LARGER,
+        "this invitation shows a head of our own log with %llu entries, signed by us: we have been in this "
+        "channel, and this store has forgotten it. `entente recover --from PARTY` brings back what a "
+        "member holds; when nobody has it all, a successor channel is the way",
+        (unsigned long long)shown->size);
 }
 
 static void settle_invite(ent_job *job, ent_node *node)
@@ -96,8 +113,14 @@ static void settle_invite(ent_job *job, ent_node *node)
     invite_job *work = (invite_job *)job;
     if (work->known)
         return;
+    ent_channel *channel = work->channel;
+    if (work->shown.size > 0)
+        hold_forgotten(channel, &work->shown);
+    else if (!node->before.was_clean)
+        ent_guard_ask(node, channel);
     job->rc = ent_channel_publish(node, work->channel, &job->err);
     if (job->rc.code == ENT_OK) {
+        ent_guard_wake(node->guard);
         ent_tell_channel(node, work->channel);
         work->channel = NULL;
     }
@@ -124,7 +147,7 @@ static ent_rc no_tile(void *context, uint8_t level, uint64_t index, uint16_t wid
 }
 
 static ent_rc check_invite(const ent_channel *channel, uint32_t writer, const ent_pouch *pouch,
-                           const ent_keys_news *keys, ent_err *err)
+                           const ent_keys_news *keys, invite_job *work, ent_err *err)
 {
     static const ent_tree empty;
     ENT_CLEANUP(ent_pouch_checked_release) ent_pouch_checked checked = {0};
@@ -142,6 +165,12 @@ static ent_rc check_invite(const ent_channel *channel, uint32_t writer, const en
     ENT_TRY(ent_pouch_check(pouch, &known, &checked, err));
     if (checked.verdict != ENT_POUCH_NEW)
         return ent_fail(err, ENT_PEER_MALFORMED, "design 2, Genesis", "an invitation carries the opener's entry 0");
+    for (size_t i = 0; i < checked.head_count; i++) {
+        if (checked.heads[i].member != channel->self)
+            continue;
+        work->shown = checked.heads[i].head;
+        work->shown_note = checked.heads[i].note;
+    }
     return ENT_DONE;
 }
 
@@ -222,7 +251,8 @@ ent_rc ent_invite_receive(ent_node *node, const ent_pouch *pouch, ent_bytes byte
     ENT_CLEANUP(ent_keys_news_release) ent_keys_news keys = {.any = false};
     ENT_TRY(
         ent_keys_of_pouch(node, channel, pouch, &keys, err)); /* else it could be accepted, and then not be taken in */
-    ENT_TRY(check_invite(channel, (uint32_t)writer, pouch, &keys, err));
+    invite_job work = {.job = {.apply = apply_invite, .settle = settle_invite}, .channel = channel, .pouch = bytes};
+    ENT_TRY(check_invite(channel, (uint32_t)writer, pouch, &keys, &work, err));
     ent_channel *known = ent_channel_find(node, &id);
     bool keeps = false;
     if (known == NULL)
@@ -234,7 +264,6 @@ ent_rc ent_invite_receive(ent_node *node, const ent_pouch *pouch, ent_bytes byte
             .state = ENT_RECEIVED_INVITED, .channel = known, .writer = (uint32_t)writer, .size = pouch->size};
         return ENT_DONE;
     }
-    invite_job work = {.job = {.apply = apply_invite, .settle = settle_invite}, .channel = channel, .pouch = bytes};
     ent_rc rc = ent_sequencer_run(node, &work.job, err);
     if (work.channel == NULL)
         channel = NULL; /* the node's now */
@@ -529,6 +558,20 @@ static ent_rc check_members_known(ent_node *node, const ent_channel *channel, en
     return ENT_DONE;
 }
 
+/* Unlike a message, our entry 0 is not logged while the channel is held: the invitation can wait. */
+static ent_rc may_sign_first(ent_node *node, ent_channel *channel, ent_err *err)
+{
+    char reason[sizeof channel->hold_reason];
+    (void)ent_guard_wait(node, channel, 0);
+    (void)pthread_mutex_lock(&channel->lock);
+    ent_hold hold = channel->hold;
+    memcpy(reason, channel->hold_reason, sizeof reason);
+    (void)pthread_mutex_unlock(&channel->lock);
+    return hold == ENT_HOLD_NONE ? ENT_DONE
+                                 : ent_fail(err, ENT_REFUSED_KEEPER, "design 3, Rollback guard",
+                                            "channel %.8s cannot be accepted now: %s", channel->id_text, reason);
+}
+
 static ent_rc accept_invitation(ent_node *node, ent_channel *channel, ent_text alias, bool unchecked, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
@@ -538,6 +581,7 @@ static ent_rc accept_invitation(ent_node *node, ent_channel *channel, ent_text a
     if (ent_channel_state_now(channel) != ENT_CHANNEL_INVITED)
         return ent_fail(err, ENT_REFUSED, "design 2, Genesis", "channel %.8s is %s; only an invitation can be accepted",
                         channel->id_text, ent_channel_state_word(ent_channel_state_now(channel)));
+    ENT_TRY(may_sign_first(node, channel, err));
     ENT_TRY(set_alias(node, alias, work.alias, err));
     ENT_TRY(node->store->engine->invite_get(node->store, channel->row.number, &bytes, err));
     ENT_TRY(ent_pouch_parse(ent_buf_bytes(&bytes), &pouch, err));

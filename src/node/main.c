@@ -151,9 +151,23 @@ static int audit(const options *chosen)
     return ent_code_exit_status(err.code);
 }
 
+/* The marker of a clean stop is looked at first, for the keeper writes its marks anew as it starts. */
+static ent_rc start_keeper(const options *chosen, ent_clean_stop *ret_before, ent_process *ret_process,
+                           ent_keeper **ret_keeper, ent_err *err)
+{
+    ENT_CLEANUP(ent_paths_release) ent_paths paths = {0};
+    ENT_TRY(ent_paths_make(chosen->role.folder, &paths, err));
+    ENT_TRY(ent_clean_stop_take(paths.marks, ret_before, err));
+    ent_rc rc = ent_keeper_process_start(&chosen->role, ret_process, ret_keeper, err);
+    if (rc.code != ENT_OK && ret_before->was_clean)
+        (void)ent_clean_stop_write(paths.marks, ret_before->boot_id, NULL).code; /* nothing has changed */
+    return rc;
+}
+
 int main(int count, char **arguments)
 {
     options chosen = {0};
+    ent_clean_stop before = {.was_clean = false};
     ent_err err = {0};
     ent_process process = {0};
     ent_keeper *keeper = NULL;
@@ -167,9 +181,9 @@ int main(int count, char **arguments)
     block_signals(&signals);
     if (chosen.keeper != NULL)
         return ent_keeper_process_run(chosen.keeper, &chosen.role);
-    if (ent_keeper_process_start(&chosen.role, &process, &keeper, &err).code != ENT_OK)
+    if (start_keeper(&chosen, &before, &process, &keeper, &err).code != ENT_OK)
         return fail(&err);
-    if (ent_node_start(chosen.role.folder, keeper, &node, &err).code != ENT_OK) {
+    if (ent_node_start(chosen.role.folder, keeper, &before, &node, &err).code != ENT_OK) {
         ent_process_wait(&process);
         return fail(&err);
     }

@@ -11,6 +11,7 @@
 #include "node/checks.h"
 #include "node/courier.h"
 #include "node/events.h"
+#include "node/guard.h"
 #include "node/opener.h"
 #include "node/peer.h"
 #include "node/report.h"
@@ -84,6 +85,7 @@ static ent_rc start_threads(ent_node *node, ent_err *err)
     ENT_TRY(ent_blob_worker_new(node, &node->blob_worker, err));
     ENT_TRY(ent_opener_new(node, &node->opener, err));
     if (has_border) {
+        ENT_TRY(ent_guard_new(node, &node->guard, err));
         ent_http_peers_options options = {
             .address = node->config.listen,
             .key_pem = ent_buf_text(&key),
@@ -108,7 +110,8 @@ ent_rc ent_disk_has_room(const ent_node *node, uint64_t bytes, ent_err *err)
     return ENT_DONE;
 }
 
-ent_rc ent_node_start(const char *folder, ent_keeper *keeper, ent_node **ret, ent_err *err)
+ent_rc ent_node_start(const char *folder, ent_keeper *keeper, const ent_clean_stop *before, ent_node **ret,
+                      ent_err *err)
 {
     ent_node *node = ent_alloc(sizeof *node);
     if (node == NULL) {
@@ -119,6 +122,8 @@ ent_rc ent_node_start(const char *folder, ent_keeper *keeper, ent_node **ret, en
     (void)pthread_rwlock_init(&node->channels_lock, NULL);
     (void)pthread_rwlock_init(&node->peers_lock, NULL);
     node->started_unix_s = ent_clock_unix_s();
+    node->started_ms = ent_clock_monotonic_ms();
+    node->before = *before;
     ent_rc rc = open_folder(node, folder, err);
     size_t channel_count = node->channel_count;
     if (rc.code == ENT_OK)
@@ -127,15 +132,40 @@ ent_rc ent_node_start(const char *folder, ent_keeper *keeper, ent_node **ret, en
         ent_node_stop(node);
         return rc;
     }
+    node->is_started = true;
     ent_report report = ent_report_begin("node.started");
     ent_report_string(&report, "name", node->config.name);
     ent_report_string(&report, "listen", node->config.listen == NULL ? "nothing (air-gapped)" : node->config.listen);
     if (node->peers != NULL)
         ent_report_number(&report, "port", ent_http_server_port(node->peers));
     ent_report_number(&report, "channels", channel_count);
+    ent_report_string(&report, "after", node->before.was_clean ? "a clean stop" : "no clean stop");
     ent_report_end(&report);
     *ret = node;
     return ENT_DONE;
+}
+
+/* Whether the next start needs to ask nobody: this one had nothing to ask, or has its answers. A start that failed
+ * leaves things as they were. */
+static bool stops_clean(ent_node *node)
+{
+    ent_channel *channel;
+    for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
+        if (ent_channel_hold_now(channel) == ENT_HOLD_ASKING)
+            return false;
+    }
+    return node->is_started || node->before.was_clean;
+}
+
+/* The last act: everything that signs has ended. */
+static void leave_marker(const ent_node *node)
+{
+    ent_err err = {0};
+    if (ent_clean_stop_write(node->paths.marks, node->before.boot_id, &err).code == ENT_OK)
+        return;
+    ent_report report = ent_report_begin("node.no-clean-marker");
+    ent_report_error(&report, &err);
+    ent_report_end(&report);
 }
 
 void ent_node_stop(ent_node *node)
@@ -147,6 +177,7 @@ void ent_node_stop(ent_node *node)
         ent_events_close(node->events);
     ent_http_server_stop(node->local, STOP_GRACE_MS);
     ent_http_server_stop(node->peers, STOP_GRACE_MS);
+    ent_guard_free(node->guard);
     ent_opener_free(node->opener); /* before the others, which it wakes */
     ent_blob_worker_free(node->blob_worker);
     ent_checks_free(node->checks);
@@ -155,6 +186,7 @@ void ent_node_stop(ent_node *node)
     ent_sequencer_free(node->sequencer);
     ent_alerts_free(node->alerts); /* after the last that could wake it */
     ent_events_free(node->events);
+    bool is_clean = stops_clean(node);
     ent_channels_free(node);
     ent_peers_free(node);
     ent_kinds_free(node->kinds);
@@ -164,6 +196,8 @@ void ent_node_stop(ent_node *node)
     ent_card_release(&node->card);
     ent_buf_release(&node->card_bytes);
     ent_keeper_free(node->keeper);
+    if (is_clean)
+        leave_marker(node);
     ent_config_release(&node->config);
     ent_paths_release(&node->paths);
     (void)pthread_rwlock_destroy(&node->channels_lock);

@@ -12,6 +12,7 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "http/tls.h"
+#include "keeper/clean_stop.h"
 #include "keeper/keeper.h"
 #include "message/kind.h"
 #include "pouch/check.h"
@@ -43,6 +44,26 @@ typedef struct {
     ent_patience patience;
 } ent_forward;
 
+/** Why nothing new of ours is signed in a channel.  Source: design.md section 3 "Rollback guard". A stronger one
+ * replaces a weaker one. */
+typedef enum {
+    ENT_HOLD_NONE = 0,
+    ENT_HOLD_ASKING,     /* after a start that no clean stop went before: not every member has said what it holds */
+    ENT_HOLD_ROTATION,   /* a new log key is being taken into use */
+    ENT_HOLD_KEEPER,     /* the keeper signed more than this store holds, or something else */
+    ENT_HOLD_PEER_LARGER /* a head that our log key signed is larger than this store, or contradicts it */
+} ent_hold;
+
+/** What the guard knows of one member's answer; its thread's alone. */
+typedef struct {
+    unsigned round; /* of the channel's question that it belongs to */
+    bool answered;
+    bool in_flight;
+    unsigned failures;
+    int64_t not_before_ms;
+    char problem[160]; /* why there is no answer yet; "" = it was not asked yet */
+} ent_guard_answer;
+
 /** A member of a channel as the node works with it. */
 typedef struct {
     _Atomic(ent_known_keys *) keys;
@@ -62,6 +83,7 @@ typedef struct {
     ent_patience patience; /* the courier's, with what it sends of ours */
     ent_forward *forwards; /* the courier's: to this member, of each log; NULL where there are but two members */
     atomic_bool heard;     /* the peer has reached us: it can be reached too */
+    ent_guard_answer guard;
 } ent_channel_member;
 
 /** Entries of our own log that wait for the running transaction's flush; the sequencer's alone. */
@@ -98,12 +120,16 @@ typedef struct ent_channel {
     ent_tree_head head;
     uint64_t
         signed_size; /* entries of our log that a signed head of ours covers; what is beyond was never told anybody */
-    bool held;       /* the keeper refused our head: nothing leaves */
-    char held_reason[512];
+    ent_hold hold;
+    char hold_reason[768];
+    int64_t hold_since_unix_s;
+    int64_t asking_since_ms; /* ASKING: when the question was first asked */
+    unsigned asking_round;   /* counts the questions; the guard forgets the answers to an older one */
 
     ent_channel_ledger *ledger; /* has a lock of its own: ledgers.h */
 
     bool dirty;       /* the sequencer's: touched by the running transaction … */
+    bool sign_head;   /* … which signs our head also when it adds nothing to it */
     bool ledger_busy; /* … which has waited for the ledger in vain, and does not wait again */
     ent_store_channel next_row;
     ent_channel_appends appends;
@@ -126,6 +152,7 @@ typedef struct ent_opener ent_opener;
 typedef struct ent_alerts ent_alerts;
 typedef struct ent_checks ent_checks;
 typedef struct ent_blob_worker ent_blob_worker;
+typedef struct ent_guard ent_guard;
 
 typedef struct ent_node {
     ent_config config;
@@ -137,6 +164,9 @@ typedef struct ent_node {
     ent_buf card_bytes;
     ent_tls_client *tls;
     int64_t started_unix_s;
+    int64_t started_ms;    /* monotonic */
+    ent_clean_stop before; /* whether the last stop was clean */
+    bool is_started;
     atomic_bool stopping;
 
     pthread_rwlock_t channels_lock;
@@ -157,6 +187,7 @@ typedef struct ent_node {
     ent_checks *checks;
     ent_blob_parts *parts; /* attachments on their way in */
     ent_blob_worker *blob_worker;
+    ent_guard *guard;
     ent_http_server *peers;
     ent_http_server *local;
 } ent_node;
@@ -169,7 +200,8 @@ ENT_RC ent_disk_has_room(const ent_node *node, uint64_t bytes, ent_err *err);
  *  @in   folder   the party's folder
  *  @in   keeper   taken over, on failure too
  *  Errors: ABSENT, REFUSED, IO, NOMEM: the text is for the person who started the daemon. */
-ENT_RC ent_node_start(const char *folder, ent_keeper *keeper, ent_node **ret, ent_err *err);
+ENT_RC ent_node_start(const char *folder, ent_keeper *keeper, const ent_clean_stop *before, ent_node **ret,
+                      ent_err *err);
 /** Stop in order: listeners, opener, courier, sequencer; free. NULL is fine. */
 void ent_node_stop(ent_node *node);
 

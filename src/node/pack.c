@@ -52,7 +52,7 @@ static ent_rc choose_own_head(ent_packing *work, uint64_t most, ent_tree_head *r
 {
     ent_channel *channel = work->channel;
     (void)pthread_mutex_lock(&channel->lock);
-    bool held = channel->held;
+    bool held = ent_hold_stops_all(channel->hold);
     uint64_t newest = channel->head.size;
     bool fits = newest > 0 && newest <= most;
     if (fits) {

@@ -237,7 +237,7 @@ static uint64_t size_to_offer(ent_channel *channel, uint32_t of)
     (void)pthread_mutex_lock(&channel->lock);
     uint64_t size = channel->members[of].log.tree.size;
     if (of == channel->self)
-        size = channel->held ? 0 : channel->head.size;
+        size = ent_hold_stops_all(channel->hold) ? 0 : channel->head.size;
     (void)pthread_mutex_unlock(&channel->lock);
     return size;
 }

@@ -281,7 +281,7 @@ static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, con
     if (checked.verdict == ENT_POUCH_FORKED && !(is_own && beyond_signed))
         return ent_fork_record(node, channel, &checked, err);
     if (is_own && (checked.verdict == ENT_POUCH_NEW || beyond_signed)) {
-        ENT_TRY(ent_fork_hold(node, channel, &checked.head, pouch->checkpoint, err));
+        ENT_TRY(ent_fork_hold(node, channel, &checked.head, pouch->checkpoint, NULL, err));
         return ent_fail(
             err, ENT_REFUSED, "design 3, Rollback guard",
             "this pouch carries our own log with %llu entries, we hold %llu: this store is older than what we "

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "crypto/crypto.h"
 #include "node/channel.h"
+#include "node/guard.h"
 #include "node/keys.h"
 #include "node/ledgers.h"
 #include "node/quota.h"
@@ -317,17 +318,23 @@ static ent_rc apply(ent_job *job, ent_node *node, ent_err *err)
     return rc;
 }
 
+/* Why what was logged is held, if it is. */
+static ent_rc tell_hold(ent_channel *channel, uint64_t index, ent_err *err)
+{
+    ent_rc rc = ENT_DONE;
+    (void)pthread_mutex_lock(&channel->lock);
+    if (channel->hold != ENT_HOLD_NONE)
+        rc = ent_fail(err, ENT_REFUSED_KEEPER, "design 3, Rollback guard", "logged as number %llu, but held: %s",
+                      (unsigned long long)index, channel->hold_reason);
+    (void)pthread_mutex_unlock(&channel->lock);
+    return rc;
+}
+
 static void settle(ent_job *job, ent_node *node)
 {
     const say_job *work = (const say_job *)job;
-    ent_channel *channel = work->saying->channel;
     (void)node;
-    (void)pthread_mutex_lock(&channel->lock);
-    if (channel->held)
-        job->rc =
-            ent_fail(&job->err, ENT_REFUSED_KEEPER, "design 3, Rollback guard", "logged as number %llu, but held: %s",
-                     (unsigned long long)work->index, channel->held_reason);
-    (void)pthread_mutex_unlock(&channel->lock);
+    job->rc = tell_hold(work->saying->channel, work->index, &job->err);
 }
 
 /* --- for all --- */
@@ -436,6 +443,10 @@ ent_rc ent_say(ent_node *node, const ent_saying *saying, uint64_t *ret_index, en
     ENT_TRY(await_opener(node, saying, deadline_ms, err));
     ent_rc rc = run_patiently(node, &work, deadline_ms, err);
     ent_buf_release(&work.entry);
+    if (rc.code == ENT_REFUSED_KEEPER && !is_by_node(saying)) {
+        bool is_signed = ent_guard_wait(node, saying->channel, work.index + 1);
+        rc = is_signed ? ENT_DONE : tell_hold(saying->channel, work.index, err);
+    }
     if (rc.code == ENT_OK || rc.code == ENT_REFUSED_KEEPER) {
         *ret_index = work.index;
         if (saying->ret_urgency != NULL)

@@ -1,4 +1,4 @@
-#include "node/sequencer.h"
+#include "node/sequencer_internal.h"
 
 #include "base/clock.h"
 #include "log/tree.h"
@@ -22,65 +22,9 @@ enum {
     IDLE_FLUSH_MS = 200 /* signatures wait this long for a transaction to ride on */
 };
 
-/* A receipt or head that was signed and is not stored yet. */
-typedef struct {
-    ent_channel *channel;
-    bool is_head;
-    int64_t receipt;
-    uint32_t member;
-    ent_tree_head head;
-    ent_signature signature;
-    uint64_t timestamp_unix_s;
-    const ent_hash *leaves; /* in the running batch: what it adds to this log; else NULL */
-    size_t leaf_count;
-    ent_public_key log_key; /* that signed this head */
-    uint32_t receipt_key;   /* place of the key of this receipt */
-    bool refused;
-} signed_thing;
-
-typedef struct {
-    signed_thing *items;
-    size_t count;
-    size_t capacity;
-} signed_list;
-
-struct ent_sequencer {
-    ent_node *node;
-    pthread_t thread;
-    bool started;
-    pthread_mutex_t lock;
-    pthread_cond_t queued;
-    pthread_cond_t settled;
-    ent_job *first;
-    ent_job *last;
-    size_t callers; /* in ent_sequencer_run */
-    bool stopping;
-    bool failed; /* the last batch; the thread's own */
-
-    signed_list unstored; /* signed after the last commit; stored in the next transaction */
-    signed_list to_sign;  /* in the running batch */
-    ent_channel **dirty;
-    size_t dirty_count;
-    size_t dirty_capacity;
-};
-
 static ent_rc no_memory(ent_err *err)
 {
     return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-}
-
-static ent_rc list_add(signed_list *list, const signed_thing *item, ent_err *err)
-{
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity == 0 ? 32 : list->capacity * 2;
-        signed_thing *items = ent_realloc(list->items, capacity * sizeof *items);
-        if (items == NULL)
-            return no_memory(err);
-        list->items = items;
-        list->capacity = capacity;
-    }
-    list->items[list->count++] = *item;
-    return ENT_DONE;
 }
 
 /* --- for apply --- */
@@ -100,6 +44,7 @@ ent_rc ent_sequencer_touch(ent_node *node, ent_channel *channel, ent_err *err)
     }
     sequencer->dirty[sequencer->dirty_count++] = channel;
     channel->dirty = true;
+    channel->sign_head = false;
     channel->ledger_busy = false;
     channel->next_row = channel->row;
     channel->appends.count = 0;
@@ -171,23 +116,23 @@ ent_rc ent_sequencer_receipt(ent_node *node, ent_channel *channel, uint32_t memb
     receipt.key = ent_channel_receipt_key(channel);
     ENT_TRY(node->store->engine->receipt_add(node->store, &receipt, &is_new, err));
     channel->members[member].receipt_in_batch = true;
-    signed_thing item = {.channel = channel,
-                         .receipt = receipt.number,
-                         .member = member,
-                         .head = *head,
-                         .timestamp_unix_s = receipt.cosignature.timestamp_unix_s,
-                         .leaves = leaves,
-                         .leaf_count = leaf_count,
-                         .receipt_key = receipt.key};
-    return list_add(&node->sequencer->to_sign, &item, err);
+    ent_signed item = {.channel = channel,
+                       .receipt = receipt.number,
+                       .member = member,
+                       .head = *head,
+                       .timestamp_unix_s = receipt.cosignature.timestamp_unix_s,
+                       .leaves = leaves,
+                       .leaf_count = leaf_count,
+                       .receipt_key = receipt.key};
+    return ent_signed_add(&node->sequencer->to_sign, &item, err);
 }
 
 ent_rc ent_sequencer_signed(ent_node *node, const ent_channel *channel, uint32_t member, ent_store_receipt *ret,
                             ent_err *err)
 {
-    const signed_list *list = &node->sequencer->unstored; /* publish has moved what this batch signed there */
+    const ent_signed_list *list = &node->sequencer->unstored; /* publish has moved what this batch signed there */
     for (size_t i = 0; i < list->count; i++) {
-        const signed_thing *item = &list->items[i];
+        const ent_signed *item = &list->items[i];
         if (item->channel != channel || item->is_head || item->member != member)
             continue;
         *ret = (ent_store_receipt){.number = item->receipt,
@@ -217,7 +162,7 @@ ent_rc ent_sequencer_check_open(ent_node *node, ent_channel *channel, ent_err *e
 
 /* --- one batch --- */
 
-static ent_rc put_head_note(const signed_thing *item, ent_buf *ret, ent_err *err)
+static ent_rc put_head_note(const ent_signed *item, ent_buf *ret, ent_err *err)
 {
     const ent_channel *channel = item->channel;
     ent_text origin = ent_text_of(channel->members[channel->self].origin);
@@ -229,11 +174,11 @@ static ent_rc put_head_note(const signed_thing *item, ent_buf *ret, ent_err *err
     return ent_buf_check(ret, err);
 }
 
-static ent_rc store_signed(ent_node *node, const signed_list *list, ent_err *err)
+static ent_rc store_signed(ent_node *node, const ent_signed_list *list, ent_err *err)
 {
     const ent_store_engine *engine = node->store->engine;
     for (size_t i = 0; i < list->count; i++) {
-        const signed_thing *item = &list->items[i];
+        const ent_signed *item = &list->items[i];
         if (item->is_head) {
             ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
             ENT_TRY(put_head_note(item, &note, err));
@@ -246,12 +191,28 @@ static ent_rc store_signed(ent_node *node, const signed_list *list, ent_err *err
     return ENT_DONE;
 }
 
+/* Have our head signed, as the transaction leaves it. */
+static ent_rc want_head(ent_node *node, ent_channel *channel, ent_err *err)
+{
+    const ent_store_log *next = &channel->members[channel->self].next;
+    if (next->tree.size == 0 || ent_channel_is_held(channel)) /* a head that may be the other half of a fork */
+        return ENT_DONE;
+    ent_signed item = {.channel = channel,
+                       .is_head = true,
+                       .member = channel->self,
+                       .head.size = next->tree.size,
+                       .leaves = channel->appends.leaves,
+                       .leaf_count = channel->appends.count};
+    ent_tree_root(&next->tree, &item.head.root);
+    return ent_signed_add(&node->sequencer->to_sign, &item, err);
+}
+
 static ent_rc flush_appends(ent_node *node, ent_channel *channel, ent_err *err)
 {
     ent_channel_appends *appends = &channel->appends;
     ent_store_log *next = &channel->members[channel->self].next;
     if (appends->count == 0)
-        return ENT_DONE;
+        return channel->sign_head ? want_head(node, channel, err) : ENT_DONE;
     ent_store_append append = {
         .first = next->tree.size - appends->count,
         .count = appends->count,
@@ -263,16 +224,7 @@ static ent_rc flush_appends(ent_node *node, ent_channel *channel, ent_err *err)
     };
     next->opened = next->tree.size;
     ENT_TRY(node->store->engine->append(node->store, next, &append, err));
-    if (ent_channel_is_held(channel)) /* a head beyond the keeper's mark would be signed, and be a fork */
-        return ENT_DONE;
-    signed_thing item = {.channel = channel,
-                         .is_head = true,
-                         .member = channel->self,
-                         .head.size = next->tree.size,
-                         .leaves = appends->leaves,
-                         .leaf_count = appends->count};
-    ent_tree_root(&next->tree, &item.head.root);
-    return list_add(&node->sequencer->to_sign, &item, err);
+    return want_head(node, channel, err);
 }
 
 static bool fails_batch(ent_rc rc)
@@ -305,8 +257,8 @@ static ent_rc write_batch(ent_sequencer *sequencer, ent_job *jobs, ent_err *err)
     return rc;
 }
 
-static ent_rc request_signature(ent_node *node, const signed_thing *item, ent_keeper_request *ret,
-                                ent_tree_proof *proof, ent_err *err)
+static ent_rc request_signature(ent_node *node, const ent_signed *item, ent_keeper_request *ret, ent_tree_proof *proof,
+                                ent_err *err)
 {
     ret->what = item->is_head ? ENT_KEEPER_HEAD : ENT_KEEPER_RECEIPT;
     ret->origin = ent_text_of(item->channel->members[item->member].origin);
@@ -320,7 +272,7 @@ static ent_rc request_signature(ent_node *node, const signed_thing *item, ent_ke
 static void sign_batch(ent_sequencer *sequencer)
 {
     ent_node *node = sequencer->node;
-    signed_list *list = &sequencer->to_sign;
+    ent_signed_list *list = &sequencer->to_sign;
     ent_err err = {0};
     if (list->count == 0)
         return;
@@ -331,7 +283,7 @@ static void sign_batch(ent_sequencer *sequencer)
         ent_report_stop("what is stored cannot be signed", &err);
     }
     for (size_t i = 0; i < list->count; i++) {
-        signed_thing *item = &list->items[i];
+        ent_signed *item = &list->items[i];
         if (item->is_head)
             item->log_key = *ent_channel_log_key(item->channel, item->head.size);
         if (request_signature(node, item, &requests[i], &proofs[i], &err).code != ENT_OK)
@@ -351,12 +303,12 @@ static void sign_batch(ent_sequencer *sequencer)
     ent_free(requests);
 }
 
-static void publish_signed(const signed_thing *item)
+static void publish_signed(const ent_sequencer *sequencer, const ent_signed *item)
 {
     ent_channel *channel = item->channel;
     if (item->refused) {
         if (item->is_head)
-            ent_channel_hold(channel);
+            ent_hold_by_keeper(sequencer->node, channel);
         return;
     }
     ent_err err = {0};
@@ -407,7 +359,7 @@ static void publish_channel(ent_node *node, ent_channel *channel)
 }
 
 /* Last of all: a courier that looked in between would have seen the old head, and not look again. */
-static void mark_unsent(const signed_list *list)
+static void mark_unsent(const ent_signed_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
         atomic_store(&list->items[i].channel->unsent, true);
@@ -418,7 +370,7 @@ static void publish(ent_sequencer *sequencer)
     for (size_t i = 0; i < sequencer->dirty_count; i++)
         publish_channel(sequencer->node, sequencer->dirty[i]);
     for (size_t i = 0; i < sequencer->to_sign.count; i++)
-        publish_signed(&sequencer->to_sign.items[i]);
+        publish_signed(sequencer, &sequencer->to_sign.items[i]);
     for (size_t i = 0; i < sequencer->dirty_count; i++)
         atomic_store(&sequencer->dirty[i]->unsent, true);
     mark_unsent(&sequencer->to_sign);
@@ -430,7 +382,7 @@ static void publish(ent_sequencer *sequencer)
             sequencer->to_sign.items[kept++] = sequencer->to_sign.items[i];
     }
     sequencer->to_sign.count = kept;
-    signed_list stored = sequencer->unstored;
+    ent_signed_list stored = sequencer->unstored;
     sequencer->unstored = sequencer->to_sign;
     stored.count = 0;
     sequencer->to_sign = stored;
@@ -582,49 +534,6 @@ ent_rc ent_sequencer_flush(ent_node *node, ent_err *err)
 
 /* --- start and stop --- */
 
-static ent_rc unsigned_receipt(void *context, const ent_store_receipt *receipt, ent_err *err)
-{
-    ent_sequencer *sequencer = context;
-    ent_channel *channel;
-    for (size_t i = 0; (channel = ent_channel_at(sequencer->node, i)) != NULL; i++) {
-        for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
-            if (channel->members[m].log.number != receipt->log)
-                continue;
-            signed_thing item = {.channel = channel,
-                                 .receipt = receipt->number,
-                                 .member = m,
-                                 .head = receipt->head,
-                                 .timestamp_unix_s = receipt->cosignature.timestamp_unix_s,
-                                 .receipt_key = receipt->key};
-            return list_add(&sequencer->to_sign, &item, err);
-        }
-    }
-    return ENT_DONE;
-}
-
-/* "Ed25519 is deterministic: after a crash the same head is signed again. Receipts likewise" (design 3). */
-static ent_rc sign_again(ent_sequencer *sequencer, ent_err *err)
-{
-    ent_node *node = sequencer->node;
-    ent_channel *channel;
-    for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
-        const ent_store_log *own = &channel->members[channel->self].log;
-        bool follows = false;
-        ENT_TRY(ent_extend_follows_mark(node, channel, &follows, err));
-        if (!follows)
-            ent_channel_hold(channel);
-        if (ent_channel_is_held(channel) || own->tree.size == 0)
-            continue;
-        signed_thing item = {.channel = channel, .is_head = true, .member = channel->self, .head.size = own->tree.size};
-        ent_tree_root(&own->tree, &item.head.root);
-        ENT_TRY(list_add(&sequencer->to_sign, &item, err));
-    }
-    ENT_TRY(node->store->engine->receipt_unsigned_walk(node->store, unsigned_receipt, sequencer, err));
-    sign_batch(sequencer);
-    publish(sequencer);
-    return ENT_DONE;
-}
-
 ent_rc ent_sequencer_new(ent_node *node, ent_sequencer **ret, ent_err *err)
 {
     ent_sequencer *sequencer = ent_alloc(sizeof *sequencer);
@@ -638,7 +547,11 @@ ent_rc ent_sequencer_new(ent_node *node, ent_sequencer **ret, ent_err *err)
     (void)pthread_cond_init(&sequencer->queued, &attributes);
     (void)pthread_cond_init(&sequencer->settled, &attributes);
     (void)pthread_condattr_destroy(&attributes);
-    ent_rc rc = sign_again(sequencer, err);
+    ent_rc rc = ent_sequencer_collect_unsigned(sequencer, err);
+    if (rc.code == ENT_OK) {
+        sign_batch(sequencer);
+        publish(sequencer);
+    }
     if (rc.code == ENT_OK && pthread_create(&sequencer->thread, NULL, run, sequencer) != 0)
         rc = ent_fail(err, ENT_IO, NULL, "cannot start a thread");
     sequencer->started = rc.code == ENT_OK;

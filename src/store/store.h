@@ -126,6 +126,16 @@ typedef struct {
     int64_t seen_unix_s;
 } ent_store_fork;
 
+/** An officer had a log signed on though not every member had said how far it goes (design.md section 3, Rollback
+ * guard). */
+typedef struct {
+    int64_t number; /* assigned by release_add */
+    int64_t channel;
+    int64_t released_unix_s;
+    uint64_t size;       /* of our log then */
+    ent_text unanswered; /* what stood in the way; borrowed for the call */
+} ent_store_released;
+
 /** Where an alert goes. */
 typedef enum { ENT_SINK_EMAIL = 1, ENT_SINK_WEBHOOK, ENT_SINK_EXECUTE } ent_sink;
 enum { ENT_SINK_COUNT = 3, ENT_ALERT_KEY_MAX_BYTES = 256, ENT_ALERT_KEPT_DAYS = 90 };
@@ -170,6 +180,7 @@ typedef ENT_RC (*ent_store_blob_send_row)(void *context, const ent_store_blob_se
 typedef ENT_RC (*ent_store_peer_row)(void *context, const ent_store_peer *peer, ent_bytes card, ent_err *err);
 typedef ENT_RC (*ent_store_fork_row)(void *context, const ent_store_fork *fork, ent_bytes note, ent_bytes held,
                                      ent_err *err);
+typedef ENT_RC (*ent_store_release_row)(void *context, const ent_store_released *release, ent_err *err);
 typedef ENT_RC (*ent_store_alert_row)(void *context, const ent_store_alert *alert, ent_err *err);
 
 /** The engine. Every call: errors IO, IO_FULL, NOMEM besides those named. Reads that find nothing: ABSENT. Writes:
@@ -204,6 +215,10 @@ typedef struct {
      * tree after. Errors: REFUSED_FROZEN, ABSENT for a log that is not there, USAGE when first is not its size, the
      * tree does not end where the append does, a body is over 8 MiB or the log over 2^40 entries. */
     ENT_RC (*append)(ent_store *store, const ent_store_log *log, const ent_store_append *append, ent_err *err);
+    /** Take back the end of our own log that was never signed: entries from log->tree.size on, with their bodies, tiles
+     * and attachments' rows; the row is stored as given. What was ever receipted stays: REFUSED when a receipt covers
+     * more than is left, for another's log, and for a frozen one.  Errors: ABSENT, USAGE when it does not shrink. */
+    ENT_RC (*log_cut)(ent_store *store, const ent_store_log *log, ent_err *err);
     /** Only ever raises it; REFUSED beyond the log's size. */
     ENT_RC (*log_opened)(ent_store *store, int64_t log, uint64_t opened, ent_err *err);
     ENT_RC (*log_freeze)(ent_store *store, int64_t log, ent_err *err);
@@ -232,6 +247,7 @@ typedef struct {
     (ent_store *store, int64_t log, uint64_t index, uint32_t member, const ent_hash *digest, ent_err *err);
     /** The same proof again is kept once. */
     ENT_RC (*fork_add)(ent_store *store, int64_t log, ent_bytes note, ent_bytes held, int64_t now_unix_s, ent_err *err);
+    ENT_RC (*release_add)(ent_store *store, ent_store_released *release, ent_err *err);
 
     /** Add an alert that waits for these sinks; *ret_new is false when its key is there already: then only the time
      * when it was last known to stand is moved to now. Finished alerts that nobody has put for ENT_ALERT_KEPT_DAYS are
@@ -303,6 +319,8 @@ typedef struct {
     ENT_RC(*blob_send_walk)
     (ent_store *store, int64_t after, size_t limit, ent_store_blob_send_row row, void *context, ent_err *err);
     ENT_RC (*fork_walk)(ent_store *store, int64_t log, ent_store_fork_row row, void *context, ent_err *err);
+    ENT_RC(*release_walk)
+    (ent_store *store, int64_t channel, ent_store_release_row row, void *context, ent_err *err);
     /** When an alert with this key was last put; 0 = there is none. */
     ENT_RC (*alert_get)(ent_store *store, ent_text key, int64_t *ret_unix_s, ent_err *err);
     /** Alerts with a number below `before` (INT64_MAX: all), newest first, at most limit.

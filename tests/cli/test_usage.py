@@ -31,7 +31,7 @@ EVIDENCE = os.path.abspath(sys.argv[2])
 VERBS = ["init", "card", "peer add", "peer list", "peer show", "peer remove", "channel open", "channel list",
          "channel show", "channel accept", "channel refuse", "send", "list", "show", "open", "watch", "prove", "verify",
          "pouch export", "pouch import", "status", "agreement new", "agreement check", "agreement diff", "agreement fields",
-         "agreement show", "agreement propose", "agreement accept", "kinds", "alerts", "ledger", "report", "audit"]
+         "agreement show", "agreement propose", "agreement accept", "kinds", "alerts", "ledger", "report", "audit", "release"]
 # Verbs that need no node.
 ALONE = ["init", "card", "verify", "kinds", "audit", "agreement new", "agreement check", "agreement diff", "agreement fields"]
 MSG = "north/aurora.example/3"
@@ -89,6 +89,8 @@ MISTAKES = {
                           (["f", "--channel", "c", "--lang", "fr"], "--lang"), (["f", "--channel", "c", "--timeout", "3"], "--wait")],
     "ledger": [(["x"], "too many"), (["--at", "yesterday"], "--at"), (["--at", "2016-12-31T23:59:60Z"], "--at"), (["--channel", "a/b"], "not a channel"),
                (["--lines", "all"], "--lines"), (["--lines", "state", "--digest"], "--lines"), (["--digest=x"], "no value")],
+    "release": [([], "CHANNEL"), (["north"], "--accept-fork-risk"), (["a/b", "--accept-fork-risk"], "not a channel"),
+                (["north", "x"], "too many")],
     "report": [([], "--channel"), (["x"], "too many"), (["--channel", "a/b"], "not a channel"), (["--channel", "c", "--from", "x"], "--from"),
                (["--channel", "c", "--to", "2021-02-30"], "--to"), (["--channel", "c", "--from", "2021-02-02", "--to", "2021-02-01"], "later"),
                (["--channel", "c", "-o", "-"], "two files")],
@@ -103,7 +105,7 @@ ASKING = {
     "list": [], "show": [MSG], "open": [MSG], "watch": [], "prove": [MSG, "-o", "p"],
     "pouch export": ["--channel", "north", "--to", "b.c", "-o", "p"], "pouch import": ["CARD"], "status": [], "alerts": [],
     "agreement show": ["--channel", "north"], "agreement propose": ["CARD", "--channel", "north"], "agreement accept": [MSG],
-    "ledger": [], "report": ["--channel", "north"],
+    "ledger": [], "report": ["--channel", "north"], "release": ["north", "--accept-fork-risk"],
 }
 
 
@@ -235,12 +237,12 @@ class Init(Case):
         self.assertRegex(fingerprint, r"\A([0-9a-f]{4} ){9}[0-9a-f]{4}\Z")
         self.assertIn(fingerprint, out)
         self.assertEqual(self.mode("a"), 0o700)
-        for folder in ("keys", "root"):
+        for folder in ("keys", "marks", "root"):
             self.assertEqual(self.mode("a", folder), 0o700)
             for path in (self.folder / "a" / folder).iterdir():
                 self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600, path)
         self.assertEqual(self.mode("a", "node.json"), 0o600)
-        self.assertEqual(sorted(p.name for p in (self.folder / "a").iterdir()), ["card", "keys", "node.json", "root", "tls.crt"])
+        self.assertEqual(sorted(p.name for p in (self.folder / "a").iterdir()), ["card", "keys", "marks", "node.json", "root", "tls.crt"])
         config = json.loads((self.folder / "a" / "node.json").read_text())
         self.assertEqual(config, {"name": "aurora.example", "listen": "0.0.0.0:8443", "url": "https://aurora.example:8443",
                                   "air_gapped": False})
@@ -377,7 +379,9 @@ STATUS = {"name": "aurora.example", "version": "0.1.0", "started": "2021-05-01T0
           "url": "https://aurora.example:8443", "fingerprint": "4f1a", "channels": 1,
           "deliveries": [{"channel": CHANNEL_ID, "alias": "north", "peer": "boreal.example", "size": 4, "confirmed": 3,
                           "last_success": None, "last_attempt": "2021-05-30T09:12:00Z", "problem": "connection refused " + EVIL}],
-          "attachments_to_send": 1, "held": [{"channel": CHANNEL_ID, "reason": "no member asked yet"}],
+          "attachments_to_send": 1, "held": [{"channel": CHANNEL_ID, "alias": "north", "hold": "asking", "reason": "not answered: " + EVIL,
+                                            "since": "2021-05-30T09:12:00Z", "messages": 2, "release_in_s": 12}],
+          "guarded_by_marks_alone": ["ab" * 32],
           "forks": [{"channel": CHANNEL_ID, "party": "boreal.example", "seen": "2021-05-30T09:12:00Z"}],
           "memory_bytes": 12345678, "disk_free_bytes": 99000000000}
 PREFIX = "/api/v1"

@@ -119,6 +119,7 @@ void bench_make(bench *ret, bool in_folder, char *root)
     ret->channel = ent_channel_at(&ret->node, 0);
     assert_non_null(ret->channel);
     memset(&bench_faults, 0, sizeof bench_faults);
+    ret->node.before.was_clean = true; /* there is nobody to ask */
     must(ent_events_new(&ret->node.events, &err), &err);
     must(ent_sequencer_new(&ret->node, &ret->node.sequencer, &err), &err);
 }

@@ -7,8 +7,10 @@
 #include "node/courier.h"
 #include "node/invite.h"
 #include "node/opener.h"
+#include "node/pack.h"
 #include "node/peer.h"
 #include "node/say.h"
+#include "node/sequencer.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -175,6 +177,9 @@ void fixture_party_make(const char *folder, const char *name, uint16_t port)
     config.listen = port == 0 ? NULL : listen;
     config.url = port == 0 ? NULL : url;
     must(ent_config_write(paths.config, &config, &err), &err);
+    char boot_id[ENT_BOOT_ID_MAX_BYTES + 1];
+    ent_boot_id_read(boot_id);
+    must(ent_clean_stop_write(paths.marks, boot_id, &err), &err);
     ent_buf_release(&note);
     ent_paths_release(&paths);
 }
@@ -182,11 +187,13 @@ void fixture_party_make(const char *folder, const char *name, uint16_t port)
 ent_rc fixture_node_start(const char *folder, ent_node **ret, ent_err *err)
 {
     ENT_CLEANUP(ent_paths_release) ent_paths paths = {0};
+    ent_clean_stop before = {.was_clean = false};
     ent_keeper *keeper = NULL;
     ENT_TRY(ent_paths_make(folder, &paths, err));
     ENT_TRY(ent_crypto_init(err));
+    ENT_TRY(ent_clean_stop_take(paths.marks, &before, err));
     ENT_TRY(ent_keeper_open(paths.keys, paths.marks, (ent_bytes){NULL, 0}, &keeper, err));
-    return ent_node_start(folder, keeper, ret, err);
+    return ent_node_start(folder, keeper, &before, ret, err);
 }
 
 ent_node *fixture_start(const char *folder)
@@ -331,6 +338,39 @@ void fixture_pair_stop(fixture_pair *pair, unsigned who)
 {
     ent_node_stop(pair->nodes[who]);
     pair->nodes[who] = NULL;
+}
+
+void fixture_pair_crash(fixture_pair *pair, unsigned who)
+{
+    fixture_pair_stop(pair, who);
+    char *marks = fixture_path(pair->folders[who], "marks");
+    char *clean = fixture_path(marks, "clean");
+    assert_int_equal(unlink(clean), 0);
+    ent_free(clean);
+    ent_free(marks);
+}
+
+typedef struct {
+    ent_job job;
+    ent_store_delivery delivery;
+} delivery_job;
+
+static ent_rc apply_delivery(ent_job *job, ent_node *node, ent_err *err)
+{
+    return node->store->engine->delivery_put(node->store, &((delivery_job *)job)->delivery, err);
+}
+
+void fixture_pack_all(ent_node *node, ent_channel *channel, uint32_t member, ent_buf *ret)
+{
+    ent_err err = {0};
+    ent_packed packed = {.size = 0};
+    delivery_job nothing = {.job = {.apply = apply_delivery}};
+    nothing.delivery.log = channel->members[channel->self].log.number;
+    nothing.delivery.member = member;
+    must(ent_sequencer_run(node, &nothing.job, &err), &err);
+    must(ent_pack(node, channel, channel->self, member, &packed, &err), &err);
+    ent_buf_put(ret, ent_buf_bytes(&packed.bytes));
+    ent_packed_release(&packed);
 }
 
 ent_channel *fixture_channel(const fixture_pair *pair, unsigned who)

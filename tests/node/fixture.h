@@ -89,6 +89,10 @@ void fixture_pair_make_apart(fixture_pair *ret);
 void fixture_pair_release(fixture_pair *pair);
 void fixture_pair_start(fixture_pair *pair, unsigned who);
 void fixture_pair_stop(fixture_pair *pair, unsigned who);
+/** Stop one so that the next start takes it for a crash. */
+void fixture_pair_crash(fixture_pair *pair, unsigned who);
+/** A pouch of our whole log with the genesis, as a member that holds nothing gets it. */
+void fixture_pack_all(ent_node *node, ent_channel *channel, uint32_t member, ent_buf *ret);
 /** Aurora opens a channel, Boreal accepts; returns when it is open on both sides. */
 void fixture_pair_open(fixture_pair *pair);
 /** The same under quotas. */

@@ -3,6 +3,7 @@
 #include "fixture.h"
 
 #include "node/channel.h"
+#include "node/guard.h"
 #include "node/pack.h"
 
 #include <stdlib.h>
@@ -194,9 +195,20 @@ static bool fork_seen(void *context)
     return count == 1;
 }
 
-/* A machine's snapshot takes store and marks back together: no guard of Aurora's own can tell. If it speaks before it
- * hears of Boreal, it forks, and Boreal has the proof: that log freezes as Boreal held it, the other one goes on. */
-static void test_rollback__store_and_marks_restored_together_the_peer_proves_the_fork(void **state)
+static void release_at_once(const fixture_pair *pair)
+{
+    ent_err err = {0};
+    ent_channel *channel = fixture_channel(pair, AURORA);
+    (void)pthread_mutex_lock(&channel->lock);
+    channel->asking_since_ms -= (ENT_GUARD_RELEASE_AFTER_S + 1) * 1000LL;
+    (void)pthread_mutex_unlock(&channel->lock);
+    assert_ok(ent_guard_release(pair->nodes[AURORA], channel, &err));
+}
+
+/* A machine's snapshot takes store and marks back together: no guard of Aurora's own can tell, and so it asks. If an
+ * officer takes the risk while Boreal does not answer, it forks, and Boreal has the proof: that log freezes as Boreal
+ * held it, the other one goes on. */
+static void test_rollback__store_and_marks_restored_together_and_released_the_peer_proves_the_fork(void **state)
 {
     (void)state;
     fixture_pair pair;
@@ -220,6 +232,8 @@ static void test_rollback__store_and_marks_restored_together_the_peer_proves_the
     fixture_pair_stop(&pair, BOREAL);
     fixture_folder_copy(backup, pair.folders[AURORA]);
     fixture_pair_start(&pair, AURORA);
+    assert_status_says_held(&pair, true);
+    release_at_once(&pair);
     assert_status_says_held(&pair, false);
     say_some(&pair, AURORA, 3, 4);
     fixture_pair_start(&pair, BOREAL);
@@ -245,7 +259,7 @@ int main(void)
         cmocka_unit_test(test_rollback__held_log_outgrows_the_mark_is_still_never_signed),
         cmocka_unit_test(test_rollback__what_the_peer_says_still_comes_in_and_is_receipted),
         cmocka_unit_test(test_rollback__restored_to_the_same_state_goes_on),
-        cmocka_unit_test(test_rollback__store_and_marks_restored_together_the_peer_proves_the_fork),
+        cmocka_unit_test(test_rollback__store_and_marks_restored_together_and_released_the_peer_proves_the_fork),
     };
     return cmocka_run_group_tests_name("node-rollback", tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@ import os
 import re
 import threading
 import time
+import urllib.parse
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -475,10 +476,24 @@ class Party:
         self.blobs[digest] = whole
         return Answer(201, "text/plain", b"held\n")
 
+    def newest_head(self, origin):
+        """The newest head that is held of a log, for a node that does not know how far it came."""
+        writer, _, channel_id = origin.partition("/entente/")
+        channel, pouch = self.invitations.get(channel_id, (self.channels.get(channel_id), None))
+        note = channel and writer in channel.logs and channel.logs[writer].head
+        if pouch and pouch.origin == origin:
+            note = pouch.checkpoint
+        if note:
+            return Answer(200, "text/plain", note)
+        reason = {"error": {"code": "not-found", "rule": "", "text": "nothing is held of this log"}}
+        return Answer(404, "application/json", compact(reason))
+
     def answer_checked(self, request):
         need(request.pin in [formats.card_parse(card)["tls"] for card in self.cards.values()], "unknown-peer", "pin")
         if request.method == "PUT" and request.path.startswith("/blob/"):
             return self.take_blob(request.path[6:], request.headers.get("Content-Range"), request.body)
+        if request.method == "GET" and request.path.startswith("/head?origin="):
+            return self.newest_head(urllib.parse.unquote(request.path.partition("=")[2]))
         need((request.method, request.path) == ("POST", "/pouch"), "not-found", request.path)
         pouch = Pouch.parse(request.body)
         need(request.headers["Entente-Origin"] == pouch.origin, "mismatch", "Entente-Origin")

@@ -11,7 +11,9 @@ import time
 import unittest
 
 import formats
+import peer
 import sealing
+from border import Border
 from formats import Note, Pouch
 from node import PATIENCE_S, wait_for
 from outside import CHECK, INCIDENT, OutsideTest
@@ -245,6 +247,7 @@ class Restored(OutsideTest):
         node = self.new_node("corvus.example")
         party = self.new_party("castor.example", node, listens=True)
         channel = self.open_with(party, node, "line")
+        holds = lambda: [(row["channel"], row["hold"]) for row in node.status()["held"]]  # noqa: E731
         draft = json.dumps({"channel": "line", "kind": "contact.check", "body": CHECK}).encode()
         backup = os.path.join(self.folder, "snapshot")
         for at in range(2):
@@ -255,14 +258,14 @@ class Restored(OutsideTest):
                 node.start()
         shutil.rmtree(node.dir)
         shutil.copytree(backup, node.dir)
+        party.listener.deaf = True
+        party.listener.hang_up()
         node.start()
-        self.assertEqual(node.status()["held"], [])
+        self.assertEqual(holds(), [(channel.id, "asking")])  # and nobody answers
         channel.say("contact.check", CHECK)
         with party.lock:
             party.to[node.name].post(channel.pouch(node.name))  # with our head of three in heads/
-        wait_for(lambda: [row["channel"] for row in node.status()["held"]] == [channel.id])
-        party.listener.deaf = True
-        party.listener.hang_up()
+        wait_for(lambda: holds() == [(channel.id, "peer-larger")])
         node.kill()
         asked = len(party.listener.requests)
         marks = self.marks(node)
@@ -279,6 +282,79 @@ class Restored(OutsideTest):
         party.listener.deaf = False
         time.sleep(1)
         self.assertEqual(len(party.listener.requests), asked, "a held log was sent")
+
+
+class Asked(OutsideTest):
+    """After a crash the node asks how far its log goes, before it signs anything new."""
+
+    def test_asked__only_a_head_of_ours_from_every_member_will_do(self):
+        node = self.new_node("delta.example")
+        draft = lambda alias: json.dumps({"channel": alias, "kind": "contact.check", "body": CHECK}).encode()  # noqa: E731
+        refusal = b'{"error":{"code":"forbidden","rule":"","text":"no"}}'
+        wrong = {
+            "nothing": None,
+            "nonsense": peer.Answer(200, "text/plain", b"yes\n"),
+            "other": None,  # the head of another log
+            "error": peer.Answer(500, "text/plain", b""),
+            "refusal": peer.Answer(403, "application/json", refusal),
+            "much": peer.Answer(200, "text/plain", b"x" * 100_000),
+        }
+        channels = {}
+        for alias, answer in wrong.items():
+            party = self.new_party(f"{alias}.deneb.example", node, listens=True)
+            channel = channels[alias] = self.open_with(party, node, alias)
+            answer = peer.Answer(200, "text/plain", channel.own.head) if alias == "other" else answer
+            party.listener.behaviour = lambda _, answer=answer: answer
+        node.kill()
+        before = {alias: len(channel.party.listener.requests) for alias, channel in channels.items()}
+        node.start()
+        for alias in wrong:
+            self.assertTrue(node.api("POST", "/messages", draft(alias))["held"])
+        told = lambda row: f"{row['alias']}.deneb.example (" in row["reason"]  # noqa: E731
+        wait_for(lambda: all(told(row) for row in node.status()["held"]))  # every wrong answer is told
+        rows = node.status()["held"]
+        self.assertEqual(sorted((row["alias"], row["hold"], row["messages"]) for row in rows),
+                         sorted((alias, "asking", 1) for alias in wrong))  # fmt: skip
+        check = json.dumps(CHECK).encode()
+        done = node.run("send", "contact.check", "--channel", "error", "--body", "-", stdin=check, check=False)
+        self.assertEqual(done.returncode, 5)
+        self.assertIn(b"error.deneb.example (", done.stderr)
+        self.assertIn("HELD", node.text("list", "--channel", "error"))
+        self.assertEqual(node.json("show", f"error/{node.name}/2")["state"], "held")
+        done = node.run("release", "error", "--accept-fork-risk", check=False)
+        self.assertEqual((done.returncode, b"s more to answer" in done.stderr), (1, True), done.stderr)
+        self.assertEqual(node.run("release", "error", check=False).returncode, 2)
+        for alias, channel in channels.items():
+            for request in channel.party.listener.requests[before[alias] :]:
+                if request.path == "/pouch":  # what was signed before may be offered again
+                    self.assertLessEqual(Pouch.parse(request.body).size, 1)
+            channel.party.listener.behaviour = channel.party.answer
+        wait_for(lambda: all(len(channel.logs[node.name]) >= 2 for channel in channels.values()))
+        wait_for(lambda: len(channels["error"].logs[node.name]) == 3)
+        self.assertEqual(node.status()["held"], [])
+
+    def test_asked__heads_are_for_members(self):
+        node = self.new_node("epsilon.example")
+        party = self.new_party("enif.example", node, listens=True)
+        other = self.new_party("eltanin.example", node)
+        stranger = self.new_party("errai.example")
+        stranger.know(node.card)
+        border = Border(node.port, stranger, formats.card_parse(node.card)["tls"])
+        self.addCleanup(border.close)
+        channel = self.open_with(party, node, "line")
+        head = lambda at, origin: at.request("GET", f"/head?origin={origin}")  # noqa: E731
+        mine, theirs = channel.own.origin, channel.logs[node.name].origin
+        self.assertEqual(head(party.to[node.name], mine).body, channel.own.head)
+        self.assertEqual(head(party.to[node.name], theirs).body, channel.logs[node.name].head)
+        unknown = mine[:-4] + "0000"
+        self.assertEqual(head(party.to[node.name], unknown).status, 404)
+        for bad in ("", "x", "/", mine + "0", mine.upper()):
+            self.assertIn(head(party.to[node.name], bad).status, (404, 422), bad)
+        self.assertEqual(party.to[node.name].request("GET", "/head").status, 422)
+        for origin in (mine, theirs):
+            self.assertEqual((head(other.to[node.name], origin).status, head(border, origin).status), (403, 403))
+        self.assertEqual((head(other.to[node.name], unknown).status, head(border, unknown).status), (404, 403))
+        self.assertEqual(party.to[node.name].request("DELETE", "/head").status, 404)
 
 
 if __name__ == "__main__":

@@ -39,9 +39,11 @@ int contract_run(const contract_engine *engine)
     size_t records = 0;
     size_t transactions = 0;
     size_t alerts = 0;
+    size_t guard = 0;
     const struct CMUnitTest *groups[] = {contract_log_tests(&logs), contract_record_tests(&records),
-                                         contract_transaction_tests(&transactions), contract_alert_tests(&alerts)};
-    const size_t counts[] = {logs, records, transactions, alerts};
+                                         contract_transaction_tests(&transactions), contract_alert_tests(&alerts),
+                                         contract_guard_tests(&guard)};
+    const size_t counts[] = {logs, records, transactions, alerts, guard};
     int failed = 0;
     for (size_t group = 0; group < sizeof counts / sizeof counts[0]; group++) {
         struct CMUnitTest *tests = calloc(counts[group], sizeof *tests);

@@ -17,5 +17,6 @@ const struct CMUnitTest *contract_log_tests(size_t *ret_count);
 const struct CMUnitTest *contract_record_tests(size_t *ret_count);
 const struct CMUnitTest *contract_transaction_tests(size_t *ret_count);
 const struct CMUnitTest *contract_alert_tests(size_t *ret_count);
+const struct CMUnitTest *contract_guard_tests(size_t *ret_count);
 
 #endif

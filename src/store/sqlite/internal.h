@@ -60,6 +60,15 @@ typedef enum {
     ENT_SQL_LOG_GET,
     ENT_SQL_LOG_STATE,
     ENT_SQL_LOG_GROW,
+    ENT_SQL_CUT_BEGIN,
+    ENT_SQL_CUT_LOG,
+    ENT_SQL_CUT_ENTRIES,
+    ENT_SQL_CUT_BODIES,
+    ENT_SQL_CUT_READS,
+    ENT_SQL_CUT_BLOBS,
+    ENT_SQL_CUT_SENDS,
+    ENT_SQL_CUT_TILES,
+    ENT_SQL_CUT_END,
     ENT_SQL_LOG_OPENED,
     ENT_SQL_LOG_FREEZE,
     ENT_SQL_ENTRY_ADD,
@@ -100,6 +109,8 @@ typedef enum {
     ENT_SQL_BLOB_SEND_WALK,
     ENT_SQL_FORK_ADD,
     ENT_SQL_FORK_WALK,
+    ENT_SQL_RELEASE_ADD,
+    ENT_SQL_RELEASE_WALK,
     ENT_SQL_ALERT_ADD,
     ENT_SQL_ALERT_SEEN,
     ENT_SQL_ALERT_CLEAN,
@@ -245,11 +256,21 @@ ENT_RC ent_sqlite_invite_get(ent_store *store, int64_t channel, ent_buf *ret_pou
 ENT_RC ent_sqlite_log_add(ent_store *store, ent_store_log *log, ent_err *err);
 ENT_RC ent_sqlite_log_get(ent_store *store, int64_t channel, uint32_t member, ent_store_log *ret, ent_err *err);
 ENT_RC ent_sqlite_log_opened(ent_store *store, int64_t log, uint64_t opened, ent_err *err);
+/** Store a log's row with fewer entries; only within a cut. */
+ENT_RC ent_log_put_cut(ent_store *store, const ent_store_log *log, ent_err *err);
 ENT_RC ent_sqlite_log_freeze(ent_store *store, int64_t log, ent_err *err);
 ENT_RC ent_sqlite_append(ent_store *store, const ent_store_log *log, const ent_store_append *append, ent_err *err);
 ENT_RC ent_sqlite_head_put(ent_store *store, int64_t log, const ent_tree_head *head, ent_bytes note, ent_err *err);
 ENT_RC ent_sqlite_head_get(ent_store *store, int64_t log, uint64_t at_most, ent_tree_head *ret, ent_buf *ret_note,
                            ent_err *err);
+
+/* cut.c */
+ENT_RC ent_sqlite_log_cut(ent_store *store, const ent_store_log *log, ent_err *err);
+
+/* releases.c */
+ENT_RC ent_sqlite_release_add(ent_store *store, ent_store_released *release, ent_err *err);
+ENT_RC ent_sqlite_release_walk(ent_store *store, int64_t channel, ent_store_release_row row, void *context,
+                               ent_err *err);
 
 /* entries.c */
 ENT_RC ent_entries_add(ent_store *store, int64_t log, const ent_store_append *append, ent_err *err);

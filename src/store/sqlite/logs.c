@@ -110,6 +110,23 @@ ent_rc ent_sqlite_log_freeze(ent_store *store, int64_t log, ent_err *err)
     return changed_or_absent(&sql, log, err);
 }
 
+ent_rc ent_log_put_cut(ent_store *store, const ent_store_log *log, ent_err *err)
+{
+    uint8_t acked[ACKED_BYTES];
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(ent_sql_write(store, ENT_SQL_CUT_LOG,
+                          "UPDATE logs SET size = ?1, edge = ?2, bytes = ?3, acked = ?4, opened = ?5 WHERE number = ?6",
+                          &sql, err));
+    ent_sql_bind_size(&sql, log->tree.size);
+    ent_sql_bind_bytes(&sql, edge_of(&log->tree));
+    ent_sql_bind_size(&sql, log->bytes);
+    ent_sql_bind_bytes(&sql, put_acked(log, acked));
+    ent_sql_bind_size(&sql, log->opened);
+    ent_sql_bind_int(&sql, log->number);
+    ENT_TRY(ent_sql_run(&sql, err));
+    return changed_or_absent(&sql, log->number, err);
+}
+
 /* ---- append ---- */
 
 /* Why an append does not fit the log as stored. */

@@ -231,10 +231,44 @@ static const char keys_6[] =
     "  PRIMARY KEY (log, receiver, size)"
     ") STRICT, WITHOUT ROWID;";
 
+/* What was said while the log was held, and never signed, can be taken back when a peer holds another history that was:
+ * the one way in which a log shrinks and entries go. A row in cuts allows it, and lives for one transaction. */
+static const char guard_7[] =
+    "CREATE TABLE cuts ("
+    "  log INTEGER PRIMARY KEY REFERENCES logs,"
+    "  size INTEGER NOT NULL CHECK (size >= 0)"
+    ") STRICT;"
+    "CREATE TRIGGER cuts_own BEFORE INSERT ON cuts WHEN"
+    "  (SELECT own = 0 OR frozen = 1 FROM logs WHERE number = NEW.log) OR"
+    "  EXISTS (SELECT 1 FROM receipts WHERE log = NEW.log AND size > NEW.size) BEGIN"
+    "  SELECT RAISE(ABORT, 'what was receipted, is frozen or is another party''s is never cut');"
+    "END;"
+    "DROP TRIGGER logs_grow;"
+    "CREATE TRIGGER logs_grow BEFORE UPDATE ON logs WHEN NEW.frozen < OLD.frozen OR (NEW.size < OLD.size AND"
+    "  NOT EXISTS (SELECT 1 FROM cuts WHERE log = OLD.number AND size = NEW.size)) BEGIN"
+    "  SELECT RAISE(ABORT, 'a log never shrinks and never thaws');"
+    "END;"
+    "DROP TRIGGER entries_stay;"
+    "CREATE TRIGGER entries_stay BEFORE DELETE ON entries WHEN NOT EXISTS"
+    "  (SELECT 1 FROM cuts WHERE log = OLD.id >> 40 AND size <= (OLD.id & 1099511627775)) BEGIN"
+    "  SELECT RAISE(ABORT, 'entries are never removed');"
+    "END;"
+    "CREATE TABLE releases ("
+    "  number INTEGER PRIMARY KEY,"
+    "  channel INTEGER NOT NULL REFERENCES channels,"
+    "  released_unix_s INTEGER NOT NULL,"
+    "  size INTEGER NOT NULL CHECK (size >= 0),"
+    "  unanswered TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX releases_by_channel ON releases (channel);"
+    "CREATE TRIGGER releases_stay BEFORE DELETE ON releases BEGIN"
+    "  SELECT RAISE(ABORT, 'that a log was released is never forgotten');"
+    "END;";
+
 /* Step i brings version i to i + 1. A step that was released is never edited; a change is a new one. */
 enum { MOST_PARTS = 3 };
 static const char *const steps[][MOST_PARTS] = {
-    {peers_and_channels_1, logs_1, exchange_1}, {alerts_2}, {usage_3}, {blobs_4}, {receipts_5}, {keys_6},
+    {peers_and_channels_1, logs_1, exchange_1}, {alerts_2}, {usage_3}, {blobs_4}, {receipts_5}, {keys_6}, {guard_7},
 };
 enum { VERSION = sizeof steps / sizeof steps[0] };
 

@@ -1,0 +1,101 @@
+#include "node/border_fetch.h"
+
+#include "log/checkpoint.h"
+#include "node/channel.h"
+#include "node/peer.h"
+
+bool ent_fetch_is(const ent_http_request *request)
+{
+    return ent_text_is(ent_http_method(request), "GET") && ent_text_is(ent_http_path(request), "/head");
+}
+
+/* --- whose log, and who asks --- */
+
+static ent_rc find_log(ent_node *node, ent_text origin, ent_channel **ret_channel, uint32_t *ret_member, ent_err *err)
+{
+    ent_text party = {0};
+    ent_hash id;
+    if (origin.data == NULL)
+        return ent_fail(err, ENT_PEER_MALFORMED, "design 3, Rollback guard", "the query needs origin=<log>");
+    ENT_TRY(ent_origin_parse(origin, &party, &id, err));
+    ent_channel *channel = ent_channel_find(node, &id);
+    int member = channel == NULL ? -1 : ent_genesis_member(&channel->genesis, party);
+    if (member < 0)
+        return ent_fail(err, ENT_ABSENT, "design 3, Rollback guard", "%s holds nothing of this log", node->config.name);
+    *ret_channel = channel;
+    *ret_member = (uint32_t)member;
+    return ENT_DONE;
+}
+
+/* A stranger learns nothing, not even which channels there are. */
+static ent_rc check_asker(ent_node *node, ent_text origin, const ent_hash *pin, ent_channel **ret_channel,
+                          uint32_t *ret_member, ent_err *err)
+{
+    ent_peer peer;
+    ent_rc rc = find_log(node, origin, ret_channel, ret_member, err);
+    if (rc.code == ENT_OK && ent_channel_member_by_pin(*ret_channel, pin) >= 0)
+        return rc;
+    ENT_TRY(ent_peer_by_pin(node, pin, &peer, err));
+    ENT_TRY(rc);
+    return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2", "%s is not a member of channel %.8s", peer.name,
+                    (*ret_channel)->id_text);
+}
+
+ent_rc ent_fetch_admit(ent_node *node, const ent_http_request *request, const ent_hash *pin, ent_err *err)
+{
+    ent_channel *channel = NULL;
+    uint32_t member = 0;
+    return check_asker(node, ent_http_query(request, "origin"), pin, &channel, &member, err);
+}
+
+/* --- the newest head --- */
+
+/* An invitation that waits for an answer is kept as it came, with the heads in it; they were checked then. */
+static ent_rc head_of_invite(ent_node *node, const ent_channel *channel, uint32_t member, ent_buf *ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
+    ENT_CLEANUP(ent_pouch_release) ent_pouch pouch = {0};
+    ENT_TRY(node->store->engine->invite_get(node->store, channel->row.number, &bytes, err));
+    ENT_TRY(ent_pouch_parse(ent_buf_bytes(&bytes), &pouch, err));
+    ent_bytes note = {0};
+    if (ent_text_is(pouch.origin, channel->members[member].origin))
+        note = pouch.checkpoint;
+    for (size_t i = 0; i < pouch.head_count && note.size == 0; i++) {
+        if (ent_text_equal(pouch.heads[i].party, channel->genesis.members[member].name))
+            note = pouch.heads[i].data;
+    }
+    ent_buf_put(ret, note);
+    return ent_buf_check(ret, err);
+}
+
+static ent_rc newest_head(ent_node *node, ent_channel *channel, uint32_t member, ent_buf *ret, ent_err *err)
+{
+    ent_tree_head head;
+    if (member == channel->self) {
+        (void)pthread_mutex_lock(&channel->lock);
+        ent_buf_put(ret, ent_buf_bytes(&channel->head_note));
+        (void)pthread_mutex_unlock(&channel->lock);
+        return ent_buf_check(ret, err);
+    }
+    ent_rc rc =
+        node->store->engine->head_get(node->store, channel->members[member].log.number, UINT64_MAX, &head, ret, err);
+    if (rc.code == ENT_ABSENT)
+        rc = head_of_invite(node, channel, member, ret, err);
+    return rc.code == ENT_ABSENT ? ENT_DONE : rc;
+}
+
+ent_rc ent_fetch_handle(ent_node *node, const ent_http_request *request, ent_http_response *response, ent_err *err)
+{
+    ent_channel *channel = NULL;
+    uint32_t member = 0;
+    ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
+    ENT_TRY(find_log(node, ent_http_query(request, "origin"), &channel, &member, err));
+    ENT_TRY(newest_head(node, channel, member, &note, err));
+    if (note.size == 0)
+        return ent_fail(err, ENT_ABSENT, "design 3, Rollback guard", "%s holds nothing of this log", node->config.name);
+    response->status = 200;
+    response->content_type = "text/plain; charset=utf-8";
+    response->body = note;
+    note = (ent_buf){0};
+    return ENT_DONE;
+}
