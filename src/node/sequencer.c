@@ -242,7 +242,7 @@ static ent_rc write_batch(ent_sequencer *sequencer, ent_job *jobs, ent_err *err)
     for (ent_job *job = jobs; rc.code == ENT_OK && job != NULL; job = job->next) {
         uint64_t changes = engine->changes(node->store);
         job->rc = job->apply(job, node, &job->err);
-        if (job->rc.code != ENT_OK && engine->changes(node->store) != changes)
+        if (job->rc.code != ENT_OK && !fails_batch(job->rc) && engine->changes(node->store) != changes)
             job->rc = ent_fail(&job->err, ENT_BUG, NULL, "a job failed after it had written: the batch is undone");
         if (fails_batch(job->rc)) {
             rc = job->rc;

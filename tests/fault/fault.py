@@ -50,6 +50,7 @@ class Faults:
         assert len(name) < ROOT_BYTES
         self.page[ROOT_AT : ROOT_AT + len(name)] = name
         self.hit = False  # since it was armed, also after it was disarmed
+        self.kills = False  # whether it was ever armed to kill
         self.environment = {"LD_PRELOAD": SHIM, "ENTENTE_FAULT": self.path}
 
     def arm(self, kind, nth):
@@ -57,6 +58,7 @@ class Faults:
         self.set(0, 0, 0, 0, 0)
         self.hit = False
         self.page[WHERE_AT:POINTS_AT] = bytes(NAME_BYTES)
+        self.kills = self.kills or mode in (KILL, TORN)
         self.set(classes, mode, number, sticky, nth)
 
     def count(self, kind):

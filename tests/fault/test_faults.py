@@ -13,9 +13,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from drive import Row, Runner  # noqa: E402
 from fault import Faults  # noqa: E402
 from judge import Finding, World  # noqa: E402
+from node import PATIENCE_S  # noqa: E402
 from scenarios import SCENARIOS  # noqa: E402
 
-CASES = {"kill": 5, "torn": 2, "eio": 2, "enospc": 1, "read-eio": 1, "nomem": 2}
+CASES = {"kill": 4, "torn": 1, "eio": 1, "enospc": 1, "read-eio": 1, "nomem": 1}
 SEED = int(os.environ.get("ENTENTE_FAULT_SEED", random.randrange(1 << 32)))
 
 
@@ -85,6 +86,30 @@ class Judge(unittest.TestCase):
         with self.assertRaises(Finding) as found:
             self.world.died(10)
         self.assertEqual(found.exception.what, "crashes")
+
+
+class Ends(unittest.TestCase):
+    def test_body__whose_file_fails_ends_the_process(self):
+        """It may be that a name is not durable: the node must not stay and refuse everything."""
+        world = World()
+        self.addCleanup(world.close)
+        world.node.faults.count("eio")
+        world.party_says(world.channel, large=True)
+        world.deliver(world.channel)
+        calls = [point.split(".")[0] for point in world.node.faults.points]
+        for call in ("create store/bodies/tmp-XXXXXX", "fsync store/bodies/tmp-"):
+            (at, *_) = [at for at, point in enumerate(calls) if point.startswith(call)]
+            world.node.faults.arm("eio", at + 1)
+            world.party_says(world.channel, large=True)
+            pouch = world.channel.pouch(world.node.name)
+            try:
+                self.assertEqual(world.border.post(pouch).status, 500)
+            except (OSError, ValueError):
+                pass  # it ended at once
+            self.assertTrue(world.died(PATIENCE_S), "it is still there")
+            world.up()
+            world.deliver(world.channel)
+        world.judge()
 
 
 class Shim(unittest.TestCase):
