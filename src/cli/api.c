@@ -83,6 +83,8 @@ static ent_rc call_node(const ent_cli_request *request, const char *socket, bool
         .body = request->body,
         .body_file = request->body_file,
         .body_file_size = request->body_file_size,
+        .sent = request->sent,
+        .sent_context = request->sent_context,
         .connect_timeout_ms = CONNECT_TIMEOUT_MS,
         .timeout_ms = request->timeout_ms,
         .response_limit = request->sink != NULL ? UINT64_MAX : ANSWER_LIMIT,

@@ -14,6 +14,8 @@ typedef struct {
     const char *content_type;
     int body_file; /* > 0: sent instead of body, from its start */
     uint64_t body_file_size;
+    void (*sent)(void *context, uint64_t bytes); /* nullable: how much of it has left */
+    void *sent_context;
     uint32_t timeout_ms; /* of the whole request; 0 = no limit but the node's own */
     ENT_RC (*sink)(void *context, ent_bytes piece, ent_err *err); /* nullable: takes a good answer piece by piece */
     void *sink_context;

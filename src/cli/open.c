@@ -2,6 +2,7 @@
 #include "cli/fields.h"
 #include "cli/files.h"
 #include "cli/people.h"
+#include "cli/progress.h"
 #include "cli/say.h"
 #include "cli/verbs.h"
 
@@ -191,16 +192,38 @@ static ent_rc tell_recall(ent_cli *cli, bool is_text, ent_json_value message, en
 
 /* ---- the verb --------------------------------------------------------------- */
 
+/* What is written, and how far it is. */
+typedef struct {
+    ent_cli_output output;
+    ent_cli_progress progress;
+    uint64_t written;
+} saving;
+
+static void release_saving(saving *work)
+{
+    ent_cli_progress_end(&work->progress);
+    ent_cli_output_release(&work->output);
+}
+
+static ent_rc write_piece(void *context, ent_bytes piece, ent_err *err)
+{
+    saving *work = context;
+    ENT_TRY(ent_cli_output_write(&work->output, piece, err));
+    work->written += piece.size;
+    ent_cli_progress_to(&work->progress, work->written);
+    return ENT_DONE;
+}
+
 static ent_rc save(ent_cli *cli, const ent_cli_request *request, const char *path, ent_err *err)
 {
-    ENT_CLEANUP(ent_cli_output_release) ent_cli_output output = {.fd = -1};
+    ENT_CLEANUP(release_saving) saving work = {.output = {.fd = -1}, .progress = ent_cli_progress_of(path, 0)};
     ENT_CLEANUP(ent_buf_wipe) ent_buf none = {0};
-    ENT_TRY(ent_cli_output_begin(&output, path, 0600, err));
+    ENT_TRY(ent_cli_output_begin(&work.output, path, 0600, err));
     ent_cli_request into_file = *request; /* the path stays the caller's */
-    into_file.sink = ent_cli_output_write;
-    into_file.sink_context = &output;
+    into_file.sink = write_piece;
+    into_file.sink_context = &work;
     ENT_TRY(ent_cli_ask(cli, &into_file, &none, err));
-    ENT_TRY(ent_cli_output_finish(&output, err));
+    ENT_TRY(ent_cli_output_finish(&work.output, err));
     if (!cli->json || strcmp(path, "-") == 0)
         return ENT_DONE;
     ENT_CLEANUP(ent_buf_release) ent_buf json = {0};

@@ -2,6 +2,7 @@
 #include "cli/edit.h"
 #include "cli/fields.h"
 #include "cli/files.h"
+#include "cli/progress.h"
 #include "cli/say.h"
 #include "cli/template.h"
 #include "cli/terminal.h"
@@ -227,6 +228,10 @@ static ent_rc attach(const ent_cli *cli, ent_cli_saying *ret, const char *path, 
     if (ret->attachments.size > 0)
         ent_buf_put_u8(&ret->attachments, ',');
     ENT_TRY(ent_cli_open_file(path, &fd, &request.body_file_size, err));
+    ENT_CLEANUP(ent_cli_progress_end)
+    ent_cli_progress progress = ent_cli_progress_of(ent_cli_base_name(path), request.body_file_size);
+    request.sent = ent_cli_progress_to;
+    request.sent_context = &progress;
     request.body_file = fd;
     request.content_type = "application/octet-stream";
     ent_cli_request_query(&request, "channel", ret->channel);

@@ -147,6 +147,8 @@ static size_t on_upload(char *room, size_t size, size_t count, void *context)
         return CURL_READFUNC_ABORT;
     }
     transfer->sent += (uint64_t)got;
+    if (transfer->call.sent != NULL)
+        transfer->call.sent(transfer->call.sent_context, transfer->sent);
     return (size_t)got;
 }
 

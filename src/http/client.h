@@ -28,10 +28,12 @@ typedef struct {
         const char *value;
     } headers[ENT_HTTP_MAX_HEADERS];
     size_t header_count;
-    ent_bytes body;              /* borrowed until done */
-    int body_file;               /* > 0: upload from this descriptor instead; borrowed */
-    uint64_t body_file_first;    /* position of the first byte */
-    uint64_t body_file_size;     /* bytes from there on */
+    ent_bytes body;                              /* borrowed until done */
+    int body_file;                               /* > 0: upload from this descriptor instead; borrowed */
+    uint64_t body_file_first;                    /* position of the first byte */
+    uint64_t body_file_size;                     /* bytes from there on */
+    void (*sent)(void *context, uint64_t bytes); /* nullable: told how much of body_file has left so far */
+    void *sent_context;
     uint32_t connect_timeout_ms; /* 0 = 10,000 */
     uint32_t timeout_ms; /* whole request; 0 = none. Slower than 1 KiB/s over 30 s is cut, but not on a Unix socket */
     uint64_t response_limit;                                      /* bytes; 0 = 8 MiB */
