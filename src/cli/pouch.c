@@ -1,6 +1,7 @@
 #include "cli/api.h"
 #include "cli/files.h"
 #include "cli/people.h"
+#include "cli/pouch_blobs.h"
 #include "cli/verbs.h"
 
 /* Ask the node for a pouch and write it.
@@ -18,12 +19,22 @@ static ent_rc fetch(const ent_cli *cli, const char *channel, const char *to, con
     return ENT_DONE;
 }
 
+static void put_blobs(ent_json_writer *writer, const ent_cli_blobs *blobs)
+{
+    ent_json_key(writer, "attachments");
+    ent_json_array_begin(writer);
+    if (blobs->json.size > 0)
+        ent_json_put_raw(writer, ent_buf_text(&blobs->json));
+    ent_json_array_end(writer);
+}
+
 /* ---- pouch export ---------------------------------------------------------- */
 
 static const ent_cli_option export_options[] = {
     {"--channel", NULL, "CHANNEL", false, "whose log and evidence"},
     {"--to", NULL, "PARTY", false, "for which member: what it already receipted is left out"},
     {"--output", "-o", "FILE", false, "where to, or - for standard output"},
+    {"--no-attachments", NULL, NULL, false, "leave out what is attached; else it lies beside, in FILE.d"},
     {NULL, NULL, NULL, false, NULL},
 };
 
@@ -33,6 +44,7 @@ static ent_rc export_pouch(ent_cli *cli, ent_err *err)
     const char *to = ent_cli_value(cli, "--to");
     const char *path = ent_cli_value(cli, "--output");
     uint64_t size = 0;
+    ENT_CLEANUP(ent_cli_blobs_release) ent_cli_blobs blobs = {0};
     if (channel == NULL || to == NULL || path == NULL)
         return ent_fail(err, ENT_USAGE, NULL, "%s is missing: entente pouch export %s",
                         channel == NULL ? "--channel"
@@ -44,7 +56,11 @@ static ent_rc export_pouch(ent_cli *cli, ent_err *err)
     ENT_TRY(fetch(cli, channel, to, path, &size, err));
     if (strcmp(path, "-") == 0)
         return ENT_DONE;
+    if (!ent_cli_has(cli, "--no-attachments"))
+        ENT_TRY(ent_fail_in(err, ent_cli_blobs_export(cli, channel, to, path, &blobs, err),
+                            "%s is written, but not all attachments", path));
     if (!cli->json) {
+        ent_buf_put_text(&cli->out, ent_buf_text(&blobs.text));
         ent_buf_put_format(&cli->out, "%s: a pouch for %s, ", path, to);
         ent_cli_put_bytes(&cli->out, size);
         ent_buf_put_format(&cli->out, ". There: `entente pouch import %s --reply FILE`\n", ent_cli_base_name(path));
@@ -55,6 +71,7 @@ static ent_rc export_pouch(ent_cli *cli, ent_err *err)
     ent_json_object_begin(&writer);
     ent_json_member_string(&writer, "file", path);
     ent_json_member_unsigned(&writer, "bytes", size);
+    put_blobs(&writer, &blobs);
     ent_json_object_end(&writer);
     ENT_TRY(ent_buf_check(&json, err));
     ent_cli_put_answer(cli, ent_buf_text(&json));
@@ -63,10 +80,13 @@ static ent_rc export_pouch(ent_cli *cli, ent_err *err)
 
 const ent_cli_command ent_cli_pouch_export = {
     .words = "pouch export",
-    .arguments = "--channel CHANNEL --to PARTY -o FILE",
+    .arguments = "--channel CHANNEL --to PARTY -o FILE [--no-attachments]",
     .summary = "pack what a peer lacks into a file, to go by hand",
-    .text = "The pouch holds the same bytes that would go over the network: signed heads, entries, sealed bodies and\n"
-            "receipts. It can be carried openly; `tar tf` lists it. Taking one in twice does no harm.",
+    .text =
+        "The pouch holds the same bytes that would go over the network: signed heads, entries, sealed bodies and\n"
+        "receipts. Attachments that the peer has not said to hold lie beside it, sealed too, in the folder FILE.d:\n"
+        "carry both. They can be carried openly; `tar tf` lists a pouch. Taking one in twice does no harm, and what\n"
+        "is on the stick already is not written again.",
     .examples = "  entente pouch export --channel north --to boreal.example -o /media/stick/aurora.pouch --dir aurora",
     .options = export_options,
     .run = export_pouch,
@@ -76,6 +96,7 @@ const ent_cli_command ent_cli_pouch_export = {
 
 static const ent_cli_option import_options[] = {
     {"--reply", NULL, "FILE", false, "then pack a pouch for its sender, which holds our receipt"},
+    {"--no-attachments", NULL, NULL, false, "do not take in what lies in FILE.d, nor put anything beside the reply"},
     {NULL, NULL, NULL, false, NULL},
 };
 
@@ -111,37 +132,85 @@ static void put_imported(ent_cli *cli, ent_json_value answer)
     ent_buf_put_string(out, ent_text_is(state, "receipted") ? ", and receipted\n" : "\n");
 }
 
+static ent_rc put_imported_json(ent_cli *cli, const ent_cli_answer *answer, const ent_cli_blobs *blobs, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf json = {0};
+    ent_json_writer writer = ent_json_writer_of(&json);
+    ent_json_object_begin(&writer);
+    for (ent_json_iter i = ent_json_iterate(answer->root); ent_json_next(&i);) {
+        ent_json_key_text(&writer, i.key);
+        ent_json_put_copy(&writer, i.value);
+    }
+    put_blobs(&writer, blobs);
+    ent_json_object_end(&writer);
+    ENT_TRY(ent_buf_check(&json, err));
+    ent_cli_put_answer(cli, ent_buf_text(&json));
+    return ENT_DONE;
+}
+
+/* All that could be done is done, and told; but somebody must look at the stick. */
+static ent_rc check_blobs(const ent_cli_blobs *blobs, ent_err *err)
+{
+    if (blobs->refused == 0)
+        return ENT_DONE;
+    return ent_fail(err, ENT_PEER_MISMATCH, "docs/formats.md",
+                    "%zu attachment%s beside the pouch could not be taken in; export them anew to another stick",
+                    blobs->refused, blobs->refused == 1 ? "" : "s");
+}
+
+static ent_rc put_beside_reply(ent_cli *cli, const char *channel, const char *to, const char *path, ent_err *err)
+{
+    ENT_CLEANUP(ent_cli_blobs_release) ent_cli_blobs blobs = {0};
+    ENT_TRY(ent_fail_in(err, ent_cli_blobs_export(cli, channel, to, path, &blobs, err),
+                        "%s is written, but not all attachments", path));
+    if (!cli->json)
+        ent_buf_put_text(&cli->out, ent_buf_text(&blobs.text));
+    return ENT_DONE;
+}
+
 static ent_rc import_pouch(ent_cli *cli, ent_err *err)
 {
     ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
+    ENT_CLEANUP(ent_cli_blobs_release) ent_cli_blobs blobs = {0};
     const char *reply = ent_cli_value(cli, "--reply");
+    bool with_blobs = strcmp(cli->positional[0], "-") != 0 && !ent_cli_has(cli, "--no-attachments");
     uint64_t size = 0;
     ENT_TRY(send_file(cli, cli->positional[0], &answer.bytes, err));
     ENT_TRY(ent_fail_in(err, ent_json_parse(ent_buf_bytes(&answer.bytes), &answer.json, err), "the node's answer"));
     answer.root = ent_json_root(answer.json);
-    if (cli->json)
-        ent_cli_put_answer(cli, ent_buf_text(&answer.bytes));
-    else
+    if (!cli->json)
         put_imported(cli, answer.root);
+    if (with_blobs)
+        ENT_TRY(ent_fail_in(err, ent_cli_blobs_import(cli, cli->positional[0], &blobs, err),
+                            "the pouch is taken in, but not all attachments"));
+    if (cli->json)
+        ENT_TRY(put_imported_json(cli, &answer, &blobs, err));
+    else
+        ent_buf_put_text(&cli->out, ent_buf_text(&blobs.text));
     if (reply == NULL)
-        return ENT_DONE;
+        return check_blobs(&blobs, err);
     ENT_CLEANUP(ent_free_pointer) char *channel = ent_text_copy(ent_cli_text(answer.root, "channel"));
     ENT_CLEANUP(ent_free_pointer) char *from = ent_text_copy(ent_cli_text(answer.root, "from"));
     if (channel == NULL || from == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     ENT_TRY(
         ent_fail_in(err, fetch(cli, channel, from, reply, &size, err), "the pouch is taken in, but there is no reply"));
+    if (with_blobs && strcmp(reply, "-") != 0)
+        ENT_TRY(put_beside_reply(cli, channel, from, reply, err));
     if (!cli->json && strcmp(reply, "-") != 0)
         ent_buf_put_format(&cli->out, "%s: the reply for %s; carry it back.\n", reply, from);
-    return ENT_DONE;
+    return check_blobs(&blobs, err);
 }
 
 const ent_cli_command ent_cli_pouch_import = {
     .words = "pouch import",
-    .arguments = "FILE [--reply FILE]",
+    .arguments = "FILE [--reply FILE] [--no-attachments]",
     .summary = "take in a pouch that came by hand",
-    .text = "The pouch is checked as one from the network is: nothing in it is believed that its keys do not prove.\n"
-            "With --reply a pouch for its sender is packed, which carries our receipt.",
+    .text =
+        "The pouch is checked as one from the network is: nothing in it is believed that its keys do not prove.\n"
+        "Attachments beside it, in the folder FILE.d, are taken in after it; one whose bytes are not those of its\n"
+        "name is told and not taken. With --reply a pouch for its sender is packed, which carries our receipt, and\n"
+        "the word that we hold what was attached.",
     .examples = "  entente pouch import /media/stick/aurora.pouch --reply /media/stick/boreal.pouch --dir boreal",
     .options = import_options,
     .least = 1,

@@ -1,6 +1,7 @@
 #include "node/api.h"
 
 #include "base/clock.h"
+#include "node/blob_in.h"
 #include "node/channel.h"
 
 static const char prefix[] = "/api/v1/";
@@ -32,6 +33,9 @@ static const route routes[] = {
     {"POST", "channels/*/release", ent_api_channel_release, 4096},
     {"POST", "attachments", ent_api_attachment_seal, 0}, /* a sink takes its body */
     {"GET", "attachments/*/*/*/*", ent_api_attachment_open, 0},
+    {"GET", "blobs", ent_api_blob_list, 0},
+    {"GET", "blobs/*", ent_api_blob_read, 0},
+    {"PUT", "blobs/*", ent_api_blob_take, 0}, /* a sink takes its body */
     {"POST", "messages", ent_api_message_send, ENT_JSON_MAX_BYTES},
     {"GET", "messages", ent_api_message_list, 0},
     {"GET", "messages/*/*/*", ent_api_message_show, 0},
@@ -107,6 +111,8 @@ static ent_rc admit(void *context, ent_http_request *request, ent_http_intake *r
     ENT_TRY(find_route(request, &found, &call, err));
     if (found->handler == ent_api_attachment_seal)
         return ent_api_attachment_admit(context, request, ret_intake, err);
+    if (found->handler == ent_api_blob_take)
+        return ent_blob_in_admit_local(context, request, call.parts[1], ret_intake, err);
     ret_intake->limit = found->limit;
     ret_intake->spool = found->limit > ENT_CARD_MAX_BYTES;
     return ENT_DONE;

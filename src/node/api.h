@@ -57,6 +57,10 @@ ENT_RC ent_api_attachment_admit(ent_node *node, ent_http_request *request, ent_h
 ENT_RC ent_api_attachment_seal(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_attachment_open(ent_api_call *call, ent_err *err);
 
+ENT_RC ent_api_blob_list(ent_api_call *call, ent_err *err);
+ENT_RC ent_api_blob_read(ent_api_call *call, ent_err *err);
+ENT_RC ent_api_blob_take(ent_api_call *call, ent_err *err);
+
 ENT_RC ent_api_message_send(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_message_list(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_message_show(ent_api_call *call, ent_err *err);

@@ -22,6 +22,7 @@ typedef struct {
     ent_blob_piece *piece; /* NULL: a question, or it is held */
     ent_store_blob blob;
     ent_channel *channel;
+    bool is_local;      /* from our own socket */
     bool held;          /* already */
     uint64_t unchecked; /* bytes since the disk was last looked at */
 } incoming;
@@ -95,6 +96,8 @@ static ent_rc answer_held(const incoming *work, ent_http_request *request, ent_e
     if (work->blob.state == ENT_BLOB_WANTED)
         ENT_TRY(ent_blob_settle(work->node->paths.blobs, &work->about.digest, err));
     ent_err_set(err, ENT_WAITING, "docs/formats.md", "it is held already");
+    if (work->is_local)
+        return ent_http_refuse(request, 200, "application/json", "{\"new\":false,\"said\":true}\n", err);
     return ent_http_refuse(request, 200, "text/plain; charset=utf-8", "held\n", err);
 }
 
@@ -156,6 +159,7 @@ static ent_rc admit(ent_node *node, ent_http_request *request, ent_text digest, 
     if (work == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     work->node = node;
+    work->is_local = pin == NULL;
     ent_http_attach(request, work, free_incoming);
     ENT_TRY(read_request(request, digest, work, &is_question, err));
     ENT_TRY(find_blob(work, pin, err));

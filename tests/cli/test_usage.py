@@ -695,23 +695,49 @@ class Asking(WithNode, Terminal):
 
     def test_pouches(self):
         self.route("GET", "/pouches", b"POUCH" * 1000)
+        self.route("GET", "/blobs", {"attachments": []})
         out, _ = self.ask("pouch", "export", "--channel", "north", "--to", "boreal.example", "-o", "p.pouch")
         self.assertIn("entente pouch import p.pouch", out)
         self.assertEqual((self.folder / "p.pouch").read_bytes(), b"POUCH" * 1000)
-        self.assertEqual(self.asked()[2], {"channel": "north", "to": "boreal.example"})
+        self.assertFalse((self.folder / "p.pouch.d").exists())
+        self.assertEqual(self.asked(), ("GET", "/blobs", {"channel": "north", "to": "boreal.example"}, b""))
         out, _ = self.ask("pouch", "export", "--channel", "north", "--to", "boreal.example", "-o", "-", text=False)
         self.assertEqual(out, b"POUCH" * 1000)
         imported = {"state": "receipted", "channel": CHANNEL_ID, "from": "boreal.example", "size": 4, "new": 2}
         self.route("POST", "/pouches", imported)
         out, _ = self.ask("pouch", "import", "p.pouch", "--reply", "reply.pouch")
         self.assertIn("2 new entries", out)
-        self.assertEqual(self.asked(), ("GET", "/pouches", {"channel": CHANNEL_ID, "to": "boreal.example"}, b""))
+        self.assertEqual(self.asked(), ("GET", "/blobs", {"channel": CHANNEL_ID, "to": "boreal.example"}, b""))
         self.assertEqual((self.folder / "reply.pouch").read_bytes(), b"POUCH" * 1000)
-        self.assertEqual(json.loads(self.ask("pouch", "import", "p.pouch", "--json")[0]), imported)
+        self.assertEqual(json.loads(self.ask("pouch", "import", "p.pouch", "--json")[0]), dict(imported, attachments=[]))
         self.route("POST", "/pouches", dict(imported, state="invited"))
         self.assertIn("invites us", self.ask("pouch", "import", "p.pouch")[0])
         self.route("POST", "/pouches", {"error": {"code": "bad-signature", "rule": "design 3, step 3", "text": "no"}}, 422)
         self.assertIn("design 3, step 3", self.ask("pouch", "import", "p.pouch", status=1)[1])
+
+    def test_pouches__what_the_node_names_or_answers_never_leaves_the_folder(self):
+        digest = "ab" * 32
+        export = ("pouch", "export", "--channel", "north", "--to", "boreal.example", "-o", "q.pouch")
+        self.route("GET", "/pouches", b"POUCH")
+        for name in ("../" + digest[3:], digest[:-1], digest.upper(), ""):
+            self.route("GET", "/blobs", {"attachments": [{"digest": name, "size": 5, "index": 3}]})
+            self.assertIn("by no digest", self.ask(*export, status=1)[1])
+        self.route("GET", "/blobs", {"attachments": [{"digest": digest, "size": 5, "index": 3}]})
+        self.route("GET", "/blobs/" + digest, b"1234")
+        self.assertIn("4 bytes of 5", self.ask(*export, status=4)[1])
+        self.assertEqual(list((self.folder / "q.pouch.d").iterdir()), [])
+        self.route("GET", "/blobs/" + digest, b"12345")
+        row = json.loads(self.ask(*export, "--json")[0])["attachments"][0]
+        self.assertEqual((row["file"], row["state"], row["bytes"]), (f"q.pouch.d/{digest}", "written", 5))
+        self.route("POST", "/pouches", {"state": "receipted", "channel": CHANNEL_ID, "from": "boreal.example", "size": 4, "new": 2})
+        reason = {"error": {"code": "mismatch", "rule": "docs/formats.md", "text": "another digest " + EVIL}}
+        self.route("PUT", "/blobs/" + digest, reason, 422)
+        out, err = self.ask("pouch", "import", "q.pouch", status=1)
+        self.safe(out)
+        self.assertIn("is not taken", out)
+        self.assertIn("1 attachment beside the pouch", err)
+        self.route("PUT", "/blobs/" + digest, {"new": True, "said": True})
+        self.assertIn("1 attachment, 5 bytes, taken in", self.ask("pouch", "import", "q.pouch")[0])
 
     def test_on_a_terminal_fits_and_colours(self):
         self.route("GET", "/messages", {"messages": [MESSAGE, dict(MESSAGE, urgency="routine", subject="short")]})
