@@ -41,7 +41,7 @@ class Faults:
     """The page shared with every process that is started under `environment`."""
 
     def __init__(self, folder, root):
-        self.path = os.path.join(folder, "faults")
+        self.path = os.path.join(folder, os.path.basename(root) + ".faults")
         with open(self.path, "wb") as file:
             file.truncate(STATE_BYTES)
         with open(self.path, "r+b") as file:

@@ -58,7 +58,7 @@ class Program:
         self.history = []
         self.nodes = []
         for at, name in enumerate(NAMES):
-            node = ProxiedNode(self.folder, name, seed + at)
+            node = self.make_node(name, at)
             self.stack.callback(node.proxy.close)
             self.stack.callback(self.kill, node)
             self.nodes.append(node)
@@ -68,6 +68,11 @@ class Program:
                 if other is not node:
                     node.add_peer(other.card_path)
         self.open()
+
+    modes = MODES
+
+    def make_node(self, name, number):
+        return ProxiedNode(self.folder, name, self.seed + number)
 
     def close(self):
         self.stack.close()
@@ -209,7 +214,7 @@ class Program:
         return f"{kind} {nth}"
 
     def step_network(self, node):
-        mode = self.chosen.choice(MODES)
+        mode = self.chosen.choice(self.modes)
         node.proxy.set(mode)
         return mode
 
@@ -310,14 +315,14 @@ class Program:
         return sum(len(node.told) for node in self.nodes)
 
 
-def run_program(seed, steps, row):
+def run_program(seed, steps, row, kind=Program):
     """One program, counted in the row."""
     begun = time.monotonic()
     program = None
     row.cases += 1
     row.met += 1
     try:
-        program = Program(seed, steps)
+        program = kind(seed, steps)
         program.run()
         program.settle()
         program.judge()

@@ -226,9 +226,7 @@ class Init(Scenario):
     def __init__(self):
         self.world = World()
         self.dir = os.path.join(self.world.folder, "fresh")
-        folder = os.path.join(self.world.folder, "faults-of-init")
-        os.mkdir(folder)
-        self.init_faults = Faults(folder, self.dir)
+        self.init_faults = Faults(self.world.folder, self.dir)
 
     @property
     def faults(self):

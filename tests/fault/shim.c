@@ -60,7 +60,8 @@ static _Noreturn void die(void)
 {
     (void)syscall(SYS_kill, syscall(SYS_getpid), SIGKILL);
     (void)syscall(SYS_exit_group, 128 + SIGKILL); /* where a sandbox forbids the first */
-    __builtin_unreachable();
+    for (;;)
+        (void)syscall(SYS_pause);
 }
 
 static void name_point(char *ret, const char *call, const char *path)

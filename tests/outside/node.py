@@ -39,7 +39,7 @@ class CliError(AssertionError):
 
 
 class Node:
-    def __init__(self, folder, name, air_gapped=False, url=None, port=None):
+    def __init__(self, folder, name, air_gapped=False, url=None, host="127.0.0.1", port=None):
         self.name = name
         self.dir = os.path.join(folder, name.split(".")[0])
         self.log_path = self.dir + ".log"
@@ -51,7 +51,7 @@ class Node:
         options = ["--air-gapped"]
         if not air_gapped:
             self.port = port or free_port()
-            options = ["--listen", f"127.0.0.1:{self.port}", "--url", url or f"https://127.0.0.1:{self.port}"]
+            options = ["--listen", f"{host}:{self.port}", "--url", url or f"https://{host}:{self.port}"]
         self.run("init", "--name", name, *options)
         self.card_path = os.path.join(self.dir, "card")
         self.certificate = os.path.join(self.dir, "tls.crt")
