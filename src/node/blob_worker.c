@@ -14,7 +14,7 @@
 
 #include <time.h>
 
-enum { PAGE = 256, RETRY_FIRST_S = 1, RETRY_MAX_S = 60, TIDY_EVERY_S = 3600 };
+enum { PAGE = 256, RETRY_FIRST_S = 1, RETRY_MAX_S = 10, TIDY_EVERY_S = 3600 };
 
 struct ent_blob_worker {
     ent_node *node;

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "crypto/crypto.h"
 #include "node/channel.h"
+#include "store/blobs.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,7 @@ typedef struct {
     const fixture_pair *pair;
     uint64_t index;
     size_t count;
+    ent_hash digest;
 } arrival;
 
 /* Whether Aurora knows that Boreal holds them all. */
@@ -121,7 +123,7 @@ static void test_attachment__arrives_is_said_to_be_held_and_opens_on_both_sides(
         put(&pair, &plain[i], digests[i], &sealed[i]);
         assert_true(sealed[i] > sizes[i]);
     }
-    arrival wanted = {&pair, say_with(&pair, digests, sealed, COUNT), COUNT};
+    arrival wanted = {.pair = &pair, .index = say_with(&pair, digests, sealed, COUNT), .count = COUNT};
     assert_true(fixture_wait(all_held, &wanted, 60));
     fixture_pair_settle(&pair, 20);
     for (size_t i = 0; i < COUNT; i++) {
@@ -147,7 +149,7 @@ static void test_attachment__interrupted_is_sent_again_until_held(void **state)
     fill(&plain, 8 * LARGE, 9);
     put(&pair, &plain, digests[0], &sealed[0]);
     fixture_pair_stop(&pair, BOREAL);
-    arrival wanted = {&pair, say_with(&pair, digests, sealed, 1), 1};
+    arrival wanted = {.pair = &pair, .index = say_with(&pair, digests, sealed, 1), .count = 1};
     fixture_pair_start(&pair, BOREAL);
     for (int i = 0; i < 3; i++) {
         (void)usleep(40000);
@@ -174,12 +176,80 @@ static void test_attachment__named_by_two_messages_is_held_for_both(void **state
     fixture_pair_open(&pair);
     fill(&plain, 70000, 3);
     put(&pair, &plain, digests[0], &sealed[0]);
-    arrival first = {&pair, say_with(&pair, digests, sealed, 1), 1};
-    arrival second = {&pair, say_with(&pair, digests, sealed, 1), 1};
+    arrival first = {.pair = &pair, .index = say_with(&pair, digests, sealed, 1), .count = 1};
+    arrival second = {.pair = &pair, .index = say_with(&pair, digests, sealed, 1), .count = 1};
     assert_true(fixture_wait(all_held, &first, 60));
     assert_true(fixture_wait(all_held, &second, 60));
     assert_opens(&pair, BOREAL, first.index, 0, &plain);
     assert_opens(&pair, BOREAL, second.index, 0, &plain);
+    ent_buf_release(&plain);
+    fixture_pair_release(&pair);
+}
+
+/* Whether what is wanted lies on Boreal's disk. */
+static bool is_on_disk(void *context)
+{
+    const arrival *wanted = context;
+    const ent_node *boreal = wanted->pair->nodes[BOREAL];
+    return ent_blob_exists(boreal->paths.blobs, &wanted->digest);
+}
+
+static void set_held(ent_channel *channel, bool held)
+{
+    (void)pthread_mutex_lock(&channel->lock);
+    channel->hold = held ? ENT_HOLD_KEEPER : ENT_HOLD_NONE;
+    (void)pthread_mutex_unlock(&channel->lock);
+}
+
+/* The word that it is held must wait: neither is it lost, nor does anything hang. */
+static void test_attachment__word_that_must_wait_is_said_later(void **state)
+{
+    (void)state;
+    fixture_pair pair;
+    ent_buf plain = {0};
+    char digests[1][65];
+    uint64_t sealed[1];
+    fixture_pair_make(&pair);
+    fixture_pair_open(&pair);
+    fixture_pair_settle(&pair, 20);
+    fill(&plain, 300000, 5);
+    put(&pair, &plain, digests[0], &sealed[0]);
+    set_held(fixture_channel(&pair, BOREAL), true);
+    arrival wanted = {.pair = &pair, .index = say_with(&pair, digests, sealed, 1), .count = 1};
+    assert_ok(ent_hex_decode((ent_text){digests[0], 64}, wanted.digest.bytes, 32, NULL));
+    assert_true(fixture_wait(is_on_disk, &wanted, 20));
+    assert_opens(&pair, BOREAL, wanted.index, 0, &plain);
+    (void)usleep(200000);
+    assert_false(all_held(&wanted));
+    set_held(fixture_channel(&pair, BOREAL), false);
+    assert_true(fixture_wait(all_held, &wanted, 20)); /* nobody wakes the worker: it comes back by itself */
+    fixture_pair_settle(&pair, 20);
+    fixture_pair_assert_same(&pair);
+    ent_buf_release(&plain);
+    fixture_pair_release(&pair);
+}
+
+/* It became durable, and then the node was killed: said after the start, though nobody sends it again. */
+static void test_attachment__durable_before_a_crash_is_said_after_it(void **state)
+{
+    (void)state;
+    fixture_pair pair;
+    ent_buf plain = {0};
+    char digests[1][65];
+    uint64_t sealed[1];
+    fixture_pair_make(&pair);
+    fixture_pair_open(&pair);
+    fixture_pair_settle(&pair, 20);
+    fill(&plain, 300000, 6);
+    put(&pair, &plain, digests[0], &sealed[0]);
+    set_held(fixture_channel(&pair, BOREAL), true);
+    arrival wanted = {.pair = &pair, .index = say_with(&pair, digests, sealed, 1), .count = 1};
+    assert_ok(ent_hex_decode((ent_text){digests[0], 64}, wanted.digest.bytes, 32, NULL));
+    assert_true(fixture_wait(is_on_disk, &wanted, 20));
+    fixture_pair_crash(&pair, BOREAL);
+    fixture_pair_start(&pair, BOREAL);
+    assert_true(fixture_wait(all_held, &wanted, 60));
+    fixture_pair_settle(&pair, 20);
     ent_buf_release(&plain);
     fixture_pair_release(&pair);
 }
@@ -208,6 +278,8 @@ int main(void)
         cmocka_unit_test(test_attachment__arrives_is_said_to_be_held_and_opens_on_both_sides),
         cmocka_unit_test(test_attachment__interrupted_is_sent_again_until_held),
         cmocka_unit_test(test_attachment__named_by_two_messages_is_held_for_both),
+        cmocka_unit_test(test_attachment__word_that_must_wait_is_said_later),
+        cmocka_unit_test(test_attachment__durable_before_a_crash_is_said_after_it),
         cmocka_unit_test(test_attachment__that_is_not_held_cannot_be_said),
     };
     return cmocka_run_group_tests_name("node-attachment", tests, NULL, NULL);

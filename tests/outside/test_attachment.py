@@ -1,17 +1,21 @@
 """Large attachments over the network, with the programs killed on the way; and on a stick, with what a stick can do to them."""
 
 import glob
+import hashlib
 import os
 import shutil
 import sys
+import threading
+import time
 import unittest
 
-from node import EXAMPLES, SOURCE, CliError, wait_for
+from node import EXAMPLES, PATIENCE_S, SOURCE, CliError, wait_for
 from outside import OutsideTest
+from peer import Answer
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "torture"))
 
-from attachment import Transfer, digest_of, faults_of, make_file, open_channel  # noqa: E402
+from attachment import Transfer, digest_of, faults_of, make_file  # noqa: E402
 
 LARGE = 96 << 20
 BODY = os.path.join(EXAMPLES, "evidence.item.json")
@@ -31,6 +35,113 @@ class Large(OutsideTest):
         self.assertEqual(faults_of(result), [])
         self.assertEqual(result["received"], 1)
         self.assertGreater(result["flash"], 0)
+
+
+class Pieces(OutsideTest):
+    """What the node sends to a second implementation, piece by piece."""
+
+    PIECE = 8 << 20
+    OFFSET = "text/x.entente.offset"
+
+    def setUp(self):
+        name = self.id().rsplit("__", 1)[1].replace("_", "-")[:40]
+        self.node = self.new_node(f"{name}.example")
+        self.party = self.new_party(f"to-{name}.example", self.node, listens=True)
+        self.channel = self.open_with(self.party, self.node, "line")
+        self.path = os.path.join(self.folder, "attached")
+
+    def attach(self, size):
+        """Say something with a file of this size; gives the sealed digest."""
+        make_file(self.path, size)
+        message = self.node.text("send", "evidence.item", "--channel", "line", "--body", BODY, "--attach", self.path)
+        return self.node.json("show", message)["attachment_list"][0]["digest"]
+
+    def test_pieces__none_begins_while_a_pouch_is_under_way(self):
+        begun, seen, posting = threading.Event(), [], threading.Event()
+
+        def slow_pouches(request):
+            seen.append((request.method, posting.is_set()))
+            if request.method == "PUT":
+                answer = self.party.answer(request)
+                if request.body:
+                    begun.set()
+                return answer
+            posting.set()
+            if begun.is_set():
+                time.sleep(0.5)
+            answer = self.party.answer(request)
+            posting.clear()
+            return answer
+
+        self.party.listener.behaviour = slow_pouches
+        digest = self.attach(4 * self.PIECE)
+        self.assertTrue(begun.wait(PATIENCE_S))
+        self.node.run("send", "incident.notification", "--channel", "line", "--urgency", "flash", "--body",
+                      os.path.join(EXAMPLES, "incident.notification.json"), "--wait", "receipt")  # fmt: skip
+        pieces = sum(method == "PUT" for method, _ in seen)
+        self.assertLess(pieces, 5, "the attachment was through before the message: this shows nothing")
+        wait_for(lambda: digest in self.party.blobs)
+        self.assertLessEqual(seen.count(("PUT", True)), 1)  # one was on its way when the message was said
+        self.assertEqual(digest_of_bytes(self.party.blobs[digest]), digest)
+
+    def test_pieces__go_on_from_where_the_peer_is(self):
+        dropped = []
+
+        def forgetful(request):
+            part = self.party.parts.get(request.path[6:], b"")
+            if request.method == "PUT" and len(part) > self.PIECE and not dropped:
+                dropped.append(len(part))
+                del part[5:]
+            return self.party.answer(request)
+
+        self.party.listener.behaviour = forgetful
+        digest = self.attach(2 * self.PIECE + 1)
+        wait_for(lambda: digest in self.party.blobs)
+        self.assertEqual(len(dropped), 1)
+
+    def test_pieces__nonsense_answers_stop_no_other_attachment(self):
+        nonsense = [
+            Answer(202, self.OFFSET, b"99999999999\n"), Answer(202, self.OFFSET, b"x\n"), Answer(202, "text/plain", b"0\n"),
+            Answer(409, self.OFFSET, b"-1\n"), Answer(204), Answer(301), Answer(404), Answer(422),
+            Answer(413, "application/json", b"{"),
+        ]  # fmt: skip
+        victims = {}
+
+        def mad(request):
+            answer = self.party.answer
+            if request.method == "PUT" and request.path[6:] in victims:
+                victims[request.path[6:]].append(request)
+                return nonsense[list(victims).index(request.path[6:])]
+            return answer(request)
+
+        self.party.listener.behaviour = mad
+        with self.party.lock:
+            for _ in nonsense:
+                victims[self.attach(1000)] = []
+        last = self.attach(1000)
+        wait_for(lambda: last in self.party.blobs)
+        wait_for(lambda: all(victims.values()))
+        self.assertLess(max(len(requests) for requests in victims.values()), 5)
+        wait_for(lambda: self.node.status()["attachments_to_send"] == len(nonsense))
+
+    def test_pieces__peer_that_never_comes_further_is_left_alone(self):
+        asked = []
+
+        def stuck(request):
+            if request.method != "PUT":
+                return self.party.answer(request)
+            asked.append(request)
+            return Answer(409, self.OFFSET, b"7\n")
+
+        self.party.listener.behaviour = stuck
+        self.attach(2 * self.PIECE)
+        wait_for(lambda: len(asked) == 10)  # a question, a first try and eight more
+        time.sleep(0.7)
+        self.assertEqual(len(asked), 10)
+
+
+def digest_of_bytes(data):
+    return hashlib.sha256(data).hexdigest()
 
 
 class Stick(OutsideTest):
