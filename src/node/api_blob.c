@@ -11,7 +11,6 @@
 enum { PAGE = 256, SAID_WITHIN_MS = 5000, LOOK_EVERY_MS = 20 };
 
 typedef struct {
-    const ent_channel *channel;
     uint32_t member;
     int64_t log;
     ent_json_writer writer;
@@ -47,8 +46,7 @@ ent_rc ent_api_blob_list(ent_api_call *call, ent_err *err)
     if (member < 0 || (uint32_t)member == channel->self)
         return ent_fail(err, ENT_USAGE, "docs/api.md", "to=%.*s: not another member of channel %.8s",
                         (int)(to.size > 64 ? 64 : to.size), to.data == NULL ? "" : to.data, channel->id_text);
-    list work = {.channel = channel,
-                 .member = (uint32_t)member,
+    list work = {.member = (uint32_t)member,
                  .log = channel->members[channel->self].log.number,
                  .writer = ent_json_writer_of(&body)};
     ent_json_object_begin(&work.writer);
