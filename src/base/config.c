@@ -11,6 +11,7 @@ ent_rc ent_paths_make(const char *folder, ent_paths *ret, ent_err *err)
         .config = ent_file_join(folder, "node.json"),
         .alerts = ent_file_join(folder, "alerts.json"),
         .card = ent_file_join(folder, "card"),
+        .card_next = ent_file_join(folder, "card.next"),
         .certificate = ent_file_join(folder, "tls.crt"),
         .keys = ent_file_join(folder, "keys"),
         .root = ent_file_join(folder, "root"),
@@ -20,7 +21,7 @@ ent_rc ent_paths_make(const char *folder, ent_paths *ret, ent_err *err)
         .spool = ent_file_join(folder, "spool"),
         .socket = ent_file_join(folder, "socket"),
     };
-    if (paths.config == NULL || paths.alerts == NULL || paths.card == NULL || paths.certificate == NULL ||
+    if (paths.config == NULL || paths.alerts == NULL || paths.card == NULL || paths.card_next == NULL || paths.certificate == NULL ||
         paths.keys == NULL || paths.root == NULL || paths.marks == NULL || paths.store == NULL || paths.blobs == NULL ||
         paths.spool == NULL || paths.socket == NULL) {
         ent_paths_release(&paths);
@@ -35,6 +36,7 @@ void ent_paths_release(ent_paths *paths)
     ent_free(paths->config);
     ent_free(paths->alerts);
     ent_free(paths->card);
+    ent_free(paths->card_next);
     ent_free(paths->certificate);
     ent_free(paths->keys);
     ent_free(paths->root);

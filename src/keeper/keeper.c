@@ -1,5 +1,7 @@
 #include "keeper/internal.h"
 
+#include <stdio.h>
+
 void ent_keeper_free(ent_keeper *keeper)
 {
     if (keeper != NULL)
@@ -11,9 +13,22 @@ const ent_keeper_publics *ent_keeper_public_keys(const ent_keeper *keeper)
     return &keeper->publics;
 }
 
-ent_rc ent_keeper_tls_key(ent_keeper *keeper, ent_buf *ret_pem, ent_err *err)
+ent_rc ent_keeper_key(ent_keeper *keeper, ent_key_role role, uint64_t serial, uint8_t ret_public[32], ent_err *err)
 {
-    return keeper->way->tls_key(keeper, ret_pem, err);
+    return keeper->way->key(keeper, role, serial, ret_public, err);
+}
+
+ent_rc ent_keeper_tls_key(ent_keeper *keeper, uint64_t serial, ent_buf *ret_pem, ent_err *err)
+{
+    return keeper->way->tls_key(keeper, serial, ret_pem, err);
+}
+
+void ent_key_file_name(ent_key_role role, uint64_t serial, char ret[ENT_KEY_NAME_SIZE])
+{
+    if (serial <= 1)
+        (void)snprintf(ret, ENT_KEY_NAME_SIZE, "%s.key", ent_key_role_word(role));
+    else
+        (void)snprintf(ret, ENT_KEY_NAME_SIZE, "%s.%llu.key", ent_key_role_word(role), (unsigned long long)serial);
 }
 
 ent_rc ent_keeper_sign(ent_keeper *keeper, ent_keeper_request *requests, size_t count, ent_err *err)

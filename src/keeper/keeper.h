@@ -8,6 +8,7 @@
 #include "log/tree.h"
 #include "seal/age.h"
 #include "seal/card.h"
+#include "seal/cutoff.h"
 
 /** The public halves of the keys a node works with. */
 typedef struct {
@@ -33,6 +34,31 @@ ENT_RC ent_root_create(const char *folder, ent_text party, ent_bytes passphrase,
  * IO. */
 ENT_RC ent_root_sign_card(const char *folder, ent_bytes passphrase, const ent_card *card, ent_buf *ret, ent_err *err);
 
+/** Make the key that a card of this serial brings: `<role>.<serial>.key`, sealed like the first one of that role. The
+ * one that an earlier try left there is taken again.
+ *  @in   tls_key_pem   for ENT_KEY_ROLE_TLS; also what a key of before holds is kept then
+ *  @out  ret_public    32 bytes: the public key, or the recipient; untouched for TLS
+ *  @out  ret_pem       for TLS: the key that is kept there; wiped by the caller; else nullable
+ *  Errors: ABSENT without a first key, REFUSED (wrong passphrase, a file that others can read), PEER_MALFORMED, IO. */
+ENT_RC ent_keeper_make_key(const char *folder, ent_text party, ent_bytes passphrase, ent_key_role role, uint64_t serial,
+                           ent_bytes tls_key_pem, uint8_t ret_public[32], ent_buf *ret_pem, ent_err *err);
+
+/** What a root key is asked for when keys change: the card, signed by the root key that it names, and cutoff notes.
+ * The root key is found in the folder by its public half: root.key, next-root.key or next-root.<serial>.key. */
+typedef struct ent_root ent_root;
+/** Errors: ABSENT when the folder has no such key, REFUSED for a wrong passphrase, IO. */
+ENT_RC ent_root_open(const char *folder, ent_bytes passphrase, const ent_public_key *root, ent_root **ret,
+                     ent_err *err);
+/** The root key that a card committed to; and make the one that follows it, which a card of this serial commits to.
+ * What an earlier try left is taken again.
+ *  @out  ret_root   its public half   @out ret_next   what the card commits to */
+ENT_RC ent_root_open_next(const char *folder, ent_bytes passphrase, const ent_hash *committed, uint64_t serial,
+                          ent_root **ret, ent_public_key *ret_root, ent_hash *ret_next, ent_err *err);
+void ent_root_free(ent_root *root);
+/** Errors: those of ent_card_sign, ent_cutoffs_sign. */
+ENT_RC ent_root_card(const ent_root *root, const ent_card *card, ent_buf *ret, ent_err *err);
+ENT_RC ent_root_cutoffs(const ent_root *root, ent_text party, const ent_cutoffs *cutoffs, ent_buf *ret, ent_err *err);
+
 /* --- the keeper at work --- */
 
 typedef struct ent_keeper ent_keeper;
@@ -51,8 +77,14 @@ ENT_RC ent_keeper_open(const char *keys_folder, const char *marks_folder, ent_by
 ENT_RC ent_keeper_connect(const int *lanes, size_t count, ent_keeper **ret, ent_err *err);
 void ent_keeper_free(ent_keeper *keeper);
 const ent_keeper_publics *ent_keeper_public_keys(const ent_keeper *keeper);
-/** The TLS key, for the HTTP threads. Wiped by the caller with ent_buf_wipe. */
-ENT_RC ent_keeper_tls_key(ent_keeper *keeper, ent_buf *ret_pem, ent_err *err);
+/** Have the key that the card of this serial brought (1: the first), reading its file if it was made meanwhile.
+ *  @in   role   not TLS
+ *  @out  ret_public   32 bytes: the public key, or the recipient
+ *  Errors: ABSENT, REFUSED, PEER_MALFORMED, IO, REFUSED when more were made than a party can have.  Threads: safe. */
+ENT_RC ent_keeper_key(ent_keeper *keeper, ent_key_role role, uint64_t serial, uint8_t ret_public[32], ent_err *err);
+/** The TLS key of that card, for the HTTP threads. Wiped by the caller with ent_buf_wipe.
+ *  Errors: ABSENT, REFUSED, PEER_MALFORMED, IO. */
+ENT_RC ent_keeper_tls_key(ent_keeper *keeper, uint64_t serial, ent_buf *ret_pem, ent_err *err);
 
 typedef enum { ENT_KEEPER_HEAD = 'H', ENT_KEEPER_RECEIPT = 'R' } ent_keeper_what;
 
@@ -62,6 +94,7 @@ typedef struct {
     ent_text origin;
     ent_tree_head head;
     uint64_t timestamp_unix_s;     /* receipts */
+    ent_public_key key;            /* which of the keys; zeroed: the first */
     const ent_tree_proof *extends; /* from the size signed last to this one; NULL when that is this size, or none */
     ent_signature signature;       /* answer */
     ent_rc rc;                     /* answer: ENT_OK or REFUSED_KEEPER */

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/cursor.h"
 #include "base/file.h"
+#include "seal/bech32.h"
 
 #include <sys/stat.h>
 
@@ -18,6 +19,8 @@ static ent_rc unlock(ent_key_lock *lock, const uint8_t salt[ENT_PASSPHRASE_SALT_
 {
     if (lock->has_key && memcmp(lock->salt, salt, sizeof lock->salt) == 0)
         return ENT_DONE;
+    if (lock->passphrase.size == 0)
+        return ent_fail(err, ENT_REFUSED, NULL, "the key is sealed with a passphrase; give --passphrase-file FILE");
     ENT_TRY(ent_passphrase_key(lock->passphrase, salt, &lock->key, err));
     memcpy(lock->salt, salt, sizeof lock->salt);
     lock->has_key = true;
@@ -138,8 +141,6 @@ ent_rc ent_key_file_parse(ent_bytes bytes, const char *role, ent_key_lock *lock,
         ent_buf_put(ret_secret, ent_buf_bytes(&decoded));
         return ent_buf_check(ret_secret, err);
     }
-    if (lock->passphrase.size == 0)
-        return ent_fail(err, ENT_REFUSED, NULL, "the key is sealed with a passphrase; give --passphrase-file FILE");
     ENT_TRY(unlock(lock, salt, err));
     return open_sealed(ent_buf_bytes(&decoded), role, lock, ret_secret, err);
 }
@@ -150,4 +151,27 @@ ent_rc ent_key_file_read(const char *path, const char *role, ent_key_lock *lock,
     ENT_TRY(ent_key_file_load(path, &text, err));
     ent_rc rc = ent_key_file_parse(ent_buf_bytes(&text), role, lock, ret_secret, err);
     return ent_fail_in(err, rc, "%s", path);
+}
+
+ent_rc ent_age_file_read(const char *path, ent_key_lock *lock, ent_identity *ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_wipe) ent_buf text = {0};
+    ENT_CLEANUP(ent_buf_wipe) ent_buf secret = {0};
+    ENT_TRY(ent_key_file_load(path, &text, err));
+    ent_text left = ent_buf_text(&text);
+    if (ent_text_starts(left, ENT_TEXT("entente.key/"))) {
+        ENT_TRY(ent_fail_in(err, ent_key_file_parse(ent_buf_bytes(&text), "age", lock, &secret, err), "%s", path));
+        left = ent_buf_text(&secret);
+    }
+    while (left.size > 0) {
+        const char *newline = memchr(left.data, '\n', left.size);
+        size_t size = newline == NULL ? left.size : (size_t)(newline - left.data);
+        ent_text line = {left.data, size};
+        if (line.size > 0 && line.data[0] != '#')
+            return ent_fail_in(err, ent_identity_parse(line, ret, err), "%s", path);
+        size_t taken = newline == NULL ? size : size + 1;
+        left.data += taken;
+        left.size -= taken;
+    }
+    return ent_fail(err, ENT_PEER_MALFORMED, NULL, "%s holds no age identity", path);
 }

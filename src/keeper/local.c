@@ -3,15 +3,30 @@
 #include "keeper/internal.h"
 #include "keeper/key_file.h"
 #include "keeper/marks.h"
-#include "seal/bech32.h"
 
 #include <inttypes.h>
 #include <pthread.h>
 #include <sys/mman.h>
 
+/* A key beside the first ones. */
+typedef struct {
+    ent_key_role role;
+    uint64_t serial;
+    uint8_t value[32]; /* public key or recipient */
+    ent_secret_key secret;
+    ent_identity age;
+} later_key;
+
+enum { MOST_LATER = ENT_CARD_MAX_FORMER + ENT_KEY_ROLE_COUNT };
+
 /* The keeper in this process. */
 typedef struct {
     ent_keeper base;
+    pthread_rwlock_t keys_lock; /* over the later keys and the key lock */
+    later_key later[MOST_LATER];
+    size_t later_count;
+    ent_key_lock key_lock; /* opens files that are sealed like the first ones; knows no passphrase any more */
+    char *folder;
     pthread_mutex_t lock; /* over the marks */
     ent_marks *marks;
     bool broken; /* a mark could not be made durable: nothing is signed any more */
@@ -41,31 +56,13 @@ static ent_rc read_signing_key(const char *folder, const char *name, const char 
     return ENT_DONE;
 }
 
-/* A stock age identity file, or the same identity in a sealed key file. */
-static ent_rc read_age_identity(const char *folder, ent_key_lock *lock, ent_identity *ret, ent_err *err)
+static ent_rc read_age_identity(const char *folder, const char *name, ent_key_lock *lock, ent_identity *ret,
+                                ent_err *err)
 {
-    ENT_CLEANUP(ent_free_pointer) char *path = ent_file_join(folder, "age.key");
-    ENT_CLEANUP(ent_buf_wipe) ent_buf text = {0};
-    ENT_CLEANUP(ent_buf_wipe) ent_buf secret = {0};
+    ENT_CLEANUP(ent_free_pointer) char *path = ent_file_join(folder, name);
     if (path == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-    ENT_TRY(ent_key_file_load(path, &text, err));
-    ent_text left = ent_buf_text(&text);
-    if (ent_text_starts(left, ENT_TEXT("entente.key/"))) {
-        ENT_TRY(ent_fail_in(err, ent_key_file_parse(ent_buf_bytes(&text), "age", lock, &secret, err), "%s", path));
-        left = ent_buf_text(&secret);
-    }
-    while (left.size > 0) {
-        const char *newline = memchr(left.data, '\n', left.size);
-        size_t size = newline == NULL ? left.size : (size_t)(newline - left.data);
-        ent_text line = {left.data, size};
-        if (line.size > 0 && line.data[0] != '#')
-            return ent_fail_in(err, ent_identity_parse(line, ret, err), "%s", path);
-        size_t taken = newline == NULL ? size : size + 1;
-        left.data += taken;
-        left.size -= taken;
-    }
-    return ent_fail(err, ENT_PEER_MALFORMED, NULL, "%s holds no age identity", path);
+    return ent_age_file_read(path, lock, ret, err);
 }
 
 static ent_rc open_keys(local_keeper *keeper, const char *folder, ent_key_lock *lock, ent_err *err)
@@ -73,7 +70,7 @@ static ent_rc open_keys(local_keeper *keeper, const char *folder, ent_key_lock *
     ent_keeper_publics *publics = &keeper->base.publics;
     ENT_TRY(read_signing_key(folder, "log.key", "log", lock, &publics->log, &keeper->log, err));
     ENT_TRY(read_signing_key(folder, "receipt.key", "receipt", lock, &publics->receipt, &keeper->receipt, err));
-    ENT_TRY(read_age_identity(folder, lock, &keeper->age, err));
+    ENT_TRY(read_age_identity(folder, "age.key", lock, &keeper->age, err));
     ent_x25519_recipient(&keeper->age, &publics->age);
     return read_part(folder, "tls.key", "tls", lock, &keeper->tls_key_pem, err);
 }
@@ -83,17 +80,106 @@ static void local_free(ent_keeper *base)
     local_keeper *keeper = (local_keeper *)base;
     ent_marks_free(keeper->marks);
     ent_buf_wipe(&keeper->tls_key_pem);
+    ent_free(keeper->folder);
+    (void)pthread_rwlock_destroy(&keeper->keys_lock);
     (void)pthread_mutex_destroy(&keeper->lock);
     ent_wipe(keeper, sizeof *keeper);
     (void)munlock(keeper, sizeof *keeper);
     ent_free(keeper);
 }
 
-static ent_rc local_tls_key(ent_keeper *base, ent_buf *ret_pem, ent_err *err)
+/* --- keys after the first --- */
+
+static const later_key *find_later(const local_keeper *keeper, ent_key_role role, uint64_t serial)
 {
-    const local_keeper *keeper = (local_keeper *)base;
-    ent_buf_put(ret_pem, ent_buf_bytes(&keeper->tls_key_pem));
-    return ent_buf_check(ret_pem, err);
+    for (size_t i = 0; i < keeper->later_count; i++) {
+        if (keeper->later[i].role == role && keeper->later[i].serial == serial)
+            return &keeper->later[i];
+    }
+    return NULL;
+}
+
+static ent_rc read_later(local_keeper *keeper, ent_key_role role, uint64_t serial, later_key *ret, ent_err *err)
+{
+    char name[ENT_KEY_NAME_SIZE];
+    ent_public_key public_key;
+    ent_recipient recipient;
+    ent_key_file_name(role, serial, name);
+    ret->role = role;
+    ret->serial = serial;
+    if (role == ENT_KEY_ROLE_AGE) {
+        ENT_TRY(read_age_identity(keeper->folder, name, &keeper->key_lock, &ret->age, err));
+        ent_x25519_recipient(&ret->age, &recipient);
+        memcpy(ret->value, recipient.bytes, sizeof ret->value);
+        return ENT_DONE;
+    }
+    ENT_TRY(read_signing_key(keeper->folder, name, ent_key_role_word(role), &keeper->key_lock, &public_key,
+                             &ret->secret, err));
+    memcpy(ret->value, public_key.bytes, sizeof ret->value);
+    return ENT_DONE;
+}
+
+static ent_rc add_later(local_keeper *keeper, ent_key_role role, uint64_t serial, uint8_t ret_public[32], ent_err *err)
+{
+    const later_key *found = find_later(keeper, role, serial);
+    if (found == NULL && keeper->later_count == MOST_LATER)
+        return ent_fail(err, ENT_REFUSED, "design 2, Rotation", "the keeper has %d keys, and a party has no more",
+                        MOST_LATER);
+    if (found == NULL) {
+        ENT_TRY(read_later(keeper, role, serial, &keeper->later[keeper->later_count], err));
+        found = &keeper->later[keeper->later_count++];
+    }
+    memcpy(ret_public, found->value, sizeof found->value);
+    return ENT_DONE;
+}
+
+static ent_rc local_key(ent_keeper *base, ent_key_role role, uint64_t serial, uint8_t ret_public[32], ent_err *err)
+{
+    local_keeper *keeper = (local_keeper *)base;
+    const ent_keeper_publics *publics = &base->publics;
+    if (role == ENT_KEY_ROLE_TLS)
+        return ent_fail(err, ENT_USAGE, NULL, "a TLS key has no public half here");
+    if (serial <= 1) {
+        memcpy(ret_public,
+               role == ENT_KEY_ROLE_LOG       ? publics->log.bytes
+               : role == ENT_KEY_ROLE_RECEIPT ? publics->receipt.bytes
+                                              : publics->age.bytes,
+               32);
+        return ENT_DONE;
+    }
+    (void)pthread_rwlock_wrlock(&keeper->keys_lock);
+    ent_rc rc = add_later(keeper, role, serial, ret_public, err);
+    (void)pthread_rwlock_unlock(&keeper->keys_lock);
+    return rc;
+}
+
+static ent_rc local_tls_key(ent_keeper *base, uint64_t serial, ent_buf *ret_pem, ent_err *err)
+{
+    local_keeper *keeper = (local_keeper *)base;
+    char name[ENT_KEY_NAME_SIZE];
+    if (serial <= 1) {
+        ent_buf_put(ret_pem, ent_buf_bytes(&keeper->tls_key_pem));
+        return ent_buf_check(ret_pem, err);
+    }
+    ent_key_file_name(ENT_KEY_ROLE_TLS, serial, name);
+    (void)pthread_rwlock_wrlock(&keeper->keys_lock);
+    ent_rc rc = read_part(keeper->folder, name, "tls", &keeper->key_lock, ret_pem, err);
+    (void)pthread_rwlock_unlock(&keeper->keys_lock);
+    return rc;
+}
+
+/* The secret of a public key; NULL when it is not here. With the keys' lock. */
+static const ent_secret_key *secret_of(const local_keeper *keeper, ent_key_role role, const ent_public_key *key)
+{
+    static const ent_public_key unsaid;
+    const ent_public_key *first = role == ENT_KEY_ROLE_LOG ? &keeper->base.publics.log : &keeper->base.publics.receipt;
+    if (ent_public_key_equal(key, &unsaid) || ent_public_key_equal(key, first))
+        return role == ENT_KEY_ROLE_LOG ? &keeper->log : &keeper->receipt;
+    for (size_t i = 0; i < keeper->later_count; i++) {
+        if (keeper->later[i].role == role && memcmp(keeper->later[i].value, key->bytes, sizeof key->bytes) == 0)
+            return &keeper->later[i].secret;
+    }
+    return NULL;
 }
 
 /* A larger head must extend the one that was signed: two signed heads that do not agree are a fork, and the proof of it
@@ -134,10 +220,18 @@ static ent_rc judge(const ent_mark *mark, const ent_keeper_request *request, ent
     return ENT_DONE;
 }
 
+static ent_key_role role_of(const ent_keeper_request *request)
+{
+    return request->what == ENT_KEEPER_HEAD ? ENT_KEY_ROLE_LOG : ENT_KEY_ROLE_RECEIPT;
+}
+
 static ent_rc mark_request(local_keeper *keeper, ent_keeper_request *request, ent_err *err)
 {
     const ent_mark *known = ent_marks_find(keeper->marks, request->what, request->origin);
-    if (request->origin.size > ENT_ORIGIN_MAX_BYTES)
+    if (secret_of(keeper, role_of(request), &request->key) == NULL)
+        request->rc = ent_fail(err, ENT_REFUSED_KEEPER, "design 2, Rotation",
+                               "the keeper does not have the key that is to sign %.*s", ENT_TEXT_ARG(request->origin));
+    else if (request->origin.size > ENT_ORIGIN_MAX_BYTES)
         request->rc = ent_fail(err, ENT_REFUSED_KEEPER, NULL, "an origin is at most %d bytes", ENT_ORIGIN_MAX_BYTES);
     else
         request->rc = judge(known, request, err);
@@ -151,14 +245,15 @@ static ent_rc mark_request(local_keeper *keeper, ent_keeper_request *request, en
 static ent_rc sign_request(const local_keeper *keeper, ent_keeper_request *request, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
+    const ent_secret_key *secret = secret_of(keeper, role_of(request), &request->key);
     ent_checkpoint_put(&text, request->origin, &request->head);
     ENT_TRY(ent_buf_check(&text, err));
     if (request->what == ENT_KEEPER_HEAD) {
-        ent_ed25519_sign(&keeper->log, ent_buf_bytes(&text), &request->signature);
+        ent_ed25519_sign(secret, ent_buf_bytes(&text), &request->signature);
         return ENT_DONE;
     }
     ent_cosignature cosignature;
-    ENT_TRY(ent_cosignature_sign(ent_buf_text(&text), request->timestamp_unix_s, &keeper->receipt, &cosignature, err));
+    ENT_TRY(ent_cosignature_sign(ent_buf_text(&text), request->timestamp_unix_s, secret, &cosignature, err));
     request->signature = cosignature.signature;
     return ENT_DONE;
 }
@@ -186,7 +281,9 @@ static ent_rc local_sign(ent_keeper *base, ent_keeper_request *requests, size_t 
 {
     local_keeper *keeper = (local_keeper *)base;
     (void)pthread_mutex_lock(&keeper->lock);
+    (void)pthread_rwlock_rdlock(&keeper->keys_lock);
     ent_rc rc = sign_all(keeper, requests, count, err);
+    (void)pthread_rwlock_unlock(&keeper->keys_lock);
     (void)pthread_mutex_unlock(&keeper->lock);
     return rc;
 }
@@ -203,23 +300,36 @@ static ent_rc local_mark(ent_keeper *base, ent_keeper_what what, ent_text origin
                         : ent_fail(err, ENT_ABSENT, NULL, "nothing was signed yet for %.*s", ENT_TEXT_ARG(origin));
 }
 
+/* "Old age identities are kept": the newest is the likeliest. */
 static ent_rc local_unwrap(ent_keeper *base, const ent_age_header *header, ent_file_key *ret, ent_err *err)
 {
-    return ent_age_unwrap(header, &((const local_keeper *)base)->age, ret, err);
+    local_keeper *keeper = (local_keeper *)base;
+    ent_rc rc = ent_rc_of(ENT_ABSENT);
+    (void)pthread_rwlock_rdlock(&keeper->keys_lock);
+    for (size_t i = keeper->later_count; i > 0 && rc.code != ENT_OK; i--) {
+        if (keeper->later[i - 1].role == ENT_KEY_ROLE_AGE)
+            rc = ent_age_unwrap(header, &keeper->later[i - 1].age, ret, NULL);
+    }
+    (void)pthread_rwlock_unlock(&keeper->keys_lock);
+    return rc.code == ENT_OK ? rc : ent_age_unwrap(header, &keeper->age, ret, err);
 }
 
 ent_rc ent_keeper_open(const char *keys_folder, const char *marks_folder, ent_bytes passphrase, ent_keeper **ret,
                        ent_err *err)
 {
-    static const ent_keeper_way way = {local_free, local_tls_key, local_sign, local_mark, local_unwrap};
+    static const ent_keeper_way way = {local_free, local_key, local_tls_key, local_sign, local_mark, local_unwrap};
     local_keeper *keeper = ent_alloc(sizeof *keeper);
     if (keeper == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     keeper->base.way = &way;
     (void)mlock(keeper, sizeof *keeper); /* where the system allows it: keys that are never in a swap file */
     (void)pthread_mutex_init(&keeper->lock, NULL);
-    ENT_CLEANUP(ent_key_lock_release) ent_key_lock lock = {.passphrase = passphrase};
-    ent_rc rc = open_keys(keeper, keys_folder, &lock, err);
+    (void)pthread_rwlock_init(&keeper->keys_lock, NULL);
+    keeper->key_lock.passphrase = passphrase;
+    ent_rc rc = open_keys(keeper, keys_folder, &keeper->key_lock, err);
+    keeper->key_lock.passphrase = (ent_bytes){NULL, 0}; /* borrowed; the key made of it serves what is sealed like it */
+    if (rc.code == ENT_OK && (keeper->folder = ent_file_join(keys_folder, ".")) == NULL)
+        rc = ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     if (rc.code == ENT_OK)
         rc = ent_marks_open(marks_folder, &keeper->marks, err);
     if (rc.code != ENT_OK) {

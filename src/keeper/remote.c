@@ -90,11 +90,21 @@ static ent_rc read_memory_file(int file, ent_buf *ret, ent_err *err)
     return ENT_DONE;
 }
 
-static ent_rc remote_tls_key(ent_keeper *base, ent_buf *ret_pem, ent_err *err)
+static ent_rc remote_key(ent_keeper *base, ent_key_role role, uint64_t serial, uint8_t ret_public[32], ent_err *err)
+{
+    remote_keeper *keeper = (remote_keeper *)base;
+    ent_wire_request request = {.kind = ENT_WIRE_KEY, .role = role, .serial = serial};
+    ent_wire_answer answer = {0};
+    ENT_TRY(ask(&keeper->lanes[0], &request, &answer, NULL, err));
+    memcpy(ret_public, answer.value, sizeof answer.value);
+    return ENT_DONE;
+}
+
+static ent_rc remote_tls_key(ent_keeper *base, uint64_t serial, ent_buf *ret_pem, ent_err *err)
 {
     remote_keeper *keeper = (remote_keeper *)base;
     ENT_CLEANUP(ent_file_close) int file = -1;
-    ent_wire_request request = {.kind = ENT_WIRE_TLS_KEY};
+    ent_wire_request request = {.kind = ENT_WIRE_TLS_KEY, .serial = serial};
     ent_wire_answer answer = {0};
     ENT_TRY(ask(&keeper->lanes[0], &request, &answer, &file, err));
     return read_memory_file(file, ret_pem, err);
@@ -157,7 +167,8 @@ static ent_rc remote_unwrap(ent_keeper *base, const ent_age_header *header, ent_
 
 ent_rc ent_keeper_connect(const int *lanes, size_t count, ent_keeper **ret, ent_err *err)
 {
-    static const ent_keeper_way way = {remote_free, remote_tls_key, remote_sign, remote_mark, remote_unwrap};
+    static const ent_keeper_way way = {remote_free, remote_key,  remote_tls_key,
+                                       remote_sign, remote_mark, remote_unwrap};
     ent_wire_request request = {.kind = ENT_WIRE_PUBLICS};
     ent_wire_answer answer = {0};
     remote_keeper *keeper = ent_alloc(sizeof *keeper);

@@ -28,10 +28,10 @@ static ent_rc seal_file(ent_bytes content, int *ret, ent_err *err)
     return ENT_DONE;
 }
 
-static ent_rc give_tls_key(ent_keeper *keeper, int *ret_file, ent_err *err)
+static ent_rc give_tls_key(ent_keeper *keeper, uint64_t serial, int *ret_file, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_wipe) ent_buf pem = {0};
-    ENT_TRY(ent_keeper_tls_key(keeper, &pem, err));
+    ENT_TRY(ent_keeper_tls_key(keeper, serial, &pem, err));
     return seal_file(ent_buf_bytes(&pem), ret_file, err);
 }
 
@@ -53,7 +53,7 @@ static void act(ent_keeper *keeper, const ent_wire_request *request, ent_wire_an
         answer->publics = *ent_keeper_public_keys(keeper);
         break;
     case ENT_WIRE_TLS_KEY:
-        rc = give_tls_key(keeper, file, &err);
+        rc = give_tls_key(keeper, request->serial, file, &err);
         break;
     case ENT_WIRE_SIGN:
         rc = ent_keeper_sign(keeper, request->items, request->count, &err);
@@ -63,6 +63,9 @@ static void act(ent_keeper *keeper, const ent_wire_request *request, ent_wire_an
         break;
     case ENT_WIRE_UNWRAP:
         rc = give_file_key(keeper, request->header, &answer->key, &err);
+        break;
+    case ENT_WIRE_KEY:
+        rc = ent_keeper_key(keeper, request->role, request->serial, answer->value, &err);
         break;
     }
     answer->outcome = err; /* of a batch that was done: why something in it was refused */

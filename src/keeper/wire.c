@@ -52,6 +52,7 @@ static ent_rc put_item(const ent_keeper_request *item, ent_buf *buf, ent_err *er
     ent_buf_put_u64be(buf, item->head.size);
     put_hash(buf, &item->head.root);
     ent_buf_put_u64be(buf, item->timestamp_unix_s);
+    ent_buf_put(buf, ent_bytes_of(item->key.bytes, sizeof item->key.bytes));
     ent_buf_put_u8(buf, (uint8_t)count);
     for (size_t i = 0; i < count; i++)
         put_hash(buf, &item->extends->hashes[i]);
@@ -65,6 +66,7 @@ static ent_rc take_item(ent_cursor *cursor, ent_arena *arena, ent_keeper_request
     ret->head.size = ent_cursor_u64be(cursor);
     take_into(cursor, ret->head.root.bytes, sizeof ret->head.root.bytes);
     ret->timestamp_unix_s = ent_cursor_u64be(cursor);
+    take_into(cursor, ret->key.bytes, sizeof ret->key.bytes);
     size_t count = ent_cursor_u8(cursor);
     if (count > ENT_PROOF_MAX_HASHES)
         ent_cursor_fail(cursor);
@@ -109,6 +111,11 @@ ent_rc ent_wire_request_put(const ent_wire_request *request, ent_buf *buf, ent_e
         ENT_TRY(put_what(request->what, request->origin, buf, err));
     } else if (request->kind == ENT_WIRE_UNWRAP) {
         ent_buf_put(buf, request->header);
+    } else if (request->kind == ENT_WIRE_KEY) {
+        ent_buf_put_u8(buf, (uint8_t)request->role);
+        ent_buf_put_u64be(buf, request->serial);
+    } else if (request->kind == ENT_WIRE_TLS_KEY) {
+        ent_buf_put_u64be(buf, request->serial);
     }
     return ent_buf_check(buf, err);
 }
@@ -116,7 +123,7 @@ ent_rc ent_wire_request_put(const ent_wire_request *request, ent_buf *buf, ent_e
 static ent_rc take_request(ent_cursor *cursor, ent_wire_request *ret, ent_err *err)
 {
     uint8_t kind = ent_cursor_u8(cursor);
-    if (kind < ENT_WIRE_PUBLICS || kind > ENT_WIRE_UNWRAP)
+    if (kind < ENT_WIRE_PUBLICS || kind > ENT_WIRE_KEY)
         return malformed(err, "a request of an unknown kind");
     ret->kind = (ent_wire_kind)kind;
     if (ret->kind == ENT_WIRE_SIGN) {
@@ -126,6 +133,14 @@ static ent_rc take_request(ent_cursor *cursor, ent_wire_request *ret, ent_err *e
         ret->origin = take_text(cursor, ent_cursor_u16be(cursor));
     } else if (ret->kind == ENT_WIRE_UNWRAP) {
         ret->header = ent_cursor_take(cursor, ent_cursor_left(cursor));
+    } else if (ret->kind == ENT_WIRE_KEY) {
+        uint8_t role = ent_cursor_u8(cursor);
+        if (role >= ENT_KEY_ROLE_COUNT)
+            return malformed(err, "a key of an unknown role");
+        ret->role = (ent_key_role)role;
+        ret->serial = ent_cursor_u64be(cursor);
+    } else if (ret->kind == ENT_WIRE_TLS_KEY) {
+        ret->serial = ent_cursor_u64be(cursor);
     }
     return ent_cursor_finished(cursor) ? ENT_DONE : malformed(err, "a request is cut, or longer than it says");
 }
@@ -229,6 +244,8 @@ ent_rc ent_wire_answer_put(const ent_wire_answer *answer, ent_buf *buf, ent_err 
         put_hash(buf, &answer->mark.root);
     } else if (answer->kind == ENT_WIRE_UNWRAP) {
         ent_buf_put(buf, ent_bytes_of(answer->key.bytes, sizeof answer->key.bytes));
+    } else if (answer->kind == ENT_WIRE_KEY) {
+        ent_buf_put(buf, ent_bytes_of(answer->value, sizeof answer->value));
     }
     return ent_buf_check(buf, err);
 }
@@ -251,6 +268,8 @@ ent_rc ent_wire_answer_parse(ent_bytes bytes, ent_wire_answer *answer, ent_err *
         take_into(&cursor, answer->mark.root.bytes, sizeof answer->mark.root.bytes);
     } else if (done && answer->kind == ENT_WIRE_UNWRAP) {
         take_into(&cursor, answer->key.bytes, sizeof answer->key.bytes);
+    } else if (done && answer->kind == ENT_WIRE_KEY) {
+        take_into(&cursor, answer->value, sizeof answer->value);
     }
     return ent_cursor_finished(&cursor) ? ENT_DONE : malformed(err, "an answer is cut, or longer than it says");
 }

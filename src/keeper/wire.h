@@ -2,11 +2,14 @@
  * its reader. Both are the same program, so that there is no version; the reader takes only what the writer writes.
  *
  *  request   u8 kind, then  SIGN    u16 count, each: u8 what, u16 size and origin, u64 size, root, u64 time,
- *                                   u8 count and hashes that show how it extends what was signed
+ *                                   the key that signs, u8 count and hashes that show how it extends what was signed
  *                           MARK    u8 what, u16 size and origin
+ *                           KEY     u8 role, u64 serial
+ *                           TLS_KEY u64 serial
  *                           UNWRAP  the age header, to the end
  *  answer    u8 kind, u8 code, u8 size and rule, u16 size and text of what went wrong; then, when the code is 0,
  *                           PUBLICS  log, receipt and age key
+ *                           KEY      the public key, 32 bytes
  *                           TLS_KEY  nothing; a sealed memory file comes with it
  *                           SIGN     u16 count, each: u8 code, the signature if it is 0
  *                           MARK     u64 size, root
@@ -20,7 +23,14 @@
 
 enum { ENT_WIRE_MAX_ITEMS = 256, ENT_WIRE_MAX_BYTES = 1 << 20 };
 
-typedef enum { ENT_WIRE_PUBLICS = 1, ENT_WIRE_TLS_KEY, ENT_WIRE_SIGN, ENT_WIRE_MARK, ENT_WIRE_UNWRAP } ent_wire_kind;
+typedef enum {
+    ENT_WIRE_PUBLICS = 1,
+    ENT_WIRE_TLS_KEY,
+    ENT_WIRE_SIGN,
+    ENT_WIRE_MARK,
+    ENT_WIRE_UNWRAP,
+    ENT_WIRE_KEY
+} ent_wire_kind;
 
 /** What the node asks. Texts and bytes are borrowed from the message; the rest lies in the arena. */
 typedef struct {
@@ -29,7 +39,9 @@ typedef struct {
     size_t count;
     ent_keeper_what what; /* MARK */
     ent_text origin;
-    ent_bytes header; /* UNWRAP */
+    ent_bytes header;  /* UNWRAP */
+    ent_key_role role; /* KEY */
+    uint64_t serial;   /* KEY, TLS_KEY */
     ent_arena arena;
 } ent_wire_request;
 
@@ -47,6 +59,7 @@ typedef struct {
     ent_keeper_request *items;  /* SIGN: rc and signature alone; the reader's, as many as it asked for */
     size_t count;
     ent_tree_head mark; /* MARK */
+    uint8_t value[32];  /* KEY */
     ent_file_key key;   /* UNWRAP; wiped by its owner */
 } ent_wire_answer;
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "node/blob_in.h"
 #include "node/channel.h"
+#include "node/rotate.h"
 
 static const char prefix[] = "/api/v1/";
 
@@ -20,6 +21,8 @@ static const route routes[] = {
     {"GET", "alerts", ent_api_alert_list, 0},
     {"POST", "alerts/test", ent_api_alert_test, 4096},
     {"GET", "events", ent_api_events, 0},
+    {"GET", "keys", ent_api_key_show, 0},
+    {"POST", "keys", ent_api_key_rotate, ENT_ROTATION_MAX_BYTES},
     {"GET", "peers", ent_api_peer_list, 0},
     {"POST", "peers", ent_api_peer_add, ENT_CARD_MAX_BYTES},
     {"GET", "peers/*", ent_api_peer_show, 0},

@@ -40,6 +40,9 @@ ENT_RC ent_api_alert_list(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_alert_test(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_events(ent_api_call *call, ent_err *err);
 
+ENT_RC ent_api_key_show(ent_api_call *call, ent_err *err);
+ENT_RC ent_api_key_rotate(ent_api_call *call, ent_err *err);
+
 ENT_RC ent_api_peer_list(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_peer_add(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_peer_show(ent_api_call *call, ent_err *err);

@@ -4,6 +4,7 @@
 #include "node/channel.h"
 #include "node/events.h"
 #include "node/guard.h"
+#include "node/rotate.h"
 
 #include <stdio.h>
 #include <sys/statvfs.h>
@@ -169,7 +170,7 @@ ent_rc ent_api_status(ent_api_call *call, ent_err *err)
     size_t channels = 0;
     while (ent_channel_at(node, channels) != NULL)
         channels++;
-    ENT_TRY(ent_card_fingerprint(&node->card.card, fingerprint, err));
+    ENT_TRY(ent_card_fingerprint(&ent_node_card(node)->card.card, fingerprint, err));
     ENT_TRY(node->store->engine->blob_send_walk(node->store, 0, SIZE_MAX >> 1, count_send, &sends, err));
     ent_json_object_begin(&writer);
     ent_json_member_string(&writer, "name", node->config.name);
@@ -194,7 +195,7 @@ ent_rc ent_api_status(ent_api_call *call, ent_err *err)
 
 ent_rc ent_api_card(ent_api_call *call, ent_err *err)
 {
-    ent_buf_put(&call->response->body, ent_buf_bytes(&call->node->card_bytes));
+    ent_buf_put(&call->response->body, ent_buf_bytes(&ent_node_card(call->node)->bytes));
     call->response->status = 200;
     call->response->content_type = "text/plain; charset=utf-8";
     return ent_buf_check(&call->response->body, err);

@@ -8,6 +8,7 @@
 #include "node/opener.h"
 #include "node/peer.h"
 #include "node/report.h"
+#include "node/rotate.h"
 #include "node/say.h"
 #include "node/succession.h"
 
@@ -545,6 +546,7 @@ static void *run(void *context)
     while (!checks->stopping) {
         checks->work = false;
         (void)pthread_mutex_unlock(&checks->lock);
+        ent_rotate_announce(checks->node); /* say where a channel has opened since */
         struct timespec deadline = {.tv_sec = (time_t)look(checks)};
         (void)pthread_mutex_lock(&checks->lock);
         while (!checks->stopping && !checks->work) { /* by the wall clock: a check is due at a time of day */

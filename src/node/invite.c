@@ -12,6 +12,7 @@
 #include "node/peer.h"
 #include "node/say.h"
 #include "node/succession.h"
+#include "node/rotate.h"
 
 #include <stdlib.h>
 
@@ -246,7 +247,7 @@ ent_rc ent_invite_receive(ent_node *node, const ent_pouch *pouch, ent_bytes byte
     if (writer < 0 || (uint32_t)writer == channel->self)
         return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2", "%.*s cannot invite us to this channel",
                         ENT_TEXT_ARG(party));
-    ENT_TRY(check_own(&channel->genesis.members[channel->self], &node->card.card, err));
+    ENT_TRY(check_own(&channel->genesis.members[channel->self], &ent_node_card(node)->card.card, err));
     ENT_TRY(check_opener(node, &channel->genesis.members[writer], pin, err));
     ENT_CLEANUP(ent_keys_news_release) ent_keys_news keys = {.any = false};
     ENT_TRY(
@@ -304,7 +305,7 @@ static ent_rc collect_members(ent_node *node, const ent_opening *opening, card_s
     cards->cards = ent_alloc_array(opening->with_count, sizeof *cards->cards);
     if (cards->cards == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-    member_of(&node->card.card, &members[0]);
+    member_of(&ent_node_card(node)->card.card, &members[0]);
     for (size_t i = 0; i < opening->with_count; i++) {
         ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
         ent_peer peer;

@@ -1,6 +1,7 @@
 #include "node/keys.h"
 
 #include "node/channel.h"
+#include "node/rotate.h"
 
 static const char rule[] = "design 2, Rotation";
 
@@ -26,6 +27,14 @@ uint32_t ent_channel_receipt_key(const ent_channel *channel)
 {
     const ent_keys *keys = ent_channel_keys(channel, channel->self);
     return (uint32_t)(keys->role_count[ENT_KEY_ROLE_RECEIPT] - 1);
+}
+
+ent_public_key ent_channel_receipt_public(const ent_channel *channel, uint32_t place)
+{
+    const ent_keys *keys = ent_channel_keys(channel, channel->self);
+    ent_public_key key;
+    memcpy(key.bytes, keys->roles[ENT_KEY_ROLE_RECEIPT][place].value, sizeof key.bytes);
+    return key;
 }
 
 void ent_known_keys_free(ent_known_keys *known)
@@ -187,7 +196,7 @@ static ent_rc pack_member(ent_node *node, const ent_channel *channel, uint32_t m
     ent_text name = channel->genesis.members[member].name;
     ENT_TRY(read_stored(node, channel, member, &row, &card, &cutoffs, err));
     if (card.size == 0 && all && member == channel->self) {
-        ent_buf_put(&card, ent_buf_bytes(&node->card_bytes));
+        ent_buf_put(&card, ent_buf_bytes(&ent_node_card(node)->bytes));
         ENT_TRY(ent_buf_check(&card, err));
     } else if (card.size == 0 && all) {
         ent_rc rc = node->store->engine->peer_get(node->store, name, &peer, &card, err);

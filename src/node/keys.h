@@ -22,6 +22,9 @@ const ent_public_key *ent_channel_log_key(const ent_channel *channel, uint64_t s
 /** Place of the receipt key that we sign with now. */
 uint32_t ent_channel_receipt_key(const ent_channel *channel);
 
+/** Our receipt key at a place. */
+ent_public_key ent_channel_receipt_public(const ent_channel *channel, uint32_t place);
+
 /** Those of the genesis, for a channel that is being made; and what the store knows beyond them.
  *  Errors: NOMEM; those of the store, PEER_MALFORMED for what is damaged there. */
 ENT_RC ent_channel_keys_begin(ent_channel *channel, ent_err *err);

@@ -15,6 +15,7 @@
 #include "node/opener.h"
 #include "node/peer.h"
 #include "node/report.h"
+#include "node/rotate.h"
 #include "node/sequencer.h"
 #include "store/blobs.h"
 
@@ -22,28 +23,12 @@
 
 enum { STOP_GRACE_MS = 5000, DISK_RESERVE_BYTES = 64 << 20 };
 
-static ent_rc read_card(ent_node *node, ent_err *err)
-{
-    ENT_TRY(ent_file_read(node->paths.card, ENT_CARD_MAX_BYTES, &node->card_bytes, err));
-    ENT_TRY(
-        ent_fail_in(err, ent_card_parse(ent_buf_bytes(&node->card_bytes), &node->card, err), "%s", node->paths.card));
-    const ent_keeper_publics *publics = ent_keeper_public_keys(node->keeper);
-    const ent_card *card = &node->card.card;
-    bool same = ent_text_is(card->name, node->config.name) && ent_public_key_equal(&card->log, &publics->log) &&
-                ent_public_key_equal(&card->receipt, &publics->receipt) &&
-                memcmp(card->age.bytes, publics->age.bytes, sizeof publics->age.bytes) == 0;
-    if (!same)
-        return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Card", "%s does not name the keys in %s", node->paths.card,
-                        node->paths.keys);
-    return ENT_DONE;
-}
-
 static ent_rc open_folder(ent_node *node, const char *folder, ent_err *err)
 {
     ENT_TRY(ent_crypto_init(err));
     ENT_TRY(ent_paths_make(folder, &node->paths, err));
     ENT_TRY(ent_config_read(node->paths.config, &node->config, err));
-    ENT_TRY(read_card(node, err));
+    ENT_TRY(ent_own_card_load(node, err));
     ENT_TRY(ent_file_make_folder(node->paths.store, 0700, err));
     ENT_TRY(ent_file_make_folder(node->paths.blobs, 0700, err));
     ENT_TRY(ent_file_make_folder(node->paths.spool, 0700, err));
@@ -58,10 +43,12 @@ static ent_rc open_folder(ent_node *node, const char *folder, ent_err *err)
 static ent_rc read_tls(ent_node *node, ent_buf *ret_key, ent_buf *ret_certificate, ent_err *err)
 {
     ent_hash pin;
-    ENT_TRY(ent_keeper_tls_key(node->keeper, ret_key, err));
+    const ent_card *card = &ent_node_card(node)->card.card;
+    ENT_TRY(ent_keeper_tls_key(node->keeper, ent_card_key_serial(card, ENT_KEY_ROLE_TLS, card->former_count), ret_key,
+                               err));
     ENT_TRY(ent_file_read(node->paths.certificate, 65536, ret_certificate, err));
     ENT_TRY(ent_tls_pin(ent_buf_bytes(ret_certificate), &pin, err));
-    if (!ent_hash_equal(&pin, &node->card.card.tls))
+    if (!ent_hash_equal(&pin, &card->tls))
         return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Card", "%s is not the certificate pinned in %s",
                         node->paths.certificate, node->paths.card);
     return ENT_DONE;
@@ -141,6 +128,7 @@ ent_rc ent_node_start(const char *folder, ent_keeper *keeper, const ent_clean_st
     ent_report_number(&report, "channels", channel_count);
     ent_report_string(&report, "after", node->before.was_clean ? "a clean stop" : "no clean stop");
     ent_report_end(&report);
+    ent_rotate_go_on(node);
     *ret = node;
     return ENT_DONE;
 }
@@ -193,8 +181,7 @@ void ent_node_stop(ent_node *node)
     ent_blob_parts_free(node->parts);
     ent_store_close(node->store);
     ent_tls_client_free(node->tls);
-    ent_card_release(&node->card);
-    ent_buf_release(&node->card_bytes);
+    ent_own_card_free(node);
     ent_keeper_free(node->keeper);
     if (is_clean)
         leave_marker(node);

@@ -135,6 +135,9 @@ typedef struct ent_channel {
     ent_channel_appends appends;
 } ent_channel;
 
+/** Our card at one time: rotate.h. */
+typedef struct ent_own_card ent_own_card;
+
 /** A known peer, from its card. */
 typedef struct {
     char name[ENT_NAME_MAX_BYTES + 1];
@@ -160,8 +163,7 @@ typedef struct ent_node {
     ent_keeper *keeper;
     ent_store *store;
     ent_kinds *kinds;
-    ent_card_opened card;
-    ent_buf card_bytes;
+    _Atomic(ent_own_card *) own; /* our card: rotate.h */
     ent_tls_client *tls;
     int64_t started_unix_s;
     int64_t started_ms;    /* monotonic */

@@ -43,6 +43,7 @@ static ent_rc sign_again(ent_node *node, const ent_channel *channel, uint32_t me
         .origin = ent_text_of(channel->members[member].origin),
         .head = receipt->head,
         .timestamp_unix_s = receipt->cosignature.timestamp_unix_s,
+        .key = ent_channel_receipt_public(channel, receipt->key),
     };
     ent_extension extension = {.what = request.what, .member = member, .head = request.head};
     ent_tree_proof proof;

@@ -265,6 +265,7 @@ static ent_rc request_signature(ent_node *node, const ent_signed *item, ent_keep
     ret->head = item->head;
     ret->timestamp_unix_s = item->timestamp_unix_s;
     ret->extends = proof;
+    ret->key = item->is_head ? item->log_key : ent_channel_receipt_public(item->channel, item->receipt_key);
     ent_extension extension = {ret->what, item->member, item->head, item->leaves, item->leaf_count};
     return ent_extend_prove(node, item->channel, &extension, proof, err);
 }

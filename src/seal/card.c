@@ -48,6 +48,16 @@ const uint8_t *ent_card_key(const ent_card *card, ent_key_role role)
                                           : card->tls.bytes;
 }
 
+uint64_t ent_card_key_serial(const ent_card *card, ent_key_role role, size_t former)
+{
+    uint64_t serial = 1;
+    for (size_t i = 0; i < former && i < card->former_count; i++) {
+        if (card->former[i].role == role)
+            serial = card->former[i].last + 1;
+    }
+    return serial;
+}
+
 /* Its name borrows from the buffer. */
 static ent_rc make_root_vkey(ent_text party, const ent_public_key *root, ent_buf *name, ent_vkey *ret, ent_err *err)
 {

@@ -78,6 +78,9 @@ typedef struct {
     size_t former_count;
 } ent_card;
 
+/** Serial of the first card that named a key of a role: that of the card's own key, or of its former one in that row.
+ *  @in   former   row, or former_count for the present key */
+uint64_t ent_card_key_serial(const ent_card *card, ent_key_role role, size_t former);
 /** The 32 bytes of a card's key in a role. */
 const uint8_t *ent_card_key(const ent_card *card, ent_key_role role);
 

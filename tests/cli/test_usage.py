@@ -31,7 +31,7 @@ EVIDENCE = os.path.abspath(sys.argv[2])
 VERBS = ["init", "card", "peer add", "peer list", "peer show", "peer remove", "channel open", "channel list",
          "channel show", "channel accept", "channel refuse", "send", "list", "show", "open", "watch", "prove", "verify",
          "pouch export", "pouch import", "status", "agreement new", "agreement check", "agreement diff", "agreement fields",
-         "agreement show", "agreement propose", "agreement accept", "kinds", "alerts", "ledger", "report", "audit", "release"]
+         "agreement show", "agreement propose", "agreement accept", "kinds", "alerts", "ledger", "report", "audit", "release", "key show", "key rotate", "key revoke"]
 # Verbs that need no node.
 ALONE = ["init", "card", "verify", "kinds", "audit", "agreement new", "agreement check", "agreement diff", "agreement fields"]
 MSG = "north/aurora.example/3"
@@ -91,6 +91,9 @@ MISTAKES = {
                (["--lines", "all"], "--lines"), (["--lines", "state", "--digest"], "--lines"), (["--digest=x"], "no value")],
     "release": [([], "CHANNEL"), (["north"], "--accept-fork-risk"), (["a/b", "--accept-fork-risk"], "not a channel"),
                 (["north", "x"], "too many")],
+    "key show": [(["x"], "too many")],
+    "key rotate": [([], "missing"), (["door"], "log, receipt, age, tls or root"), (["log", "--reason", "fun"], "--reason")],
+    "key revoke": [([], "missing"), (["log", "x"], "log, receipt, age, tls or root"), (["log", "--root-dir"], "needs a value")],
     "report": [([], "--channel"), (["x"], "too many"), (["--channel", "a/b"], "not a channel"), (["--channel", "c", "--from", "x"], "--from"),
                (["--channel", "c", "--to", "2021-02-30"], "--to"), (["--channel", "c", "--from", "2021-02-02", "--to", "2021-02-01"], "later"),
                (["--channel", "c", "-o", "-"], "two files")],
@@ -106,6 +109,7 @@ ASKING = {
     "pouch export": ["--channel", "north", "--to", "b.c", "-o", "p"], "pouch import": ["CARD"], "status": [], "alerts": [],
     "agreement show": ["--channel", "north"], "agreement propose": ["CARD", "--channel", "north"], "agreement accept": [MSG],
     "ledger": [], "report": ["--channel", "north"], "release": ["north", "--accept-fork-risk"],
+    "key show": [], "key rotate": ["log"], "key revoke": ["tls"],
 }
 
 

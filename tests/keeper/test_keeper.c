@@ -118,7 +118,7 @@ static void test_keeper__opens_what_was_created(void **state)
     ent_keeper *keeper = open_keeper(&made);
     ent_buf tls = {0};
     assert_memory_equal(ent_keeper_public_keys(keeper), &made.publics, sizeof made.publics);
-    assert_ok(ent_keeper_tls_key(keeper, &tls, NULL));
+    assert_ok(ent_keeper_tls_key(keeper, 1, &tls, NULL));
     assert_true(ent_text_is(ent_buf_text(&tls), "TLS KEY"));
     ent_buf_wipe(&tls);
     ent_keeper_free(keeper);

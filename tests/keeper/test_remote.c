@@ -87,7 +87,7 @@ static void test_remote__keys_and_marks_as_in_this_process(void **state)
     ent_err err = {0};
     open_scene(state, &s);
     assert_memory_equal(ent_keeper_public_keys(s.keeper), &s.publics, sizeof s.publics);
-    assert_ok(ent_keeper_tls_key(s.keeper, &pem, NULL));
+    assert_ok(ent_keeper_tls_key(s.keeper, 1, &pem, NULL));
     assert_true(ent_text_is(ent_buf_text(&pem), "TLS KEY"));
     assert_code(ent_keeper_mark(s.keeper, ENT_KEEPER_HEAD, ent_text_of(origin), &mark, &err), ENT_ABSENT);
     assert_contains(err.text, origin);
@@ -231,7 +231,7 @@ static void test_remote__keeper_that_ended_is_told_as_io(void **state)
     assert_code(ent_keeper_sign(s.keeper, &request, 1, &err), ENT_IO);
     assert_contains(err.text, "the keeper's process has ended");
     assert_code(ent_keeper_mark(s.keeper, ENT_KEEPER_HEAD, ent_text_of(origin), &mark, NULL), ENT_IO);
-    assert_code(ent_keeper_tls_key(s.keeper, &pem, NULL), ENT_IO);
+    assert_code(ent_keeper_tls_key(s.keeper, 1, &pem, NULL), ENT_IO);
     assert_code(ent_age_open(ent_buf_bytes(&sealed), ent_keeper_unwrapper(s.keeper), &plain, NULL, NULL), ENT_IO);
     ent_buf_release(&sealed);
     close_scene(&s);

@@ -11,6 +11,7 @@
 #include "node/peer.h"
 #include "node/say.h"
 #include "node/sequencer.h"
+#include "node/rotate.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -208,8 +209,8 @@ void fixture_introduce(ent_node *a, ent_node *b)
 {
     ent_err err = {0};
     ent_peer peer;
-    must(ent_peer_add(a, ent_buf_bytes(&b->card_bytes), NULL, &peer, &err), &err);
-    must(ent_peer_add(b, ent_buf_bytes(&a->card_bytes), NULL, &peer, &err), &err);
+    must(ent_peer_add(a, ent_buf_bytes(&ent_node_card(b)->bytes), NULL, &peer, &err), &err);
+    must(ent_peer_add(b, ent_buf_bytes(&ent_node_card(a)->bytes), NULL, &peer, &err), &err);
 }
 
 /* --- saying --- */

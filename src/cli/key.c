@@ -1,0 +1,199 @@
+/* entente key: our own keys change. The root key signs here; the node takes the result into use. */
+#include "cli/api.h"
+#include "cli/files.h"
+#include "cli/rotation.h"
+#include "cli/verbs.h"
+
+#include "base/config.h"
+
+/* ---- key show -------------------------------------------------------------------- */
+
+static void put_key(ent_buf *out, const char *role, const uint8_t *value, uint64_t serial)
+{
+    char digits[65];
+    ent_hex_encode(ent_bytes_of(value, 32), digits);
+    ent_buf_put_format(out, "  %-8s %.16s…  since card %llu\n", role, digits, (unsigned long long)serial);
+}
+
+static void put_former(ent_buf *out, const ent_card *card)
+{
+    if (card->former_count > 0)
+        ent_buf_put_string(out, "\nKeys of before\n");
+    for (size_t i = 0; i < card->former_count; i++) {
+        const ent_card_former *row = &card->former[i];
+        char digits[65];
+        ent_hex_encode(ent_bytes_of(row->value, 32), digits);
+        ent_buf_put_format(out, "  %-8s %.16s…  until card %llu, %s\n", ent_key_role_word(row->role), digits,
+                           (unsigned long long)row->last, row->revoked ? "revoked" : "replaced");
+    }
+}
+
+static void put_keys(ent_cli *cli, const ent_cli_rotation *rotation)
+{
+    const ent_card *card = &rotation->current.card;
+    ent_buf *out = &cli->out;
+    char digits[65];
+    ent_buf_put_format(out, "Card %llu of %.*s\n", (unsigned long long)card->serial, ENT_TEXT_ARG(card->name));
+    for (ent_key_role role = ENT_KEY_ROLE_LOG; role < ENT_KEY_ROLE_COUNT; role++)
+        put_key(out, ent_key_role_word(role), ent_card_key(card, role),
+                ent_card_key_serial(card, role, card->former_count));
+    ent_hex_encode(ent_bytes_of(card->root.bytes, sizeof card->root.bytes), digits);
+    ent_buf_put_format(out, "  root     %.16s…\n", digits);
+    put_former(out, card);
+    for (ent_json_iter i = ent_json_iterate(ent_json_get(rotation->state.root, "channels")); ent_json_next(&i);) {
+        if (ent_json_true(ent_json_get(i.value, "announced")))
+            continue;
+        ent_buf_put_format(out,
+                           "\nChannel %.12s does not know yet: it is told as soon as something can be said there.\n",
+                           ent_cli_text(i.value, "id").data);
+    }
+}
+
+static ent_rc show(ent_cli *cli, ent_err *err)
+{
+    ENT_CLEANUP(ent_cli_rotation_release) ent_cli_rotation rotation = {0};
+    if (cli->json) {
+        ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", "/keys");
+        ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
+        return ent_cli_ask_json(cli, &request, &answer, err);
+    }
+    ENT_TRY(ent_cli_rotation_begin(cli, &rotation, err));
+    put_keys(cli, &rotation);
+    return ENT_DONE;
+}
+
+const ent_cli_command ent_cli_key_show = {
+    .words = "key show",
+    .arguments = "",
+    .summary = "show our keys, and those they replaced",
+    .text = "The public halves: beginnings of the keys that the card names, and since which card.",
+    .examples = "  entente key show --dir aurora",
+    .options = ent_cli_no_options,
+    .run = show,
+};
+
+/* ---- key rotate, key revoke -------------------------------------------------------- */
+
+static const ent_cli_option change_options[] = {
+    {"--root-dir", NULL, "DIR", false, "where the root keys are (default DIR/root)"},
+    {"--passphrase-file", NULL, "FILE", false,
+     "the passphrase of our keys: the first line of this file (- for standard input)"},
+    {"--reason", NULL, "WORD", false, "scheduled, personnel, compromise-suspected or compromise"},
+    {NULL, NULL, NULL, false, NULL},
+};
+
+static ent_rc read_reason(const ent_cli *cli, bool revoke, const char **ret, ent_err *err)
+{
+    static const char *const words[] = {"scheduled", "personnel", "compromise-suspected", "compromise"};
+    const char *reason = ent_cli_value(cli, "--reason");
+    if (reason == NULL)
+        reason = revoke ? "compromise-suspected" : "scheduled";
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(words[i], reason) == 0) {
+            *ret = reason;
+            return ENT_DONE;
+        }
+    }
+    return ent_fail(err, ENT_USAGE, NULL,
+                    "--reason is scheduled, personnel, compromise-suspected or compromise, not \"%s\"", reason);
+}
+
+static ent_rc read_roles(const ent_cli *cli, ent_cli_rotation *rotation, ent_err *err)
+{
+    for (size_t i = 0; i < cli->positional_count; i++) {
+        ent_key_role role = ENT_KEY_ROLE_LOG;
+        if (strcmp(cli->positional[i], "root") == 0)
+            rotation->changes_root = true;
+        else if (ent_key_role_find(ent_text_of(cli->positional[i]), &role))
+            rotation->changes[role] = true;
+        else
+            return ent_fail(err, ENT_USAGE, NULL, "a key is log, receipt, age, tls or root, not \"%s\"",
+                            cli->positional[i]);
+    }
+    return ENT_DONE;
+}
+
+static void put_done(ent_cli *cli, const ent_cli_rotation *rotation)
+{
+    ent_buf *out = &cli->out;
+    ent_buf_put_format(out, "Card %llu is in use:", (unsigned long long)rotation->next.serial);
+    for (ent_key_role role = ENT_KEY_ROLE_LOG; role < ENT_KEY_ROLE_COUNT; role++) {
+        if (rotation->changes[role])
+            ent_buf_put_format(out, " %s", ent_key_role_word(role));
+    }
+    ent_buf_put_format(out, "%s %s.\n", rotation->changes_root ? " root" : "",
+                       rotation->revoke ? "revoked and replaced" : "replaced");
+    ent_buf_put_string(out, "Every channel is told with the next pouch. `entente card` prints the card for others.\n");
+    if (rotation->changes_root)
+        ent_buf_put_string(out, "The fingerprint is another now: tell the peers that do not share a channel.\n");
+}
+
+static ent_rc change(ent_cli *cli, bool revoke, ent_err *err)
+{
+    ENT_CLEANUP(ent_cli_rotation_release) ent_cli_rotation rotation = {.revoke = revoke};
+    ENT_CLEANUP(ent_buf_wipe) ent_buf passphrase = {0};
+    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("POST", "/keys");
+    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
+    ENT_CLEANUP(ent_paths_release) ent_paths paths = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf bundle = {0};
+    const char *folder = NULL;
+    const char *passphrase_path = ent_cli_value(cli, "--passphrase-file");
+    const char *root_folder = ent_cli_value(cli, "--root-dir");
+    ENT_TRY(ent_cli_folder(cli, &folder, err));
+    ENT_TRY(ent_paths_make(folder, &paths, err));
+    ENT_TRY(read_roles(cli, &rotation, err));
+    ENT_TRY(read_reason(cli, revoke, &rotation.reason, err));
+    if (passphrase_path != NULL)
+        ENT_TRY(ent_cli_read_passphrase(passphrase_path, &passphrase, err));
+    ENT_TRY(ent_cli_rotation_begin(cli, &rotation, err));
+    ENT_TRY(ent_cli_rotation_make(&rotation, paths.keys, folder, root_folder == NULL ? paths.root : root_folder,
+                                  ent_buf_bytes(&passphrase), &bundle, err));
+    request.body = ent_buf_bytes(&bundle);
+    request.content_type = "application/json";
+    ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
+    if (!cli->json)
+        put_done(cli, &rotation);
+    return ENT_DONE;
+}
+
+static ent_rc rotate(ent_cli *cli, ent_err *err)
+{
+    return change(cli, false, err);
+}
+
+static ent_rc revoke(ent_cli *cli, ent_err *err)
+{
+    return change(cli, true, err);
+}
+
+const ent_cli_command ent_cli_key_rotate = {
+    .words = "key rotate",
+    .arguments = "log|receipt|age|tls|root... [--root-dir DIR]",
+    .summary = "replace keys by new ones, in every channel",
+    .text = "Makes new keys, has the root key sign a card that names them and, for the log key, a cutoff for each\n"
+            "channel, and has the node take them into use. What the old keys signed stays valid, and what was sealed\n"
+            "to the old age key can still be opened. An unfinished try (a full disk, a power cut) can be repeated.\n"
+            "The root keys are needed for the time of the command alone.",
+    .examples = "  entente key rotate log --dir aurora --root-dir /media/stick\n"
+                "  entente key rotate receipt age --reason personnel --dir aurora --root-dir /media/stick",
+    .options = change_options,
+    .least = 1,
+    .most = 5,
+    .run = rotate,
+};
+
+const ent_cli_command ent_cli_key_revoke = {
+    .words = "key revoke",
+    .arguments = "log|receipt|age|tls|root... [--root-dir DIR]",
+    .summary = "replace keys that are lost or in other hands",
+    .text =
+        "As `key rotate`, for keys that may no longer be trusted. Of a log, what every member had receipted stands;\n"
+        "what came after it stays in the log and shows as contested. Receipts by a revoked key that come later\n"
+        "start no clock, and its certificate is refused at once. The old key is not needed.",
+    .examples = "  entente key revoke log --reason compromise --dir aurora --root-dir /media/stick\n"
+                "  entente key revoke tls --dir aurora --root-dir /media/stick",
+    .options = change_options,
+    .least = 1,
+    .most = 5,
+    .run = revoke,
+};

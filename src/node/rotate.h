@@ -1,0 +1,37 @@
+/* Our own keys change: a new card and cutoffs, signed by the root key elsewhere, are taken into use in every channel.
+ * Source: design.md section 2 "Rotation".
+ *
+ * What was installed lies in DIR/card.next until it is in use everywhere, so that a crash leaves the old keys or goes
+ * on to the new ones at the next start. */
+#ifndef ENT_NODE_ROTATE_H
+#define ENT_NODE_ROTATE_H
+
+#include "node/keys.h"
+
+enum { ENT_ROTATION_MAX_BYTES = 4 << 20 };
+
+/** Our card at one time. */
+struct ent_own_card {
+    ent_card_opened card;
+    ent_buf bytes;
+    ent_own_card *before;
+};
+
+/** Our card.  Threads: safe; it lives as long as the node. */
+const ent_own_card *ent_node_card(const ent_node *node);
+/** Read DIR/card, and have its keys.  Errors: PEER_MISMATCH when a key is not the card's; those of the keeper. */
+ENT_RC ent_own_card_load(ent_node *node, ent_err *err);
+/** Use another card: its keys are had first.  Errors: the same. */
+ENT_RC ent_own_card_use(ent_node *node, ent_bytes bytes, ent_err *err);
+void ent_own_card_free(ent_node *node);
+
+/** Take a rotation into use: JSON as `entente key` posts it (docs/api.md "Keys").
+ *  Errors: USAGE, PEER_MISMATCH (the card does not follow ours), those of the keeper when it does not have a key,
+ * REFUSED when a channel has no cutoff or one that is not of its log.  Blocks: yes. */
+ENT_RC ent_rotate(ent_node *node, ent_bytes bundle, ent_err *err);
+/** At the start: go on with what was installed; and say in every channel what was not said of it yet. */
+void ent_rotate_go_on(ent_node *node);
+/** Say what was not said yet. */
+void ent_rotate_announce(ent_node *node);
+
+#endif

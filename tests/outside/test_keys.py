@@ -1,0 +1,146 @@
+"""Keys that change: rotation and revocation among real nodes, with a member away, and a node killed in the middle."""
+
+import json
+import os
+import subprocess
+import time
+import unittest
+
+import formats
+from node import BUILD, wait_for
+from outside import OutsideTest
+
+NAMES = ["aurora.example", "boreal.example", "cobalt.example"]
+
+
+class Keys(OutsideTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.nodes = [cls.new_node(name) for name in NAMES]
+        cls.aurora, cls.boreal, cls.cobalt = cls.nodes
+        for node in cls.nodes:
+            for other in cls.nodes:
+                if other is not node:
+                    node.add_peer(other.card_path)
+        others = [part for name in NAMES[1:] for part in ("--with", name)]
+        terms = os.path.join(os.path.dirname(__file__), "../../examples/terms.json")
+        channel = cls.aurora.json("channel", "open", *others, "--terms", terms, "--alias", "line")["id"]
+        for node in cls.nodes[1:]:
+            wait_for(lambda node=node: node.json("channel", "list")["channels"])
+            node.run("channel", "accept", channel, "--alias", "line")
+        wait_for(lambda: all(node.channel("line")["state"] == "open" for node in cls.nodes))
+
+    # ---- what is looked at ------------------------------------------------------------------------------------------
+
+    def card(self, node):
+        return formats.card_parse(node.text("card").encode() + b"\n")
+
+    def say(self, node, wait=True):
+        more = ["--wait", "receipt", "--timeout", "20"] if wait else []
+        return node.text("send", "contact.check", "--channel", "line", *more).splitlines()[-1]
+
+    def kinds(self, node, writer):
+        rows = node.json("list", "--channel", "line")["messages"]
+        mine = [row for row in rows if row["message"].split("/")[1] == writer]
+        return [row["kind"] for row in sorted(mine, key=lambda row: int(row["message"].split("/")[2]))]
+
+    def settled(self):
+        """every member holds every log as its writer does, and nobody saw a fork"""
+        sizes = [{m["name"]: (m["size"], m["frozen"]) for m in node.channel("line")["members"]} for node in self.nodes]
+        return all(row == sizes[0] for row in sizes) and not any(frozen for _, frozen in sizes[0].values())
+
+    # ---- rotation ---------------------------------------------------------------------------------------------------
+
+    def test_1_rotate__goes_on_under_new_keys(self):
+        before = self.card(self.aurora)
+        self.say(self.aurora)
+        self.aurora.run("key", "rotate", "log", "receipt", "age")
+        after = self.card(self.aurora)
+        self.assertEqual(after["serial"], before["serial"] + 1)
+        for key in ("log", "receipt", "age"):
+            self.assertNotEqual(after[key], before[key])
+        self.assertEqual(after["tls"], before["tls"])
+        self.assertEqual([row["key"] for row in after["former"]], ["log", "receipt", "age"])
+        for node in self.nodes:
+            self.say(node)
+        wait_for(self.settled)
+        self.assertEqual(self.kinds(self.cobalt, NAMES[0]).count("channel.rotate"), 1)
+        held = formats.card_parse(self.boreal.text("peer", "show", NAMES[0], "--card").encode() + b"\n")
+        self.assertEqual(held["serial"], after["serial"])  # peers know the card without being given it
+
+    def test_2_rotate__twice_while_a_member_is_away(self):
+        self.cobalt.stop()
+        said = []
+        for _ in range(2):
+            self.aurora.run("key", "rotate", "log", "receipt")
+            said.append(self.say(self.aurora, wait=False))
+            said.append(self.say(self.boreal, wait=False))
+        self.cobalt.start()
+        wait_for(self.settled)
+        self.assertEqual(self.kinds(self.cobalt, NAMES[0]), self.kinds(self.aurora, NAMES[0]))
+        self.say(self.cobalt)
+
+    def test_3_rotate__after_a_restart_the_same_keys(self):
+        self.aurora.stop()
+        self.aurora.start()
+        self.say(self.aurora)
+        wait_for(self.settled)
+        old = self.aurora.text("list", "--channel", "line")
+        self.assertIn("Rotation of keys", old)
+        first = self.aurora.json("list", "--channel", "line")["messages"]
+        opened = self.aurora.text("open", next(row["message"] for row in first if row["kind"] == "contact.check"))
+        self.assertIn("nonce", opened)  # sealed to the age key of before
+
+    def test_4_revoke__what_all_had_stands(self):
+        self.say(self.aurora)
+        wait_for(self.settled)
+        before = self.card(self.aurora)
+        self.aurora.run("key", "revoke", "log", "--reason", "compromise")
+        after = self.card(self.aurora)
+        self.assertEqual([row["revoked"] for row in after["former"] if row["value"] == before["log"]], [True])
+        self.say(self.aurora)
+        self.say(self.boreal)
+        wait_for(self.settled)
+
+    def test_5_rotate__killed_anywhere_is_old_or_new(self):
+        for delay in (0.0, 0.01, 0.02, 0.04, 0.08):
+            serial = self.card(self.aurora)["serial"]
+            command = [os.path.join(BUILD, "entente"), "key", "rotate", "log", "--dir", self.aurora.dir]
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as rotating:
+                time.sleep(delay)
+                self.aurora.kill()
+                rotating.wait(20)
+            self.aurora.start()
+            wait_for(lambda: not os.path.exists(os.path.join(self.aurora.dir, "card.next")))
+            now = self.card(self.aurora)["serial"]
+            self.assertIn(now, (serial, serial + 1))
+            if now == serial:  # the same command again: what lay there of the try is used
+                self.aurora.run("key", "rotate", "log")
+            self.say(self.aurora)
+        wait_for(self.settled)
+
+    # ---- refusals ---------------------------------------------------------------------------------------------------
+
+    def test_6_without_the_root_key_nothing_is_made(self):
+        keys = sorted(os.listdir(os.path.join(self.aurora.dir, "keys")))
+        with_none = self.aurora.run("key", "rotate", "log", "--root-dir", self.aurora.dir, check=False)
+        self.assertEqual(with_none.returncode, 1)
+        self.assertIn("--root-dir", with_none.stderr.decode())
+        other = self.aurora.run("key", "rotate", "log", "--root-dir", os.path.join(self.boreal.dir, "root"), check=False)
+        self.assertEqual(other.returncode, 1)
+        self.assertEqual(sorted(os.listdir(os.path.join(self.aurora.dir, "keys"))), keys)
+
+    def test_7_a_rotation_of_another_party_is_refused(self):
+        state = self.boreal.api("GET", "/keys")
+        bundle = {"card": state["card"], "cutoffs": {}}
+        with self.assertRaises(AssertionError):
+            self.aurora.api("POST", "/keys", json.dumps(bundle).encode())
+        for broken in (b"{}", b"[]", b'{"card":"x","cutoffs":{}}', b"x"):
+            with self.assertRaises(AssertionError):
+                self.aurora.api("POST", "/keys", broken)
+        self.say(self.aurora)
+
+
+if __name__ == "__main__":
+    unittest.main()
