@@ -65,10 +65,33 @@ static void put_usage(ent_buf *out, ent_json_value member, ent_json_value quotas
     }
 }
 
-static void put_member(ent_cli *cli, ent_json_value member, uint64_t our_size, ent_json_value quotas)
+/* How far the other members have receipted this one's log; what we have is told before. */
+static void put_receipted_by(ent_cli *cli, ent_json_value member, ent_text self)
+{
+    uint64_t size = ent_cli_count(member, "size");
+    const char *before = "    receipted by ";
+    for (ent_json_iter i = ent_json_iterate(ent_json_get(member, "receipted_by")); ent_json_next(&i);) {
+        uint64_t receipted = ent_cli_count(i.value, "size");
+        if (ent_text_equal(ent_cli_text(i.value, "by"), self))
+            continue;
+        ent_buf_put_string(&cli->out, before);
+        ent_cli_put_line(&cli->out, ent_cli_text(i.value, "by"));
+        if (receipted >= size)
+            ent_buf_put_string(&cli->out, " (all)");
+        else
+            ent_buf_put_format(&cli->out, " (%" PRIu64 ", lacks %" PRIu64 ")", receipted, size - receipted);
+        before = ", ";
+    }
+    if (strcmp(before, ", ") == 0)
+        ent_buf_put_u8(&cli->out, '\n');
+}
+
+/* @in   we   our own row among the members */
+static void put_member(ent_cli *cli, ent_json_value member, ent_json_value we, ent_json_value quotas)
 {
     ent_buf *out = &cli->out;
     bool self = ent_json_true(ent_json_get(member, "self"));
+    uint64_t our_size = ent_cli_count(we, "size");
     uint64_t size = ent_cli_count(member, "size");
     ent_buf_put_string(out, "\n  ");
     ent_cli_put_style(out, cli->colour, ENT_CLI_BOLD);
@@ -81,6 +104,8 @@ static void put_member(ent_cli *cli, ent_json_value member, uint64_t our_size, e
             out, "; we have receipted %" PRIu64 " of them\n    has receipted %" PRIu64 " of our %" PRIu64,
             ent_cli_count(member, "receipted_by_us"), ent_cli_count(member, "receipted_by_them"), our_size);
     ent_buf_put_u8(out, '\n');
+    if (ent_json_count(ent_json_get(member, "receipted_by")) > 1)
+        put_receipted_by(cli, member, ent_cli_text(we, "name"));
     put_usage(out, member, quotas);
     if (ent_json_true(ent_json_get(member, "frozen"))) {
         ent_cli_put_style(out, cli->colour, ENT_CLI_RED);
@@ -184,7 +209,7 @@ static void put_channel(ent_cli *cli, ent_json_value channel, ent_json_value led
     ent_buf *out = &cli->out;
     ent_json_value members = ent_json_get(channel, "members");
     ent_text state = ent_cli_text(channel, "state");
-    uint64_t our_size = 0;
+    ent_json_value we = {0};
     ent_buf_put_string(out, "Channel ");
     ent_cli_put_style(out, cli->colour, ENT_CLI_BOLD);
     ent_cli_put_line(out, ent_cli_channel_label(channel));
@@ -209,9 +234,9 @@ static void put_channel(ent_cli *cli, ent_json_value channel, ent_json_value led
         ent_buf_put_u8(out, '\n');
     }
     for (ent_json_iter i = ent_json_iterate(members); ent_json_next(&i);)
-        our_size = ent_json_true(ent_json_get(i.value, "self")) ? ent_cli_count(i.value, "size") : our_size;
+        we = ent_json_true(ent_json_get(i.value, "self")) ? i.value : we;
     for (ent_json_iter i = ent_json_iterate(members); ent_json_next(&i);)
-        put_member(cli, i.value, our_size, ent_json_get(channel, "quotas"));
+        put_member(cli, i.value, we, ent_json_get(channel, "quotas"));
     put_terms(cli, channel);
     put_amended(cli, channel, ledger);
 }

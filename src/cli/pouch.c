@@ -2,22 +2,8 @@
 #include "cli/files.h"
 #include "cli/people.h"
 #include "cli/pouch_blobs.h"
+#include "cli/pouch_others.h"
 #include "cli/verbs.h"
-
-/* Ask the node for a pouch and write it.
- *  @out  ret_size   bytes written */
-static ent_rc fetch(const ent_cli *cli, const char *channel, const char *to, const char *path, uint64_t *ret_size,
-                    ent_err *err)
-{
-    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", "/pouches");
-    ENT_CLEANUP(ent_buf_release) ent_buf pouch = {0};
-    ent_cli_request_query(&request, "channel", channel);
-    ent_cli_request_query(&request, "to", to);
-    ENT_TRY(ent_cli_ask(cli, &request, &pouch, err));
-    ENT_TRY(ent_cli_write(path, 0644, ent_buf_bytes(&pouch), err));
-    *ret_size = pouch.size;
-    return ENT_DONE;
-}
 
 static void put_blobs(ent_json_writer *writer, const ent_cli_blobs *blobs)
 {
@@ -25,6 +11,15 @@ static void put_blobs(ent_json_writer *writer, const ent_cli_blobs *blobs)
     ent_json_array_begin(writer);
     if (blobs->json.size > 0)
         ent_json_put_raw(writer, ent_buf_text(&blobs->json));
+    ent_json_array_end(writer);
+}
+
+static void put_others(ent_json_writer *writer, const ent_cli_others *others)
+{
+    ent_json_key(writer, "others");
+    ent_json_array_begin(writer);
+    if (others->json.size > 0)
+        ent_json_put_raw(writer, ent_buf_text(&others->json));
     ent_json_array_end(writer);
 }
 
@@ -45,6 +40,7 @@ static ent_rc export_pouch(ent_cli *cli, ent_err *err)
     const char *path = ent_cli_value(cli, "--output");
     uint64_t size = 0;
     ENT_CLEANUP(ent_cli_blobs_release) ent_cli_blobs blobs = {0};
+    ENT_CLEANUP(ent_cli_others_release) ent_cli_others others = {0};
     if (channel == NULL || to == NULL || path == NULL)
         return ent_fail(err, ENT_USAGE, NULL, "%s is missing: entente pouch export %s",
                         channel == NULL ? "--channel"
@@ -53,13 +49,16 @@ static ent_rc export_pouch(ent_cli *cli, ent_err *err)
                         ent_cli_pouch_export.arguments);
     ENT_TRY(ent_cli_check_channel(channel, err));
     ENT_TRY(ent_cli_check_party(to, err));
-    ENT_TRY(fetch(cli, channel, to, path, &size, err));
+    ENT_TRY(ent_cli_pouch_fetch(cli, channel, to, NULL, path, &size, err));
     if (strcmp(path, "-") == 0)
         return ENT_DONE;
+    ENT_TRY(ent_fail_in(err, ent_cli_others_export(cli, channel, to, path, &others, err),
+                        "%s is written, but not what lies beside it", path));
     if (!ent_cli_has(cli, "--no-attachments"))
         ENT_TRY(ent_fail_in(err, ent_cli_blobs_export(cli, channel, to, path, &blobs, err),
                             "%s is written, but not all attachments", path));
     if (!cli->json) {
+        ent_buf_put_text(&cli->out, ent_buf_text(&others.text));
         ent_buf_put_text(&cli->out, ent_buf_text(&blobs.text));
         ent_buf_put_format(&cli->out, "%s: a pouch for %s, ", path, to);
         ent_cli_put_bytes(&cli->out, size);
@@ -71,6 +70,7 @@ static ent_rc export_pouch(ent_cli *cli, ent_err *err)
     ent_json_object_begin(&writer);
     ent_json_member_string(&writer, "file", path);
     ent_json_member_unsigned(&writer, "bytes", size);
+    put_others(&writer, &others);
     put_blobs(&writer, &blobs);
     ent_json_object_end(&writer);
     ENT_TRY(ent_buf_check(&json, err));
@@ -84,9 +84,11 @@ const ent_cli_command ent_cli_pouch_export = {
     .summary = "pack what a peer lacks into a file, to go by hand",
     .text =
         "The pouch holds the same bytes that would go over the network: signed heads, entries, sealed bodies and\n"
-        "receipts. Attachments that the peer has not said to hold lie beside it, sealed too, in the folder FILE.d:\n"
-        "carry both. They can be carried openly; `tar tf` lists a pouch. Taking one in twice does no harm, and what\n"
-        "is on the stick already is not written again.",
+        "receipts. Attachments that the peer has not said to hold lie beside it, sealed too, in the folder FILE.d, "
+        "and\n"
+        "in FILE.d/PARTY.pouch what it is known to lack of another member's log: carry all of it. It can be carried\n"
+        "openly; `tar tf` lists a pouch. Taking one in twice does no harm, and what is on the stick already is not\n"
+        "written again.",
     .examples = "  entente pouch export --channel north --to boreal.example -o /media/stick/aurora.pouch --dir aurora",
     .options = export_options,
     .run = export_pouch,
@@ -95,44 +97,13 @@ const ent_cli_command ent_cli_pouch_export = {
 /* ---- pouch import ------------------------------------------------------------ */
 
 static const ent_cli_option import_options[] = {
-    {"--reply", NULL, "FILE", false, "then pack a pouch for its sender, which holds our receipt"},
+    {"--reply", NULL, "FILE", false, "then pack a pouch for its sender, which holds our receipts"},
     {"--no-attachments", NULL, NULL, false, "do not take in what lies in FILE.d, nor put anything beside the reply"},
     {NULL, NULL, NULL, false, NULL},
 };
 
-static ent_rc send_file(ent_cli *cli, const char *path, ent_buf *ret, ent_err *err)
-{
-    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("POST", "/pouches");
-    ENT_CLEANUP(ent_buf_release) ent_buf pouch = {0};
-    ENT_TRY(ent_cli_read(path, (size_t)64 << 20, &pouch, err));
-    request.body = ent_buf_bytes(&pouch);
-    request.content_type = "application/x-tar";
-    return ent_cli_ask(cli, &request, ret, err);
-}
-
-static void put_imported(ent_cli *cli, ent_json_value answer)
-{
-    ent_buf *out = &cli->out;
-    ent_text state = ent_cli_text(answer, "state");
-    ent_text id = ent_cli_text(answer, "channel");
-    uint64_t size = ent_cli_count(answer, "size");
-    uint64_t count = ent_cli_count(answer, "new");
-    ent_cli_put_line(out, ent_cli_text(answer, "from"));
-    if (ent_text_is(state, "invited")) {
-        ent_buf_put_string(out, " invites us to a channel. Read its terms with `entente channel show ");
-        ent_cli_put_line(out, id.size > 12 ? (ent_text){id.data, 12} : id);
-        ent_buf_put_string(out, "`, then accept or refuse it.\n");
-        return;
-    }
-    if (count == 0)
-        ent_buf_put_format(out, ": nothing new; all %" PRIu64 " entries of its log were here already", size);
-    else
-        ent_buf_put_format(out, ": %" PRIu64 " new entr%s; its log is held here up to %" PRIu64, count,
-                           count == 1 ? "y" : "ies", size);
-    ent_buf_put_string(out, ent_text_is(state, "receipted") ? ", and receipted\n" : "\n");
-}
-
-static ent_rc put_imported_json(ent_cli *cli, const ent_cli_answer *answer, const ent_cli_blobs *blobs, ent_err *err)
+static ent_rc put_imported_json(ent_cli *cli, const ent_cli_answer *answer, const ent_cli_others *others,
+                                const ent_cli_blobs *blobs, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_release) ent_buf json = {0};
     ent_json_writer writer = ent_json_writer_of(&json);
@@ -141,6 +112,7 @@ static ent_rc put_imported_json(ent_cli *cli, const ent_cli_answer *answer, cons
         ent_json_key_text(&writer, i.key);
         ent_json_put_copy(&writer, i.value);
     }
+    put_others(&writer, others);
     put_blobs(&writer, blobs);
     ent_json_object_end(&writer);
     ENT_TRY(ent_buf_check(&json, err));
@@ -149,8 +121,12 @@ static ent_rc put_imported_json(ent_cli *cli, const ent_cli_answer *answer, cons
 }
 
 /* All that could be done is done, and told; but somebody must look at the stick. */
-static ent_rc check_blobs(const ent_cli_blobs *blobs, ent_err *err)
+static ent_rc check_beside(const ent_cli_others *others, const ent_cli_blobs *blobs, ent_err *err)
 {
+    if (others->refused > 0)
+        return ent_fail(err, ENT_PEER_MISMATCH, "docs/formats.md",
+                        "%zu pouch%s beside the first could not be taken in: the node's reason is above",
+                        others->refused, others->refused == 1 ? "" : "es");
     if (blobs->refused == 0)
         return ENT_DONE;
     return ent_fail(err, ENT_PEER_MISMATCH, "docs/formats.md",
@@ -158,9 +134,17 @@ static ent_rc check_blobs(const ent_cli_blobs *blobs, ent_err *err)
                     blobs->refused, blobs->refused == 1 ? "" : "s");
 }
 
-static ent_rc put_beside_reply(ent_cli *cli, const char *channel, const char *to, const char *path, ent_err *err)
+static ent_rc put_beside_reply(ent_cli *cli, const char *channel, const char *to, const char *path, bool with_blobs,
+                               ent_err *err)
 {
     ENT_CLEANUP(ent_cli_blobs_release) ent_cli_blobs blobs = {0};
+    ENT_CLEANUP(ent_cli_others_release) ent_cli_others others = {0};
+    ENT_TRY(ent_fail_in(err, ent_cli_others_export(cli, channel, to, path, &others, err),
+                        "%s is written, but not what lies beside it", path));
+    if (!cli->json)
+        ent_buf_put_text(&cli->out, ent_buf_text(&others.text));
+    if (!with_blobs)
+        return ENT_DONE;
     ENT_TRY(ent_fail_in(err, ent_cli_blobs_export(cli, channel, to, path, &blobs, err),
                         "%s is written, but not all attachments", path));
     if (!cli->json)
@@ -173,33 +157,40 @@ static ent_rc import_pouch(ent_cli *cli, ent_err *err)
     ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
     ENT_CLEANUP(ent_cli_blobs_release) ent_cli_blobs blobs = {0};
     const char *reply = ent_cli_value(cli, "--reply");
-    bool with_blobs = strcmp(cli->positional[0], "-") != 0 && !ent_cli_has(cli, "--no-attachments");
+    ENT_CLEANUP(ent_cli_others_release) ent_cli_others others = {0};
+    bool with_others = strcmp(cli->positional[0], "-") != 0;
+    bool with_blobs = with_others && !ent_cli_has(cli, "--no-attachments");
     uint64_t size = 0;
-    ENT_TRY(send_file(cli, cli->positional[0], &answer.bytes, err));
+    ENT_TRY(ent_cli_pouch_send(cli, cli->positional[0], &answer.bytes, err));
     ENT_TRY(ent_fail_in(err, ent_json_parse(ent_buf_bytes(&answer.bytes), &answer.json, err), "the node's answer"));
     answer.root = ent_json_root(answer.json);
     if (!cli->json)
-        put_imported(cli, answer.root);
+        ent_cli_put_imported(&cli->out, answer.root);
+    if (with_others)
+        ENT_TRY(ent_fail_in(err, ent_cli_others_import(cli, cli->positional[0], &others, err),
+                            "the pouch is taken in, but not what lies beside it"));
+    if (!cli->json)
+        ent_buf_put_text(&cli->out, ent_buf_text(&others.text));
     if (with_blobs)
         ENT_TRY(ent_fail_in(err, ent_cli_blobs_import(cli, cli->positional[0], &blobs, err),
                             "the pouch is taken in, but not all attachments"));
     if (cli->json)
-        ENT_TRY(put_imported_json(cli, &answer, &blobs, err));
+        ENT_TRY(put_imported_json(cli, &answer, &others, &blobs, err));
     else
         ent_buf_put_text(&cli->out, ent_buf_text(&blobs.text));
     if (reply == NULL)
-        return check_blobs(&blobs, err);
+        return check_beside(&others, &blobs, err);
     ENT_CLEANUP(ent_free_pointer) char *channel = ent_text_copy(ent_cli_text(answer.root, "channel"));
     ENT_CLEANUP(ent_free_pointer) char *from = ent_text_copy(ent_cli_text(answer.root, "from"));
     if (channel == NULL || from == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-    ENT_TRY(
-        ent_fail_in(err, fetch(cli, channel, from, reply, &size, err), "the pouch is taken in, but there is no reply"));
-    if (with_blobs && strcmp(reply, "-") != 0)
-        ENT_TRY(put_beside_reply(cli, channel, from, reply, err));
+    ENT_TRY(ent_fail_in(err, ent_cli_pouch_fetch(cli, channel, from, NULL, reply, &size, err),
+                        "the pouch is taken in, but there is no reply"));
+    if (strcmp(reply, "-") != 0)
+        ENT_TRY(put_beside_reply(cli, channel, from, reply, with_blobs, err));
     if (!cli->json && strcmp(reply, "-") != 0)
         ent_buf_put_format(&cli->out, "%s: the reply for %s; carry it back.\n", reply, from);
-    return check_blobs(&blobs, err);
+    return check_beside(&others, &blobs, err);
 }
 
 const ent_cli_command ent_cli_pouch_import = {
@@ -208,9 +199,10 @@ const ent_cli_command ent_cli_pouch_import = {
     .summary = "take in a pouch that came by hand",
     .text =
         "The pouch is checked as one from the network is: nothing in it is believed that its keys do not prove.\n"
-        "Attachments beside it, in the folder FILE.d, are taken in after it; one whose bytes are not those of its\n"
-        "name is told and not taken. With --reply a pouch for its sender is packed, which carries our receipt, and\n"
-        "the word that we hold what was attached.",
+        "Other members' logs beside it (FILE.d/PARTY.pouch) are taken in after it, then attachments (also in FILE.d);\n"
+        "one whose bytes are not those of its name is told and not taken. With --reply a pouch for its sender is\n"
+        "packed, which carries our receipts, and the word that we hold what was attached; what the sender lacks of\n"
+        "others' logs lies beside it.",
     .examples = "  entente pouch import /media/stick/aurora.pouch --reply /media/stick/boreal.pouch --dir boreal",
     .options = import_options,
     .least = 1,

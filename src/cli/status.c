@@ -65,6 +65,28 @@ static void put_delivery(ent_cli *cli, ent_json_value row)
     ent_buf_put_u8(out, '\n');
 }
 
+/* Another's log that a third lacks something of: we carry it there, unless it can only go by hand. */
+static void put_lacking(ent_cli *cli, ent_json_value row)
+{
+    ent_buf *out = &cli->out;
+    uint64_t size = ent_cli_count(row, "size");
+    ent_buf_put_string(out, "  ");
+    ent_cli_put_line(out, ent_cli_channel_label(row));
+    ent_buf_put_string(out, ": as far as is known here, ");
+    ent_cli_put_line(out, ent_cli_text(row, "peer"));
+    ent_buf_put_format(out, " lacks %" PRIu64 " of the %" PRIu64 " entries of ", size - ent_cli_count(row, "confirmed"),
+                       size);
+    ent_cli_put_line(out, ent_cli_text(row, "of"));
+    ent_buf_put_u8(out, '\n');
+    if (ent_cli_text(row, "problem").size == 0)
+        return;
+    ent_cli_put_style(out, cli->colour, ENT_CLI_RED);
+    ent_buf_put_string(out, "    problem: ");
+    ent_cli_put_line(out, ent_cli_text(row, "problem"));
+    ent_cli_put_style(out, cli->colour, ENT_CLI_PLAIN);
+    ent_buf_put_u8(out, '\n');
+}
+
 static void put_deliveries(ent_cli *cli, ent_json_value status)
 {
     ent_json_value rows = ent_json_get(status, "deliveries");
@@ -75,6 +97,8 @@ static void put_deliveries(ent_cli *cli, ent_json_value status)
         ent_buf_put_string(&cli->out, "  nothing to deliver\n");
     for (ent_json_iter i = ent_json_iterate(rows); ent_json_next(&i);)
         put_delivery(cli, i.value);
+    for (ent_json_iter i = ent_json_iterate(ent_json_get(status, "lacking")); ent_json_next(&i);)
+        put_lacking(cli, i.value);
     if (files > 0)
         ent_buf_put_format(&cli->out, "  %" PRIu64 " attachment%s still to send\n", files, files == 1 ? "" : "s");
 }
@@ -152,8 +176,9 @@ const ent_cli_command ent_cli_status = {
     .words = "status",
     .arguments = "",
     .summary = "how the node is: deliveries, problems, what is held and why",
-    .text = "Shows for each channel and peer how much of our log the peer has receipted, when it was last reached\n"
-            "and what stands in the way; what is held back; forks; memory and disk.",
+    .text =
+        "Shows for each channel and peer how much of our log the peer has receipted, when it was last reached\n"
+        "and what stands in the way; who lacks something of another's log; what is held back; forks; memory and disk.",
     .examples = "  entente status --dir aurora\n"
                 "  entente status --dir aurora --json",
     .options = ent_cli_no_options,

@@ -3,11 +3,12 @@
 #include "node/invite.h"
 #include "node/quota.h"
 
-/* How much of our log a member has receipted. */
-static ent_rc receipted_by(ent_node *node, const ent_channel *channel, uint32_t member, uint64_t *ret, ent_err *err)
+/* How much of a log a member has receipted, as far as is known here. */
+static ent_rc receipted_by(ent_node *node, const ent_channel *channel, uint32_t of, uint32_t member, uint64_t *ret,
+                           ent_err *err)
 {
     ent_store_receipt receipt;
-    int64_t log = channel->members[channel->self].log.number;
+    int64_t log = channel->members[of].log.number;
     *ret = 0;
     ent_rc rc = node->store->engine->receipt_newest(node->store, log, member, &receipt, err);
     if (rc.code == ENT_OK)
@@ -51,6 +52,25 @@ static ent_rc put_usage(ent_node *node, ent_json_writer *writer, ent_channel *ch
     return ENT_DONE;
 }
 
+static ent_rc put_receipted_by(ent_node *node, ent_json_writer *writer, const ent_channel *channel, uint32_t of,
+                               ent_err *err)
+{
+    ent_json_key(writer, "receipted_by");
+    ent_json_array_begin(writer);
+    for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
+        uint64_t size = 0;
+        if (m == of)
+            continue;
+        ENT_TRY(receipted_by(node, channel, of, m, &size, err));
+        ent_json_object_begin(writer);
+        ent_json_member_text(writer, "by", channel->genesis.members[m].name);
+        ent_json_member_unsigned(writer, "size", size);
+        ent_json_object_end(writer);
+    }
+    ent_json_array_end(writer);
+    return ENT_DONE;
+}
+
 static ent_rc put_member(ent_node *node, ent_json_writer *writer, ent_channel *channel, uint32_t i, ent_err *err)
 {
     ent_store_log log;
@@ -60,7 +80,7 @@ static ent_rc put_member(ent_node *node, ent_json_writer *writer, ent_channel *c
     uint64_t receipted_by_us = channel->members[i].receipted.size;
     (void)pthread_mutex_unlock(&channel->lock);
     if (i != channel->self)
-        ENT_TRY(receipted_by(node, channel, i, &receipted_by_them, err));
+        ENT_TRY(receipted_by(node, channel, channel->self, i, &receipted_by_them, err));
     ent_json_object_begin(writer);
     ent_json_member_text(writer, "name", channel->genesis.members[i].name);
     ent_json_member_bool(writer, "self", i == channel->self);
@@ -68,6 +88,7 @@ static ent_rc put_member(ent_node *node, ent_json_writer *writer, ent_channel *c
     ent_json_member_bool(writer, "frozen", log.frozen);
     ent_json_member_unsigned(writer, "receipted_by_us", receipted_by_us);
     ent_json_member_unsigned(writer, "receipted_by_them", receipted_by_them);
+    ENT_TRY(put_receipted_by(node, writer, channel, i, err));
     ENT_TRY(put_usage(node, writer, channel, i, err));
     ent_json_object_end(writer);
     return ENT_DONE;

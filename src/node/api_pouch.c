@@ -10,13 +10,18 @@ ent_rc ent_api_pouch_export(ent_api_call *call, ent_err *err)
     ent_channel *channel = NULL;
     ent_packed packed;
     ent_text to = ent_http_query(call->request, "to");
+    ent_text of = ent_http_query(call->request, "of");
     ENT_TRY(ent_channel_named(call->node, ent_http_query(call->request, "channel"), &channel, err));
     int member = ent_genesis_member(&channel->genesis, to);
     if (member < 0 || (uint32_t)member == channel->self)
         return ent_fail(err, ENT_USAGE, "design 10", "--to %.*s: not another member of channel %.8s",
                         (int)(to.size > 64 ? 64 : to.size), to.data == NULL ? "" : to.data, channel->id_text);
+    int writer = of.size == 0 ? (int)channel->self : ent_genesis_member(&channel->genesis, of);
+    if (writer < 0 || writer == member)
+        return ent_fail(err, ENT_USAGE, "docs/api.md", "of=%.*s: not a member of channel %.8s besides the receiver",
+                        (int)(of.size > 64 ? 64 : of.size), of.data == NULL ? "" : of.data, channel->id_text);
     ENT_TRY(ent_sequencer_flush(call->node, err)); /* so that our newest receipt goes along */
-    ENT_TRY(ent_pack(call->node, channel, channel->self, (uint32_t)member, &packed, err));
+    ENT_TRY(ent_pack(call->node, channel, (uint32_t)writer, (uint32_t)member, &packed, err));
     call->response->status = 200;
     call->response->content_type = "application/x-tar";
     call->response->body = packed.bytes;

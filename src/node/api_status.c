@@ -106,6 +106,51 @@ static void put_marks_alone(ent_node *node, ent_json_writer *writer)
     ent_json_array_end(writer);
 }
 
+/* Another's log that a third has not receipted as far as we hold it. */
+static ent_rc put_lacking(ent_node *node, ent_json_writer *writer, ent_channel *channel, uint32_t of, uint32_t to,
+                          ent_err *err)
+{
+    ent_store_delivery delivery;
+    ent_store_log log;
+    char alias[ENT_NAME_MAX_BYTES + 1];
+    ent_channel_log(channel, of, &log);
+    ent_channel_alias(channel, alias);
+    ENT_TRY(node->store->engine->delivery_get(node->store, log.number, to, &delivery, err));
+    if (delivery.confirmed >= log.tree.size)
+        return ENT_DONE;
+    ent_json_object_begin(writer);
+    ent_json_member_string(writer, "channel", channel->id_text);
+    ent_json_member_string(writer, "alias", alias[0] == 0 ? NULL : alias);
+    ent_json_member_text(writer, "of", channel->genesis.members[of].name);
+    ent_json_member_text(writer, "peer", channel->genesis.members[to].name);
+    ent_json_member_unsigned(writer, "size", log.tree.size);
+    ent_json_member_unsigned(writer, "confirmed", delivery.confirmed);
+    ent_json_member_string(writer, "problem", delivery.reason[0] == 0 ? NULL : delivery.reason);
+    ent_json_object_end(writer);
+    return ENT_DONE;
+}
+
+static ent_rc put_all_lacking(ent_node *node, ent_json_writer *writer, ent_err *err)
+{
+    ent_channel *channel;
+    ent_json_key(writer, "lacking");
+    ent_json_array_begin(writer);
+    for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
+        uint32_t count = (uint32_t)channel->genesis.member_count;
+        ent_channel_state state = ent_channel_state_now(channel);
+        if (count < 3 || (state != ENT_CHANNEL_OPEN && state != ENT_CHANNEL_OPENING))
+            continue;
+        for (uint32_t pair = 0; pair < count * count; pair++) {
+            uint32_t of = pair / count;
+            uint32_t to = pair % count;
+            if (of != to && of != channel->self && to != channel->self)
+                ENT_TRY(put_lacking(node, writer, channel, of, to, err));
+        }
+    }
+    ent_json_array_end(writer);
+    return ENT_DONE;
+}
+
 static void put_held(ent_node *node, ent_json_writer *writer)
 {
     ent_channel *channel;
@@ -183,6 +228,7 @@ ent_rc ent_api_status(ent_api_call *call, ent_err *err)
     ent_json_member_string(&writer, "fingerprint", fingerprint);
     ent_json_member_unsigned(&writer, "channels", channels);
     ENT_TRY(put_deliveries(node, &writer, err));
+    ENT_TRY(put_all_lacking(node, &writer, err));
     ent_json_member_unsigned(&writer, "attachments_to_send", sends);
     put_held(node, &writer);
     put_marks_alone(node, &writer);

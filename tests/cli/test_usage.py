@@ -700,6 +700,8 @@ class Asking(WithNode, Terminal):
     def test_pouches(self):
         self.route("GET", "/pouches", b"POUCH" * 1000)
         self.route("GET", "/blobs", {"attachments": []})
+        self.route("GET", "/channels/north", {"members": []})
+        self.route("GET", "/channels/" + CHANNEL_ID, {"members": []})
         out, _ = self.ask("pouch", "export", "--channel", "north", "--to", "boreal.example", "-o", "p.pouch")
         self.assertIn("entente pouch import p.pouch", out)
         self.assertEqual((self.folder / "p.pouch").read_bytes(), b"POUCH" * 1000)
@@ -713,16 +715,39 @@ class Asking(WithNode, Terminal):
         self.assertIn("2 new entries", out)
         self.assertEqual(self.asked(), ("GET", "/blobs", {"channel": CHANNEL_ID, "to": "boreal.example"}, b""))
         self.assertEqual((self.folder / "reply.pouch").read_bytes(), b"POUCH" * 1000)
-        self.assertEqual(json.loads(self.ask("pouch", "import", "p.pouch", "--json")[0]), dict(imported, attachments=[]))
+        self.assertEqual(json.loads(self.ask("pouch", "import", "p.pouch", "--json")[0]), dict(imported, attachments=[], others=[]))
         self.route("POST", "/pouches", dict(imported, state="invited"))
         self.assertIn("invites us", self.ask("pouch", "import", "p.pouch")[0])
         self.route("POST", "/pouches", {"error": {"code": "bad-signature", "rule": "design 3, step 3", "text": "no"}}, 422)
         self.assertIn("design 3, step 3", self.ask("pouch", "import", "p.pouch", status=1)[1])
 
+    def test_pouches__logs_that_the_receiver_lacks_lie_beside(self):
+        def members(*rows):
+            us = {"name": "aurora.example", "self": True, "size": 5, "receipted_by": [{"by": "boreal.example", "size": 5}]}
+            return {"members": [us, {"name": "boreal.example", "size": 4, "receipted_by": []}, *rows]}
+
+        def row(name, size, receipted):
+            return {"name": name, "size": size, "receipted_by": [{"by": "boreal.example", "size": receipted}]}
+
+        export = ("pouch", "export", "--channel", "north", "--to", "boreal.example", "-o", "o.pouch")
+        self.route("GET", "/pouches", b"POUCH")
+        self.route("GET", "/blobs", {"attachments": []})
+        for evil in ("../evil", "a/b", "", EVIL):
+            self.route("GET", "/channels/north", members(row(evil, 3, 0)))
+            self.assertIn("party's name", self.ask(*export, status=2)[1])
+        self.assertFalse((self.folder / "o.pouch.d").exists())
+        self.route("GET", "/channels/north", members(row("corvus.example", 3, 3), row("dorado.example", 3, 2)))
+        told = json.loads(self.ask(*export, "--json")[0])
+        self.assertEqual([other["of"] for other in told["others"]], ["dorado.example"])
+        self.assertEqual([path.name for path in (self.folder / "o.pouch.d").iterdir()], ["dorado.example.pouch"])
+        self.route("POST", "/pouches", {"error": {"code": "bad-signature", "rule": "design 3, step 3", "text": EVIL}}, 422)
+        self.safe(self.ask("pouch", "import", "o.pouch", status=1)[1])
+
     def test_pouches__what_the_node_names_or_answers_never_leaves_the_folder(self):
         digest = "ab" * 32
         export = ("pouch", "export", "--channel", "north", "--to", "boreal.example", "-o", "q.pouch")
         self.route("GET", "/pouches", b"POUCH")
+        self.route("GET", "/channels/north", {"members": []})
         for name in ("../" + digest[3:], digest[:-1], digest.upper(), ""):
             self.route("GET", "/blobs", {"attachments": [{"digest": name, "size": 5, "index": 3}]})
             self.assertIn("by no digest", self.ask(*export, status=1)[1])
