@@ -169,11 +169,13 @@ class Killed(OutsideTest):
         sizes = [formats.checkpoint_parse(Note.parse(receipt).text)[1] for _, receipt in self.carried]
         self.assertEqual(sizes, sorted(sizes))
         for index in range(len(self.channel.own)):
-            shown = self.node.api("GET", f"/messages/line/{self.party.name}/{index}")
+            ask = lambda at=index: self.node.api("GET", f"/messages/line/{self.party.name}/{at}")  # noqa: E731
+            shown = ask()
             self.assertEqual(shown["entry"].encode(), self.channel.own.entries[index])
             self.assertIsNone(shown["contested"])
             for row in shown["attachment_list"]:
-                self.assertEqual((row["state"], row["held_by"]), ("held", [self.node.name]))
+                self.assertEqual(row["state"], "held")
+                wait_for(lambda: ask()["attachment_list"][0]["held_by"] == [self.node.name])
         # "evidence.held" was said once for each attachment
         wait_for(lambda: self.node.status()["deliveries"][0]["confirmed"] == self.node.held("line")[self.node.name][0])
         log = self.channel.logs[self.node.name]
