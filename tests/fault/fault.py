@@ -51,10 +51,12 @@ class Faults:
         self.page[ROOT_AT : ROOT_AT + len(name)] = name
         self.hit = False  # since it was armed, also after it was disarmed
         self.kills = False  # whether it was ever armed to kill
+        self.kind = None  # what it was armed with last
         self.environment = {"LD_PRELOAD": SHIM, "ENTENTE_FAULT": self.path}
 
     def arm(self, kind, nth):
         classes, mode, number, sticky = KINDS[kind]
+        self.kind = kind
         self.set(0, 0, 0, 0, 0)
         self.hit = False
         self.page[WHERE_AT:POINTS_AT] = bytes(NAME_BYTES)
