@@ -281,11 +281,11 @@ ent_proof_verdict ent_inclusion_verify(uint64_t index, const ent_hash *leaf, con
 }
 
 /* RFC 9162, section 2.1.4.2, from step 3 on: `first` is the node that begins the path. */
-static bool replay_consistency(const ent_tree_head *old_head, const ent_tree_head *head, const ent_hash *first,
-                               const ent_hash *path, size_t count)
+static bool replay(uint64_t old_size, uint64_t size, const ent_hash *first, const ent_hash *path, size_t count,
+                   ent_hash *ret_old_root, ent_hash *ret_root)
 {
-    uint64_t fn = old_head->size - 1;
-    uint64_t sn = head->size - 1;
+    uint64_t fn = old_size - 1;
+    uint64_t sn = size - 1;
     while ((fn & 1) != 0) {
         fn >>= 1;
         sn >>= 1;
@@ -305,7 +305,25 @@ static bool replay_consistency(const ent_tree_head *old_head, const ent_tree_hea
         fn >>= 1;
         sn >>= 1;
     }
-    return sn == 0 && ent_hash_equal(&old_root, &old_head->root) && ent_hash_equal(&root, &head->root);
+    *ret_old_root = old_root;
+    *ret_root = root;
+    return sn == 0;
+}
+
+bool ent_consistency_replay(uint64_t old_size, uint64_t size, const ent_hash *path, size_t count,
+                            ent_hash *ret_old_root, ent_hash *ret_root)
+{
+    return old_size > 0 && old_size < size && count > 0 &&
+           replay(old_size, size, &path[0], path + 1, count - 1, ret_old_root, ret_root);
+}
+
+static bool replay_consistency(const ent_tree_head *old_head, const ent_tree_head *head, const ent_hash *first,
+                               const ent_hash *path, size_t count)
+{
+    ent_hash old_root;
+    ent_hash root;
+    return replay(old_head->size, head->size, first, path, count, &old_root, &root) &&
+           ent_hash_equal(&old_root, &old_head->root) && ent_hash_equal(&root, &head->root);
 }
 
 ent_proof_verdict ent_consistency_verify(const ent_tree_head *old_head, const ent_tree_head *head,

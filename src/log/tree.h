@@ -66,5 +66,10 @@ ent_proof_verdict ent_inclusion_verify(uint64_t index, const ent_hash *leaf, con
 /** RFC 9162 section 2.1.4.2; old size 0 is consistent with an empty proof only. */
 ent_proof_verdict ent_consistency_verify(const ent_tree_head *old_head, const ent_tree_head *head,
                                          const ent_tree_proof *proof);
+/** The two roots that a consistency path leads to, whatever they should be; false when it is no path between these
+ * sizes.
+ *  @in   path   as in RFC 6962 section 2.1.2, with the node that it begins at given for every old size */
+bool ent_consistency_replay(uint64_t old_size, uint64_t size, const ent_hash *path, size_t count,
+                            ent_hash *ret_old_root, ent_hash *ret_root);
 
 #endif

@@ -91,6 +91,7 @@ DECODERS = {
     "ent_bundle_parse": "entry_bundle",
     "ent_tlog_proof_parse": "tlog_proof",
     "ent_policy_parse": "policy",
+    "ent_fork_proof_parse": "fork_proof",
     "ent_age_header_parse": "age_header",
     "ent_age_opener_push": "age_file",
     "ent_bech32_decode": "bech32",
