@@ -109,7 +109,12 @@ static void put_member(ent_cli *cli, ent_json_value member, ent_json_value we, e
     put_usage(out, member, quotas);
     if (ent_json_true(ent_json_get(member, "frozen"))) {
         ent_cli_put_style(out, cli->colour, ENT_CLI_RED);
-        ent_buf_put_string(out, "    FROZEN: this member signed two different histories; the proof is kept\n");
+        ent_buf_put_string(
+            out,
+            self ? "    FROZEN: our key signed two different histories; nothing more can be said here. Open a channel\n"
+                   "    that succeeds this one (entente channel open --succeeds); the proof: entente fork list\n"
+                 : "    FROZEN: this member signed two different histories; what it owes stays owed; the proof:\n"
+                   "    entente fork list\n");
         ent_cli_put_style(out, cli->colour, ENT_CLI_PLAIN);
     }
 }

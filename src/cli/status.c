@@ -131,6 +131,7 @@ static void put_alarms(ent_cli *cli, ent_json_value status)
     if (ent_json_count(forks) > 0)
         put_alarm(cli,
                   "FORK: a party signed two different histories of one log; that log is frozen and the proof is kept");
+    bool own = false;
     for (ent_json_iter i = ent_json_iterate(forks); ent_json_next(&i);) {
         ent_buf_put_string(out, "  ");
         ent_cli_put_line(out, ent_cli_text(i.value, "party"));
@@ -139,7 +140,13 @@ static void put_alarms(ent_cli *cli, ent_json_value status)
         ent_buf_put_string(out, ", seen ");
         ent_cli_put_time(out, ent_cli_text(i.value, "seen"));
         ent_buf_put_u8(out, '\n');
+        own = own || ent_json_true(ent_json_get(i.value, "own"));
     }
+    if (own)
+        ent_buf_put_string(out, "  Our own log is among them: nothing more can be said in that channel. Open one that "
+                                "succeeds it:\n  entente channel open --succeeds CHANNEL\n");
+    if (ent_json_count(forks) > 0)
+        ent_buf_put_string(out, "  More, and the proofs for others: entente fork list\n");
 }
 
 /* Nobody can be asked there after a crash. */

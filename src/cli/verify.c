@@ -43,6 +43,8 @@ ent_cli_file_kind ent_cli_file_kind_of(const char *path, ent_bytes bytes)
         return ENT_CLI_PROOF;
     if (ent_text_starts(text, ENT_TEXT("entente.card/")))
         return ENT_CLI_CARD;
+    if (ent_text_starts(text, ENT_TEXT("entente.fork/")))
+        return ENT_CLI_FORK;
     if (bytes.size > USTAR_MAGIC_AT + 5 && memcmp(bytes.data + USTAR_MAGIC_AT, "ustar", 5) == 0)
         return ENT_CLI_POUCH;
     if (is_report(text))
@@ -64,7 +66,7 @@ ent_cli_file_kind ent_cli_file_kind_of(const char *path, ent_bytes bytes)
 
 static const char *kind_word(ent_cli_file_kind kind)
 {
-    static const char *const words[] = {"unknown", "proof", "entry", "policy", "card", "pouch", "report"};
+    static const char *const words[] = {"unknown", "proof", "entry", "policy", "card", "pouch", "report", "fork"};
     return words[kind];
 }
 
@@ -222,7 +224,7 @@ static ent_rc read_subject(const char *path, ent_cli_subject *ret, ent_err *err)
     if (ret->kind == ENT_CLI_UNKNOWN)
         return ent_fail(err, ENT_PEER_MALFORMED, "design 10",
                         "%s is nothing that can be verified: it takes proofs (.tlog-proof with .entry and .policy), "
-                        "reports, cards and pouches",
+                        "reports, cards, pouches and proofs of forks",
                         path);
     return ENT_DONE;
 }
@@ -236,6 +238,8 @@ static ent_rc verify_subject(ent_cli_verifier *verifier, ent_cli_subject *subjec
         return ent_cli_verify_card(verifier, subject, err);
     case ENT_CLI_POUCH:
         return ent_cli_verify_pouch(verifier, subject, err);
+    case ENT_CLI_FORK:
+        return ent_cli_verify_fork(verifier, subject, err);
     case ENT_CLI_REPORT:
         return ent_cli_verify_report(verifier, subject, err);
     default:
@@ -337,7 +341,7 @@ static ent_rc run(ent_cli *cli, ent_err *err)
 const ent_cli_command ent_cli_verify = {
     .words = "verify",
     .arguments = "FILE... [--policy FILE] [--card FILE]...",
-    .summary = "check proofs, reports, cards and pouches; needs no node",
+    .summary = "check proofs, reports, cards, pouches and forks; needs no node",
     .text =
         "A proof NAME.tlog-proof is checked with NAME.entry and NAME.policy, which lie beside it or are named too:\n"
         "the entry stands in the log whose head its writer signed, and the receipts are by the keys of the policy.\n"
@@ -347,7 +351,8 @@ const ent_cli_command ent_cli_verify = {
         "\n"
         "A card: its signature, and that it follows a card given by --card. A pouch: its form, its entries and\n"
         "bodies, and, with cards, its signatures. A report (JSON): every proof in it, that each line says what its\n"
-        "entry says, and that every answer it names is there. Exit status 1 when anything is not valid, with the "
+        "entry says, and that every answer it names is there. A proof of a fork: that one key signed two heads which\n"
+        "contradict each other, and, with --card, whose key it is. Exit status 1 when anything is not valid, with the "
         "reason.",
     .examples = "  entente verify attack.tlog-proof --card aurora.card --card boreal.card\n"
                 "  entente verify boreal.card\n"

@@ -15,7 +15,8 @@ typedef enum {
     ENT_CLI_POLICY,
     ENT_CLI_CARD,
     ENT_CLI_POUCH,
-    ENT_CLI_REPORT
+    ENT_CLI_REPORT,
+    ENT_CLI_FORK
 } ent_cli_file_kind;
 
 /** Tell by its contents, then by its name, what a file is. */
@@ -65,6 +66,7 @@ ENT_RC ent_cli_tell_key(ent_cli_verifier *verifier, ent_text party, ent_cli_key 
 ENT_RC ent_cli_verify_proof(ent_cli_verifier *verifier, ent_cli_subject *subject, ent_err *err);
 ENT_RC ent_cli_verify_card(ent_cli_verifier *verifier, const ent_cli_subject *subject, ent_err *err);
 ENT_RC ent_cli_verify_pouch(ent_cli_verifier *verifier, const ent_cli_subject *subject, ent_err *err);
+ENT_RC ent_cli_verify_fork(ent_cli_verifier *verifier, const ent_cli_subject *subject, ent_err *err);
 ENT_RC ent_cli_verify_report(ent_cli_verifier *verifier, const ent_cli_subject *subject, ent_err *err);
 
 #endif

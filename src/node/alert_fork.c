@@ -4,10 +4,10 @@
 
 /* ---- forks ---- */
 
-static ent_rc keep_seen(void *context, const ent_store_fork *fork, ent_bytes note, ent_bytes held, ent_err *err)
+static ent_rc keep_seen(void *context, const ent_store_fork *fork, ent_err *err)
 {
     int64_t *seen = context;
-    (void)note, (void)held, (void)err;
+    (void)err;
     if (*seen == 0)
         *seen = fork->seen_unix_s;
     return ENT_DONE;

@@ -1,6 +1,7 @@
 #include "node/api.h"
 
 #include "base/clock.h"
+#include "log/fork.h"
 #include "node/blob_in.h"
 #include "node/channel.h"
 #include "node/rotate.h"
@@ -45,6 +46,9 @@ static const route routes[] = {
     {"GET", "bodies/*/*/*", ent_api_body_open, 0},
     {"GET", "sealed/*/*/*", ent_api_body_sealed, 0},
     {"GET", "proofs/*/*/*", ent_api_proofs, 0},
+    {"GET", "forks", ent_api_fork_list, 0},
+    {"POST", "forks", ent_api_fork_import, ENT_FORK_PROOF_MAX_BYTES},
+    {"GET", "forks/*/*", ent_api_fork_export, 0},
     {"GET", "ledger", ent_api_ledger, 0},
     {"GET", "ledger/lines", ent_api_ledger_lines, 0},
     {"GET", "threads/*/*/*", ent_api_thread, 0},

@@ -33,6 +33,9 @@ void ent_api_time(ent_json_writer *writer, const char *key, int64_t unix_s);
 ENT_RC ent_api_message(ent_api_call *call, ent_channel **ret_channel, uint32_t *ret_member, uint64_t *ret_index,
                        ent_err *err);
 
+/** Write key "forks": the proven forks of one channel, or of all (NULL). */
+ENT_RC ent_api_put_forks(ent_node *node, ent_json_writer *writer, const ent_channel *only, ent_err *err);
+
 /* one file each */
 ENT_RC ent_api_status(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_card(ent_api_call *call, ent_err *err);
@@ -69,6 +72,9 @@ ENT_RC ent_api_message_list(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_message_show(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_body_open(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_body_sealed(ent_api_call *call, ent_err *err);
+ENT_RC ent_api_fork_list(ent_api_call *call, ent_err *err);
+ENT_RC ent_api_fork_export(ent_api_call *call, ent_err *err);
+ENT_RC ent_api_fork_import(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_proofs(ent_api_call *call, ent_err *err);
 
 ENT_RC ent_api_ledger(ent_api_call *call, ent_err *err);

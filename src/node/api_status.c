@@ -165,39 +165,6 @@ static void put_held(ent_node *node, ent_json_writer *writer)
     ent_json_array_end(writer);
 }
 
-typedef struct {
-    ent_json_writer *writer;
-    const ent_channel *channel;
-    uint32_t member;
-} fork_row;
-
-static ent_rc put_fork(void *context, const ent_store_fork *fork, ent_bytes note, ent_bytes held, ent_err *err)
-{
-    const fork_row *row = context;
-    (void)note, (void)held, (void)err;
-    ent_json_object_begin(row->writer);
-    ent_json_member_string(row->writer, "channel", row->channel->id_text);
-    ent_json_member_text(row->writer, "party", row->channel->genesis.members[row->member].name);
-    ent_api_time(row->writer, "seen", fork->seen_unix_s);
-    ent_json_object_end(row->writer);
-    return ENT_DONE;
-}
-
-static ent_rc put_forks(ent_node *node, ent_json_writer *writer, ent_err *err)
-{
-    ent_channel *channel;
-    ent_json_key(writer, "forks");
-    ent_json_array_begin(writer);
-    for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
-        for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
-            fork_row row = {writer, channel, m};
-            ENT_TRY(node->store->engine->fork_walk(node->store, channel->members[m].log.number, put_fork, &row, err));
-        }
-    }
-    ent_json_array_end(writer);
-    return ENT_DONE;
-}
-
 static ent_rc count_send(void *context, const ent_store_blob_send *send, ent_err *err)
 {
     (void)send, (void)err;
@@ -232,7 +199,7 @@ ent_rc ent_api_status(ent_api_call *call, ent_err *err)
     ent_json_member_unsigned(&writer, "attachments_to_send", sends);
     put_held(node, &writer);
     put_marks_alone(node, &writer);
-    ENT_TRY(put_forks(node, &writer, err));
+    ENT_TRY(ent_api_put_forks(node, &writer, NULL, err));
     ent_json_member_unsigned(&writer, "memory_bytes", memory_bytes());
     ent_json_member_unsigned(&writer, "disk_free_bytes", disk_free_bytes(node->paths.store));
     ent_json_object_end(&writer);

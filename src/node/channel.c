@@ -149,6 +149,8 @@ static ent_rc load_member(ent_node *node, ent_channel *channel, uint32_t i, ent_
     ent_store_receipt receipt;
     ENT_TRY(node->store->engine->log_get(node->store, channel->row.number, i, &member->log, err));
     member->next = member->log;
+    if (member->log.frozen)
+        atomic_fetch_add(&channel->forks, 1);
     if (i == channel->self)
         return ENT_DONE;
     ent_rc rc = node->store->engine->receipt_newest(node->store, member->log.number, channel->self, &receipt, err);

@@ -111,6 +111,7 @@ static ent_rc settle_pouch(ent_flight *work, const ent_http_reply *reply, ent_er
     if (size < work->packed.size)
         return ent_fail(err, ENT_PEER_INCONSISTENT, "design 3", "%s took a pouch up to %llu and receipted only %llu",
                         work->peer, (unsigned long long)work->packed.size, (unsigned long long)size);
+    work->channel->members[work->member].forks_told = work->packed.forks;
     ent_keys_told(work->channel, work->member, work->packed.keys);
     ent_report report =
         ent_report_begin(work->packed.of == work->channel->self ? "pouch.delivered" : "pouch.forwarded");

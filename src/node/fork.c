@@ -2,7 +2,10 @@
 
 #include "base/clock.h"
 #include "node/channel.h"
+#include "node/courier.h"
 #include "node/events.h"
+#include "node/fork_proof.h"
+#include "node/opener.h"
 #include "node/sequencer.h"
 
 typedef struct {
@@ -10,8 +13,7 @@ typedef struct {
     ent_channel *channel;
     uint32_t member;
     bool is_new;
-    ent_bytes note;
-    ent_bytes held;
+    ent_store_fork fork;
 } fork_job;
 
 static ent_rc apply_fork(ent_job *job, ent_node *node, ent_err *err)
@@ -22,7 +24,9 @@ static ent_rc apply_fork(ent_job *job, ent_node *node, ent_err *err)
     work->is_new = !next->frozen;
     if (next->frozen)
         return ENT_DONE; /* one proof is enough */
-    ENT_TRY(node->store->engine->fork_add(node->store, next->number, work->note, work->held, ent_clock_unix_s(), err));
+    work->fork.log = next->number;
+    work->fork.seen_unix_s = ent_clock_unix_s();
+    ENT_TRY(node->store->engine->fork_add(node->store, &work->fork, err));
     next->frozen = true;
     return node->store->engine->log_freeze(node->store, next->number, err);
 }
@@ -30,43 +34,147 @@ static ent_rc apply_fork(ent_job *job, ent_node *node, ent_err *err)
 static void settle_fork(ent_job *job, ent_node *node)
 {
     const fork_job *work = (const fork_job *)job;
-    if (work->is_new)
-        ent_tell_fork(node, work->channel, work->member);
+    if (!work->is_new)
+        return;
+    atomic_fetch_add(&work->channel->forks, 1); /* everybody is to have the proof */
+    atomic_store(&work->channel->unsent, true);
+    ent_courier_wake(node->courier);
+    ent_opener_wake(node->opener); /* what waited for more of that log does not any more */
+    ent_tell_fork(node, work->channel, work->member);
 }
 
-/* Keep two signed heads that contradict each other, and freeze that log.  Errors: PEER_FORK always, or our own trouble.
- */
-static ent_rc record(ent_node *node, ent_channel *channel, uint32_t member, uint64_t size, ent_bytes note,
-                     ent_bytes held, ent_err *err)
+ent_rc ent_fork_freeze(ent_node *node, ent_channel *channel, uint32_t member, const ent_store_fork *fork, bool *ret_new,
+                       ent_err *err)
 {
     fork_job work = {
         .job = {.apply = apply_fork, .settle = settle_fork},
         .channel = channel,
         .member = member,
-        .note = note,
-        .held = held,
+        .fork = *fork,
     };
     ENT_TRY(ent_sequencer_run(node, &work.job, err));
+    *ret_new = work.is_new;
+    return ENT_DONE;
+}
+
+/* Keep two signed heads that contradict each other with the proof, and freeze that log. */
+static ent_rc keep(ent_node *node, const ent_fork_evidence *evidence, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf proof = {0};
+    bool is_new = false;
+    ENT_TRY(ent_fork_proof_build(node, evidence, &proof, err));
+    ent_store_fork fork = {.note = evidence->note, .held = evidence->held, .proof = ent_buf_bytes(&proof)};
+    return ent_fork_freeze(node, evidence->channel, evidence->member, &fork, &is_new, err);
+}
+
+static ent_rc refuse(const ent_fork_evidence *evidence, uint64_t size, ent_err *err)
+{
     return ent_fail(
         err, ENT_PEER_FORK, "design 3, Fork",
         "the log of %.*s forked: two heads signed by it contradict each other at size %llu. Both are kept as "
         "proof; that log is frozen",
-        ENT_TEXT_ARG(channel->genesis.members[member].name), (unsigned long long)size);
+        ENT_TEXT_ARG(evidence->channel->genesis.members[evidence->member].name), (unsigned long long)size);
 }
 
-/* The pouch contradicts the entries that we hold. */
-ent_rc ent_fork_record(ent_node *node, ent_channel *channel, const ent_pouch_checked *checked, ent_err *err)
+/* The largest head that our entries bear out. Of our own log it may not be in the store yet. */
+static ent_rc head_we_hold(ent_node *node, ent_channel *channel, uint32_t member, uint64_t at_least, ent_buf *ret,
+                           ent_err *err)
 {
-    uint32_t member = (uint32_t)checked->fork_member;
     ent_store_log log;
     ent_tree_head head;
-    ENT_CLEANUP(ent_buf_release) ent_buf held = {0};
+    if (member == channel->self) {
+        (void)pthread_mutex_lock(&channel->lock);
+        if (channel->head.size >= at_least)
+            ent_buf_put(ret, ent_buf_bytes(&channel->head_note));
+        (void)pthread_mutex_unlock(&channel->lock);
+        ENT_TRY(ent_buf_check(ret, err));
+    }
+    if (ret->size > 0)
+        return ENT_DONE;
     ent_channel_log(channel, member, &log);
-    /* The largest head that the entries held here bear out. */
-    ent_rc rc = node->store->engine->head_get(node->store, log.number, log.tree.size, &head, &held, err);
-    if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
-        return rc;
-    return record(node, channel, member, checked->fork_head.size, checked->fork_note, ent_buf_bytes(&held), err);
+    uint64_t most = member == channel->self ? ent_channel_signed_size(channel) : log.tree.size;
+    ent_rc rc = node->store->engine->head_get(node->store, log.number, most, &head, ret, err);
+    return rc.code == ENT_ABSENT ? ENT_DONE : rc;
+}
+
+ent_rc ent_fork_record(ent_node *node, ent_channel *channel, uint32_t writer, const ent_pouch *pouch,
+                       const ent_pouch_checked *checked, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf held = {0};
+    ent_store_tiles stored = {node->store, channel->members[writer].log.number};
+    /* Entries that differ from ours are the tree of a larger head; else the larger tree is our copy. */
+    ent_leaves_beyond theirs = {ent_store_tile_reader(&stored), pouch->old_size, checked->fork_leaves,
+                                checked->fork_leaf_count};
+    const ent_tile_reader reader = ent_leaves_beyond_reader(&theirs);
+    ENT_TRY(head_we_hold(node, channel, writer, checked->head.size, &held, err));
+    ent_fork_evidence evidence = {channel, writer, pouch->checkpoint, ent_buf_bytes(&held),
+                                  checked->fork_leaf_count > 0 ? &reader : NULL};
+    ENT_TRY(keep(node, &evidence, err));
+    return refuse(&evidence, checked->head.size, err);
+}
+
+/* A proof that was brought: its own heads are what is kept. */
+static ent_rc keep_proof(ent_node *node, ent_channel *channel, uint32_t member, ent_bytes bytes, bool *ret_new,
+                         ent_err *err)
+{
+    ENT_CLEANUP(ent_fork_proof_release) ent_fork_proof proof = {0};
+    ENT_TRY(ent_fork_proof_parse(bytes, &proof, err));
+    ent_store_fork fork = {.note = proof.note_bytes[1], .held = proof.note_bytes[0], .proof = bytes};
+    return ent_fork_freeze(node, channel, member, &fork, ret_new, err);
+}
+
+ent_rc ent_fork_record_others(ent_node *node, ent_channel *channel, const ent_pouch_checked *checked, ent_err *err)
+{
+    for (size_t i = 0; i < checked->fork_count; i++) {
+        const ent_checked_fork *shown = &checked->forks[i];
+        uint32_t member = (uint32_t)shown->member;
+        bool is_new = false;
+        if (shown->proof.size > 0) {
+            ENT_TRY(keep_proof(node, channel, member, shown->proof, &is_new, err));
+            continue;
+        }
+        ENT_CLEANUP(ent_buf_release) ent_buf held = {0};
+        ENT_TRY(head_we_hold(node, channel, member, shown->head.size, &held, err));
+        ent_fork_evidence evidence = {channel, member, shown->note, ent_buf_bytes(&held), NULL};
+        ENT_TRY(keep(node, &evidence, err));
+    }
+    return ENT_DONE;
+}
+
+ent_rc ent_fork_import(ent_node *node, ent_bytes bytes, ent_channel **ret_channel, uint32_t *ret_member, bool *ret_new,
+                       ent_err *err)
+{
+    ENT_CLEANUP(ent_fork_proof_release) ent_fork_proof proof = {0};
+    ent_text party = {NULL, 0};
+    ent_hash id;
+    ENT_TRY(ent_fork_proof_parse(bytes, &proof, err));
+    ENT_TRY(ent_origin_parse(proof.origin, &party, &id, err));
+    ent_channel *channel = ent_channel_find(node, &id);
+    if (channel == NULL)
+        return ent_fail(err, ENT_ABSENT, "design 3, Fork",
+                        "the proof is about a channel that is not here: %.*s. `entente verify` checks it all the same",
+                        ENT_TEXT_ARG(proof.origin));
+    int member = ent_genesis_member(&channel->genesis, party);
+    if (member < 0)
+        return ent_fail(err, ENT_PEER_NOT_OURS, "design 3, Fork", "%.*s is no member of channel %.8s",
+                        ENT_TEXT_ARG(party), channel->id_text);
+    ENT_TRY(ent_fork_proof_is_of(channel, (uint32_t)member, &proof, err));
+    if (ent_fork_proof_verify(&proof) != ENT_FORK_PROVEN)
+        return ent_fail(err, ENT_PEER_INCONSISTENT, "design 3, Fork", "this does not prove that the log forked");
+    ENT_TRY(keep_proof(node, channel, (uint32_t)member, bytes, ret_new, err));
+    *ret_channel = channel;
+    *ret_member = (uint32_t)member;
+    return ENT_DONE;
+}
+
+uint32_t ent_fork_frozen(ent_channel *channel)
+{
+    uint32_t frozen = 0;
+    (void)pthread_mutex_lock(&channel->lock);
+    for (size_t i = 0; i < channel->genesis.member_count; i++)
+        frozen |= (uint32_t)channel->members[i].log.frozen << i;
+    (void)pthread_mutex_unlock(&channel->lock);
+    return frozen;
 }
 
 /* Heads of this log that came before their entries did: the new entries must lead to each of them. */
@@ -75,6 +183,9 @@ static ent_rc compare_heads_ahead(ent_node *node, ent_channel *channel, uint32_t
 {
     int64_t log = channel->members[writer].log.number;
     uint64_t at_most = checked->head.size;
+    ent_store_tiles stored = {node->store, log};
+    ent_leaves_beyond grown = {ent_store_tile_reader(&stored), held->size, checked->leaves, checked->new_count};
+    const ent_tile_reader reader = ent_leaves_beyond_reader(&grown);
     while (at_most > held->size) {
         ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
         ent_tree_head head;
@@ -87,30 +198,39 @@ static ent_rc compare_heads_ahead(ent_node *node, ent_channel *channel, uint32_t
         for (size_t i = 0; tree.size < head.size; i++)
             ENT_TRY(ent_tree_append(&tree, &checked->leaves[i], err));
         ent_tree_root(&tree, &root);
-        if (!ent_hash_equal(&root, &head.root))
-            return record(node, channel, writer, head.size, ent_buf_bytes(&note), pouch->checkpoint, err);
+        if (!ent_hash_equal(&root, &head.root)) {
+            ent_fork_evidence evidence = {channel, writer, ent_buf_bytes(&note), pouch->checkpoint, &reader};
+            ENT_TRY(keep(node, &evidence, err));
+            return refuse(&evidence, head.size, err);
+        }
         at_most = head.size - 1;
     }
     return ENT_DONE;
 }
 
 /* Heads that came with the pouch against heads of the same size that came before, where we hold neither's entries. */
-static ent_rc compare_heads_beside(ent_node *node, ent_channel *channel, const ent_pouch_checked *checked,
-                                   bool *ret_news, ent_err *err)
+static ent_rc compare_heads_beside(ent_node *node, ent_channel *channel, ent_pouch_checked *checked, bool *ret_news,
+                                   ent_err *err)
 {
+    size_t kept = 0;
     for (size_t i = 0; i < checked->head_count; i++) {
-        const ent_checked_head *given = &checked->heads[i];
-        int64_t log = channel->members[given->member].log.number;
+        const ent_checked_head given = checked->heads[i];
+        int64_t log = channel->members[given.member].log.number;
         ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
         ent_tree_head head = {0};
-        ent_rc rc = node->store->engine->head_get(node->store, log, given->head.size, &head, &note, err);
+        ent_rc rc = node->store->engine->head_get(node->store, log, given.head.size, &head, &note, err);
         if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
             return rc;
-        bool same_size = rc.code == ENT_OK && head.size == given->head.size;
-        if (same_size && !ent_hash_equal(&head.root, &given->head.root))
-            return record(node, channel, (uint32_t)given->member, head.size, given->note, ent_buf_bytes(&note), err);
-        *ret_news = *ret_news || (!same_size && given->member != channel->self);
+        bool same_size = rc.code == ENT_OK && head.size == given.head.size;
+        if (same_size && !ent_hash_equal(&head.root, &given.head.root)) {
+            ent_fork_evidence evidence = {channel, (uint32_t)given.member, given.note, ent_buf_bytes(&note), NULL};
+            ENT_TRY(keep(node, &evidence, err));
+            continue;
+        }
+        *ret_news = *ret_news || (!same_size && given.member != channel->self);
+        checked->heads[kept++] = given;
     }
+    checked->head_count = kept;
     return ENT_DONE;
 }
 
@@ -156,7 +276,7 @@ static ent_rc compare_own_heads(ent_node *node, ent_channel *channel, const ent_
 }
 
 ent_rc ent_fork_compare(ent_node *node, ent_channel *channel, uint32_t writer, const ent_tree *held,
-                        const ent_pouch *pouch, const ent_pouch_checked *checked, bool *ret_news, ent_err *err)
+                        const ent_pouch *pouch, ent_pouch_checked *checked, bool *ret_news, ent_err *err)
 {
     bool news = checked->verdict == ENT_POUCH_NEW;
     if (news)

@@ -1,10 +1,9 @@
 /* Cards and cutoffs that come: in pouches, and by hand. */
 #include "node/keys.h"
 
-#include "base/clock.h"
 #include "log/tree.h"
 #include "node/channel.h"
-#include "node/events.h"
+#include "node/fork.h"
 #include "node/peer.h"
 #include "node/sequencer.h"
 
@@ -184,49 +183,20 @@ static ent_rc read_member(ent_node *node, const ent_channel *channel, uint32_t m
 
 /* --- cutoffs against the log --- */
 
-typedef struct {
-    ent_job job;
-    ent_channel *channel;
-    uint32_t member;
-    bool is_new;
-    ent_bytes cutoffs;
-} freeze_job;
-
-static ent_rc apply_freeze(ent_job *job, ent_node *node, ent_err *err)
-{
-    freeze_job *work = (freeze_job *)job;
-    ENT_CLEANUP(ent_buf_release) ent_buf held = {0};
-    ent_tree_head head;
-    ENT_TRY(ent_sequencer_touch(node, work->channel, err));
-    ent_store_log *next = &work->channel->members[work->member].next;
-    if (next->frozen)
-        return ENT_DONE;
-    ent_rc rc = node->store->engine->head_get(node->store, next->number, next->tree.size, &head, &held, err);
-    if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
-        return rc;
-    ENT_TRY(node->store->engine->fork_add(node->store, next->number, work->cutoffs, ent_buf_bytes(&held),
-                                          ent_clock_unix_s(), err));
-    next->frozen = true;
-    work->is_new = true;
-    return node->store->engine->log_freeze(node->store, next->number, err);
-}
-
-static void settle_freeze(ent_job *job, ent_node *node)
-{
-    const freeze_job *work = (const freeze_job *)job;
-    if (work->is_new)
-        ent_tell_fork(node, work->channel, work->member);
-}
-
 /* The root key says one thing of a log, the log key said another. */
 static ent_rc contradicts(ent_node *node, ent_channel *channel, uint32_t member, const ent_cutoff *cutoff,
                           ent_bytes cutoffs, ent_err *err)
 {
-    freeze_job work = {.job = {.apply = apply_freeze, .settle = settle_freeze},
-                       .channel = channel,
-                       .member = member,
-                       .cutoffs = cutoffs};
-    ENT_TRY(ent_sequencer_run(node, &work.job, err));
+    ENT_CLEANUP(ent_buf_release) ent_buf held = {0};
+    ent_store_log log;
+    ent_tree_head head;
+    bool is_new = false;
+    ent_channel_log(channel, member, &log);
+    ent_rc rc = node->store->engine->head_get(node->store, log.number, log.tree.size, &head, &held, err);
+    if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
+        return rc;
+    ent_store_fork fork = {.note = cutoffs, .held = ent_buf_bytes(&held)};
+    ENT_TRY(ent_fork_freeze(node, channel, member, &fork, &is_new, err));
     return ent_fail(err, ENT_PEER_FORK, "design 3, Fork",
                     "the cutoff of the log of %.*s gives another root for size %llu than the log has here: what came "
                     "under the old key contradicts what its owner says. Both are kept as proof; that log is frozen, "

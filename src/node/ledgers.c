@@ -65,6 +65,41 @@ static bool lacks_acked(const ent_channel *channel, const ent_ledger *ledger, co
     return false;
 }
 
+/* Whether our copy of a log that forked has the head that is acked. */
+static ent_rc is_of_ours(ent_node *node, ent_channel *channel, uint32_t member, const ent_tree_head *head, bool *ret,
+                         ent_err *err)
+{
+    ent_ledgers_roots roots = {node, channel};
+    ent_store_log log;
+    ent_hash root;
+    ent_channel_log(channel, member, &log);
+    *ret = !log.frozen;
+    if (!log.frozen || head->size > log.tree.size)
+        return ENT_DONE;
+    ENT_TRY(ent_ledgers_root(&roots, member, head->size, &root, err));
+    *ret = ent_hash_equal(&root, &head->root);
+    return ENT_DONE;
+}
+
+/* By roots, not by sizes: what its writer acks of another history may, in ours, ack him. */
+ent_rc ent_ledgers_drop_foreign(ent_node *node, ent_channel *channel, ent_entry *entry, ent_err *err)
+{
+    size_t kept = 0;
+    if (atomic_load(&channel->forks) == 0)
+        return ENT_DONE;
+    for (size_t i = 0; i < entry->ack_count; i++) {
+        bool ours = true;
+        for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
+            if (ent_text_is(entry->acks[i].origin, channel->members[m].origin))
+                ENT_TRY(is_of_ours(node, channel, m, &entry->acks[i].head, &ours, err));
+        }
+        if (ours)
+            entry->acks[kept++] = entry->acks[i];
+    }
+    entry->ack_count = kept;
+    return ENT_DONE;
+}
+
 bool ent_ledgers_knows_acked(const ent_channel *channel, const ent_ledger *ledger, const ent_entry *entry)
 {
     uint32_t member = 0;
@@ -162,6 +197,7 @@ static ent_rc feed_log(feeding *work, uint32_t member, bool *ret_moved, ent_err 
             return ENT_DONE;
         ENT_TRY(next_entry(work, member, err));
         ENT_TRY(ent_entry_decode(at->entry, &arena, &entry, err));
+        ENT_TRY(ent_ledgers_drop_foreign(work->node, work->channel, &entry, err));
         if (lacks_acked(work->channel, ledger, &entry, &awaited, &size)) {
             work->held->awaits[member].member = awaited;
             work->held->awaits[member].size = size;

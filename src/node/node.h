@@ -82,6 +82,7 @@ typedef struct {
     uint64_t marked_receipt;
     ent_patience patience; /* the courier's, with what it sends of ours */
     ent_forward *forwards; /* the courier's: to this member, of each log; NULL where there are but two members */
+    unsigned forks_told;   /* the courier's: how many of the channel's forks this member has been shown */
     atomic_bool heard;     /* the peer has reached us: it can be reached too */
     ent_guard_answer guard;
 } ent_channel_member;
@@ -110,6 +111,7 @@ typedef struct ent_channel {
     uint32_t self;
     int64_t added_unix_s;
 
+    atomic_uint forks;     /* logs of it that froze: each member is to have the proofs */
     atomic_bool unsent;    /* something may have to leave; set by all, cleared by the courier */
     atomic_bool unwatched; /* something happened that may be worth an alert; set by all, cleared by the alerts */
 

@@ -205,7 +205,9 @@ static ent_rc pack(ent_packing *work, uint64_t old_size, ent_packed *ret, ent_er
     ent_keys_stamps(work->channel, packed.keys); /* before they are read: what comes meanwhile is told again */
     ENT_TRY(ent_keys_pack(work->node, work->channel, work->to, work->pouch.old_size == 0 || work->again, &work->arena,
                           &work->pouch, err));
+    packed.forks = atomic_load(&work->channel->forks);
     ENT_TRY(ent_packing_heads(work, err));
+    ENT_TRY(ent_packing_forks(work, err));
     ENT_TRY(ent_packing_receipts(work, err));
     ent_rc rc = ent_pouch_put(&packed.bytes, &work->pouch, err);
     if (rc.code != ENT_OK) {

@@ -11,15 +11,16 @@ typedef struct {
     char origin[ENT_ORIGIN_TEXT_MAX + 1];
     uint64_t old_size;
     uint64_t size;
+    unsigned forks; /* so many of the channel's forks were known: their proofs are in it */
     int64_t
         receipts_upto[ENT_ENTRY_MAX_MEMBERS]; /* per log: receipt numbers up to this one are in it, or were before */
     uint64_t keys[ENT_ENTRY_MAX_MEMBERS];     /* per member: the keys that the receiver has been told of then */
 } ent_packed;
 void ent_packed_release(ent_packed *packed);
 
-typedef enum { ENT_PACK_NOTHING = 0, ENT_PACK_RECEIPTS, ENT_PACK_ENTRIES } ent_pack_want;
-/** What member `to` lacks: entries of the log of member `of`, or else, of our own log, receipts of any log. Receipts
- * alone are less pressing, for it most likely got ours with the answers to its own pouches. */
+typedef enum { ENT_PACK_NOTHING = 0, ENT_PACK_RECEIPTS, ENT_PACK_FORK, ENT_PACK_ENTRIES } ent_pack_want;
+/** What member `to` lacks: entries of the log of member `of`, or else, of our own log, proofs of forks, or receipts of
+ * any log. Receipts alone are less pressing, for it most likely got ours with the answers to its own pouches. */
 ENT_RC ent_pack_wanted(ent_node *node, ent_channel *channel, uint32_t of, uint32_t to, ent_pack_want *ret,
                        ent_err *err);
 /** Pack the log of member `of` for member `to`, from what that member has confirmed to the newest signed head, or as

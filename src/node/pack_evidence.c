@@ -1,7 +1,9 @@
-/* What others have signed, in a pouch: heads and receipts. And whether there is anything to send at all. */
+/* What others have signed, in a pouch: heads, proofs of forks, receipts. And whether there is anything to send at all.
+ */
 #include "node/pack_internal.h"
 
 #include "node/channel.h"
+#include "node/fork.h"
 #include "node/receipt.h"
 
 enum { RECEIPTS_COUNT = 512 };
@@ -70,6 +72,13 @@ static ent_rc put_all_acked(ent_packing *work, ent_err *err)
     }
 }
 
+static uint64_t held_size(const ent_packing *work, uint32_t member)
+{
+    ent_store_log log;
+    ent_channel_log(work->channel, member, &log);
+    return log.tree.size;
+}
+
 ent_rc ent_packing_heads(ent_packing *work, ent_err *err)
 {
     const ent_channel *channel = work->channel;
@@ -81,12 +90,40 @@ ent_rc ent_packing_heads(ent_packing *work, ent_err *err)
     for (uint32_t i = 0; i < channel->genesis.member_count; i++) {
         if (i == work->of)
             continue;
-        ENT_TRY(put_head(work, i, UINT64_MAX, false, err)); /* the newest that was seen */
+        ENT_TRY(put_head(work, i, held_size(work, i), false, err)); /* of what we receipted, … */
+        ENT_TRY(put_head(work, i, UINT64_MAX, false, err));         /* … and the newest that was seen */
         if (work->head_sizes[i] == 0)
             continue;
         work->pouch.heads[work->pouch.head_count].party = channel->genesis.members[i].name;
         work->pouch.heads[work->pouch.head_count].data = ent_buf_bytes(&work->head_notes[i]);
         work->pouch.head_count++;
+    }
+    return ENT_DONE;
+}
+
+/* --- forks --- */
+
+ent_rc ent_packing_forks(ent_packing *work, ent_err *err)
+{
+    ent_channel *channel = work->channel;
+    uint32_t frozen = ent_fork_frozen(channel);
+    if (frozen == 0)
+        return ENT_DONE;
+    work->pouch.forks = ent_arena_alloc(&work->arena, channel->genesis.member_count * sizeof *work->pouch.forks);
+    if (work->pouch.forks == NULL)
+        return ent_packing_no_memory(err);
+    for (uint32_t i = 0; i < channel->genesis.member_count; i++) {
+        ENT_CLEANUP(ent_buf_release) ent_buf proof = {0};
+        if ((frozen >> i & 1) == 0)
+            continue;
+        ent_rc rc = ent_fork_proof_of(work->node, channel, i, &proof, err);
+        if (rc.code == ENT_ABSENT || rc.code == ENT_REFUSED)
+            continue; /* from an older version: it convinces nobody else */
+        ENT_TRY(rc);
+        ent_pouch_item *item = &work->pouch.forks[work->pouch.fork_count];
+        item->party = channel->genesis.members[i].name;
+        ENT_TRY(ent_packing_keep(work, &proof, &item->data, err));
+        work->pouch.fork_count++;
     }
     return ENT_DONE;
 }
@@ -250,6 +287,10 @@ ent_rc ent_pack_wanted(ent_node *node, ent_channel *channel, uint32_t of, uint32
     ENT_TRY(ent_packing_know(&work, err));
     if (offered == 0 || offered > work.confirmed[of] || of != channel->self) {
         *ret = offered > work.confirmed[of] ? ENT_PACK_ENTRIES : ENT_PACK_NOTHING;
+        return ENT_DONE;
+    }
+    if (channel->members[to].forks_told < atomic_load(&channel->forks)) {
+        *ret = ENT_PACK_FORK;
         return ENT_DONE;
     }
     know_receipted(&work);

@@ -1,7 +1,7 @@
 /* Packing's own: what its files share.
  *
  *  pack.c            the head, entries, bodies; the whole
- *  pack_evidence.c   heads of the other logs, receipts */
+ *  pack_evidence.c   heads of the other logs, proofs of forks, receipts */
 #ifndef ENT_NODE_PACK_INTERNAL_H
 #define ENT_NODE_PACK_INTERNAL_H
 
@@ -35,6 +35,8 @@ ENT_RC ent_packing_keep(ent_packing *work, const ent_buf *bytes, ent_bytes *ret,
 ENT_RC ent_packing_know(ent_packing *work, ent_err *err);
 /** Heads of the other logs. The entries must have been packed. */
 ENT_RC ent_packing_heads(ent_packing *work, ent_err *err);
+/** Proofs that a log forked: each member is to know, also the one whose log it is. */
+ENT_RC ent_packing_forks(ent_packing *work, ent_err *err);
 /** Receipts. The entries must have been packed. */
 ENT_RC ent_packing_receipts(ent_packing *work, ent_err *err);
 

@@ -299,6 +299,7 @@ static ent_rc open_entry(look *work, ent_bytes bytes, ent_err *err)
     char reason[ENT_REASON_SIZE] = "";
     const char *code = NULL;
     ENT_TRY(ent_entry_decode(bytes, &arena, &entry, err));
+    ENT_TRY(ent_ledgers_drop_foreign(work->node, work->channel, &entry, err));
     ENT_TRY(look_ahead(work, &entry, err));
     if (work->blocked)
         return ENT_DONE;

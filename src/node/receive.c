@@ -76,6 +76,7 @@ static void know(ent_node *node, ent_channel *channel, uint32_t writer, holding 
         .context = held,
     };
     memcpy(ret->acked, held->log.acked, sizeof ret->acked);
+    ret->forked = ent_fork_frozen(channel);
 }
 
 /* --- step 8: one durable transaction --- */
@@ -275,11 +276,13 @@ static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, con
     ENT_TRY(ent_keys_of_pouch(node, channel, pouch, &keys, err)); /* step 2 */
     know(node, channel, writer, &held, &known);
     ent_keys_with(channel, &keys, known.keys);
-    ENT_TRY(ent_pouch_check(pouch, &known, &checked, err)); /* steps 3 to 7 */
+    ent_rc rc = ent_pouch_check(pouch, &known, &checked, err); /* steps 3 to 7 */
+    ENT_TRY(ent_fork_record_others(node, channel, &checked, rc.code == ENT_OK ? err : NULL));
+    ENT_TRY(rc);
     bool is_own = writer == channel->self;
     bool beyond_signed = checked.head.size > ent_channel_signed_size(channel);
     if (checked.verdict == ENT_POUCH_FORKED && !(is_own && beyond_signed))
-        return ent_fork_record(node, channel, &checked, err);
+        return ent_fork_record(node, channel, writer, pouch, &checked, err);
     if (is_own && (checked.verdict == ENT_POUCH_NEW || beyond_signed)) {
         ENT_TRY(ent_fork_hold(node, channel, &checked.head, pouch->checkpoint, NULL, err));
         return ent_fail(
@@ -305,7 +308,7 @@ static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, con
     news = news || keys.any;
     for (size_t i = 0; i < checked.new_count; i++)
         work.job.weight_bytes += checked.bodies[i].size;
-    ent_rc rc = news ? ent_sequencer_run(node, &work.job, err) : ENT_DONE; /* steps 8 and 9 */
+    rc = news ? ent_sequencer_run(node, &work.job, err) : ENT_DONE; /* steps 8 and 9 */
     if (checked.verdict == ENT_POUCH_NEW)
         ent_opener_wake(node->opener); /* step 10; also when what was committed could not be answered for */
     ENT_TRY(rc);

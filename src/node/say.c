@@ -137,7 +137,10 @@ static ent_rc check_state(const ent_saying *saying, ent_err *err)
     const ent_kind *kind = ent_kind_find(ent_text_of(saying->kind));
     ent_channel_state state = channel->next_row.state;
     if (channel->members[channel->self].next.frozen)
-        return ent_fail(err, ENT_REFUSED_FROZEN, "design 3, Fork", "our log in channel %.8s is frozen by a fork",
+        return ent_fail(err, ENT_REFUSED_FROZEN, "design 3, Fork",
+                        "our log in channel %.8s is frozen: our key signed two different histories (entente fork "
+                        "list). Nothing more "
+                        "can be said in it; open a channel that succeeds it (entente channel open --succeeds)",
                         channel->id_text);
     bool is_genesis = strcmp(saying->kind, "channel.genesis") == 0;
     if (is_genesis && channel->members[channel->self].next.tree.size == 0 &&

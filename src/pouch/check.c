@@ -138,10 +138,7 @@ static ent_rc check_held(ent_pouch_checking *checking, ent_err *err)
         ENT_TRY(ent_tree_root_at(out->head.size, &known->tiles, &ours, err));
     if (!ent_hash_equal(&ours, &out->head.root)) {
         out->verdict = ENT_POUCH_FORKED;
-        out->fork_member = known->writer;
-        out->fork_head = out->head;
         out->fork_root_held = ours;
-        out->fork_note = checking->pouch->checkpoint;
         return ENT_DONE;
     }
     ENT_TRY(check_overlap(checking, err));
@@ -179,10 +176,9 @@ static ent_rc check_overlap_or_fork(ent_pouch_checking *checking, ent_err *err)
         return rc;
     }
     out->verdict = ENT_POUCH_FORKED;
-    out->fork_member = checking->known->writer;
-    out->fork_head = out->head;
     ent_tree_root(checking->known->tree, &out->fork_root_held);
-    out->fork_note = checking->pouch->checkpoint;
+    out->fork_leaves = checking->leaves;
+    out->fork_leaf_count = checking->entry_count;
     return ENT_DONE;
 }
 
@@ -231,13 +227,10 @@ static ent_rc check_steps(ent_pouch_checking *checking, ent_err *err)
     else
         ENT_TRY(check_new(checking, err));
     /* A fork ends the check: what else the pouch says is not stored, and the proof is already here. */
-    if (out->verdict != ENT_POUCH_FORKED)
-        ENT_TRY(ent_pouch_check_heads(checking, err));
-    if (out->verdict == ENT_POUCH_FORKED) {
-        out->tree = *known->tree;
-        out->new_count = 0;
+    if (out->verdict == ENT_POUCH_FORKED)
         return ENT_DONE;
-    }
+    ENT_TRY(ent_pouch_check_forks(checking, err));
+    ENT_TRY(ent_pouch_check_heads(checking, err));
     ENT_TRY(ent_pouch_check_receipts(checking, err));
     ENT_TRY(ent_pouch_check_entries(checking, err));
     return ent_pouch_check_bodies(checking, err);
@@ -246,14 +239,15 @@ static ent_rc check_steps(ent_pouch_checking *checking, ent_err *err)
 ent_rc ent_pouch_check(const ent_pouch *pouch, const ent_pouch_known *known, ent_pouch_checked *ret, ent_err *err)
 {
     ent_pouch_checked out = {0};
-    ent_pouch_checking checking = {.pouch = pouch, .known = known, .out = &out};
+    ent_pouch_checking checking = {.pouch = pouch, .known = known, .out = &out, .forked = known->forked};
     ent_rc rc = check_steps(&checking, err);
-    if (rc.code != ENT_OK) {
+    if (rc.code == ENT_OK)
+        *ret = out;
+    else if (out.fork_count > 0) /* whatever else is wrong with the pouch, that was signed */
+        *ret = (ent_pouch_checked){.forks = out.forks, .fork_count = out.fork_count, .arena = out.arena};
+    else
         ent_pouch_checked_release(&out);
-        return rc;
-    }
-    *ret = out;
-    return ENT_DONE;
+    return rc;
 }
 
 void ent_pouch_checked_release(ent_pouch_checked *checked)

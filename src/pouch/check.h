@@ -23,13 +23,14 @@ typedef struct {
     void *context;
     const ent_keys *keys[ENT_ENTRY_MAX_MEMBERS]; /* per member; NULL: those of the genesis alone */
     uint64_t acked[ENT_ENTRY_MAX_MEMBERS];       /* per member: largest size the stored entries of this writer ack */
+    uint32_t forked;                             /* bit per member whose log is known to have forked */
 } ent_pouch_known;
 
 typedef enum {
     ENT_POUCH_NOT_CHECKED = 0,
     ENT_POUCH_NEW,   /* entries first_new .. head.size-1 can be stored */
     ENT_POUCH_HELD,  /* nothing new, and the root is ours */
-    ENT_POUCH_FORKED /* two signed heads of `fork_member`'s log contradict each other */
+    ENT_POUCH_FORKED /* the writer's log forked: the pouch's signed head contradicts what is held */
 } ent_pouch_verdict;
 
 /** A verified head of another member's log. */
@@ -38,6 +39,14 @@ typedef struct {
     ent_tree_head head;
     ent_bytes note;
 } ent_checked_head;
+
+/** A log that forked, as the pouch shows: by a head that contradicts our copy, or by a proof. */
+typedef struct {
+    size_t member;
+    ent_tree_head head; /* of the note */
+    ent_bytes note;     /* empty when there is a proof */
+    ent_bytes proof;    /* verified */
+} ent_checked_fork;
 
 /** A verified receipt: `receiver` holds `member`'s log up to head. */
 typedef struct {
@@ -64,21 +73,25 @@ typedef struct {
     ent_checked_receipt *receipts;
     size_t receipt_count;
     uint64_t acked[ENT_ENTRY_MAX_MEMBERS]; /* after the new entries */
+    ent_checked_fork *forks;               /* of logs that were not known to have forked */
+    size_t fork_count;
     /* FORKED, and nothing else but head and first_new is of use then: */
-    size_t fork_member;
-    ent_tree_head fork_head; /* what the note below says */
-    ent_hash fork_root_held; /* our root at that size, or at the size held when that is smaller */
-    ent_bytes fork_note;     /* the signed head that contradicts what we hold */
+    ent_hash fork_root_held;     /* our root at the head's size, or at the size held when that is smaller */
+    const ent_hash *fork_leaves; /* of the pouch's entries from its old size on, when its head is larger than ours */
+    size_t fork_leaf_count;
     ent_arena arena;
 } ent_pouch_checked;
 
 /** Check.
  *
- *  Every entry and body is hashed once and none is copied. Heads and receipts are part of step 6. A fork ends the
- * check: then only head, first_new and the fork_ fields say something, and nothing of the pouch is to be stored. Cards
- * and cutoffs are not looked at (step 2 is the caller's).
+ *  Every entry and body is hashed once and none is copied. Heads, proofs of forks and receipts are part of step 6. A
+ * fork of the writer's log ends the check: then only head, first_new and the fork_ fields say something, and nothing of
+ * the pouch is to be stored. That of another log is no fault of the one who shows it: it is given in forks, what the
+ * pouch says of that log's other history is passed over, and the check goes on. Cards and cutoffs are not looked at
+ * (step 2 is the caller's).
  *  @in   pouch   parsed, borrowed as long as ret lives; its origin is known to be writer's in this channel
  *  @in   known   borrowed for the call; decoded entries do not borrow from it
+ *  @out  ret     zeroed by the caller; after a failure it holds the forks that were found before, and nothing else
  *  Errors: PEER_SIGNATURE (step 3: the checkpoint; step 6: a head, a receipt), PEER_STALE (step 4: old size beyond what
  * is held), PEER_MISMATCH (an entry that overlaps and that no signed head commits to, another channel, writer or index,
  * a party that is no member, digest or size of a body), PEER_INCONSISTENT (step 5: number of entries, or the root does

@@ -1,5 +1,6 @@
 #include "pouch/check_steps.h"
 
+#include "log/fork.h"
 #include "seal/card.h"
 
 #include <stdlib.h>
@@ -46,21 +47,25 @@ static ent_rc check_head_note(const ent_pouch_checking *checking, size_t member,
     return ENT_DONE;
 }
 
+void ent_pouch_checking_fork(ent_pouch_checking *checking, const ent_checked_fork *fork)
+{
+    checking->forked |= (uint32_t)1 << fork->member;
+    checking->out->forks[checking->out->fork_count++] = *fork;
+}
+
 /* "signed but inconsistent with what we hold ⇒ that log's fork" */
 static ent_rc compare_head(ent_pouch_checking *checking, const ent_checked_head *head, ent_err *err)
 {
     const ent_pouch_known *known = checking->known;
-    ent_pouch_checked *out = checking->out;
     bool is_known = false;
     ent_hash ours;
     ENT_TRY(known->root_at(known->context, head->member, head->head.size, &is_known, &ours, err));
-    if (is_known && !ent_hash_equal(&ours, &head->head.root)) {
-        out->verdict = ENT_POUCH_FORKED;
-        out->fork_member = head->member;
-        out->fork_head = head->head;
-        out->fork_root_held = ours;
-        out->fork_note = head->note;
+    if (!is_known || ent_hash_equal(&ours, &head->head.root)) {
+        checking->out->head_count++;
+        return ENT_DONE;
     }
+    ent_checked_fork fork = {.member = head->member, .head = head->head, .note = head->note};
+    ent_pouch_checking_fork(checking, &fork);
     return ENT_DONE;
 }
 
@@ -73,7 +78,7 @@ static ent_rc check_heads_of(ent_pouch_checking *checking, const ent_pouch_item 
     size_t member = 0;
     ENT_TRY(head_log(checking, item, &member, err));
     uint64_t before = 0;
-    for (size_t i = 0; out->verdict != ENT_POUCH_FORKED && ent_pouch_head_next(&rest, &note); i++) {
+    for (size_t i = 0; ent_pouch_head_next(&rest, &note); i++) {
         ent_checked_head *head = &out->heads[out->head_count];
         bool replaced = false;
         ENT_TRY(check_head_note(checking, member, note, head, &replaced, err));
@@ -84,8 +89,8 @@ static ent_rc check_heads_of(ent_pouch_checking *checking, const ent_pouch_item 
         /* Whoever handed it on did not know of the cutoff. It counts nothing; the log itself brings what is true. */
         if (replaced)
             continue;
-        out->head_count++;
-        ENT_TRY(compare_head(checking, head, err));
+        if (!ent_pouch_checking_forked(checking, member)) /* else nothing more is kept of that log */
+            ENT_TRY(compare_head(checking, head, err));
     }
     return ENT_DONE;
 }
@@ -106,6 +111,69 @@ static ent_rc count_heads(const ent_pouch *pouch, size_t *ret, ent_err *err)
     return ENT_DONE;
 }
 
+static bool is_log_key(const ent_pouch_checking *checking, size_t member, const ent_public_key *key)
+{
+    const ent_keys *keys = checking->known->keys[member];
+    bool found = keys == NULL && ent_public_key_equal(key, &checking->known->genesis->members[member].log);
+    for (size_t i = 0; keys != NULL && i < keys->log_count; i++)
+        found = found || ent_public_key_equal(key, &keys->log[i].key);
+    return found;
+}
+
+/* Both heads as any other head is checked: a key that was replaced or revoked proves nothing beyond its cutoff. */
+static ent_rc check_fork_signatures(const ent_pouch_checking *checking, size_t member, const ent_fork_proof *proof,
+                                    ent_err *err)
+{
+    for (size_t i = 0; i < proof->key_count; i++) {
+        if (!is_log_key(checking, member, &proof->keys[i].key))
+            return ent_fail(err, ENT_PEER_SIGNATURE, ENT_STEP_ENTRIES, "key %zu is not the log key of %.*s", i + 1,
+                            ENT_TEXT_ARG(ent_pouch_checking_name(checking, member)));
+    }
+    for (size_t i = 0; i < 2; i++) {
+        ENT_CLEANUP(ent_note_release) ent_note note = {0};
+        ent_checkpoint checkpoint;
+        ENT_TRY(ent_pouch_checking_open(checking, member, proof->note_bytes[i], proof->origin, &note, &checkpoint, NULL,
+                                        err));
+    }
+    return ENT_DONE;
+}
+
+static ent_rc check_fork_item(const ent_pouch_checking *checking, const ent_pouch_item *item, size_t *ret_member,
+                              ent_err *err)
+{
+    const ent_pouch_known *known = checking->known;
+    ENT_CLEANUP(ent_fork_proof_release) ent_fork_proof proof = {0};
+    ENT_TRY(ent_fork_proof_parse(item->data, &proof, err));
+    ENT_TRY(log_of_origin(checking, proof.origin, ret_member, err));
+    const ent_member *member = &known->genesis->members[*ret_member];
+    if (!ent_text_equal(member->name, item->party))
+        return ent_fail(err, ENT_PEER_MISMATCH, ENT_STEP_ENTRIES, "it is about the log of %.*s",
+                        ENT_TEXT_ARG(member->name));
+    if (ent_fork_proof_verify(&proof) != ENT_FORK_PROVEN)
+        return ent_fail(err, ENT_PEER_INCONSISTENT, ENT_STEP_ENTRIES, "it does not prove that this log forked");
+    return check_fork_signatures(checking, *ret_member, &proof, err);
+}
+
+ent_rc ent_pouch_check_forks(ent_pouch_checking *checking, ent_err *err)
+{
+    const ent_pouch *pouch = checking->pouch;
+    void *memory = NULL;
+    /* At most one for each member, whether a proof or a head shows it. */
+    ENT_TRY(ent_pouch_checking_alloc(checking, checking->known->genesis->member_count, sizeof *checking->out->forks,
+                                     &memory, err));
+    checking->out->forks = memory;
+    for (size_t i = 0; i < pouch->fork_count; i++) {
+        const ent_pouch_item *item = &pouch->forks[i];
+        ent_checked_fork fork = {.proof = item->data};
+        ent_rc rc = check_fork_item(checking, item, &fork.member, err);
+        if (rc.code != ENT_OK)
+            return ent_pouch_checking_fail_in(err, rc, ENT_STEP_ENTRIES, "forks/%.*s", ENT_TEXT_ARG(item->party));
+        if (!ent_pouch_checking_forked(checking, fork.member))
+            ent_pouch_checking_fork(checking, &fork);
+    }
+    return ENT_DONE;
+}
+
 ent_rc ent_pouch_check_heads(ent_pouch_checking *checking, ent_err *err)
 {
     const ent_pouch *pouch = checking->pouch;
@@ -115,7 +183,7 @@ ent_rc ent_pouch_check_heads(ent_pouch_checking *checking, ent_err *err)
     ENT_TRY(count_heads(pouch, &count, err));
     ENT_TRY(ent_pouch_checking_alloc(checking, count, sizeof *out->heads, &memory, err));
     out->heads = memory;
-    for (size_t i = 0; i < pouch->head_count && out->verdict != ENT_POUCH_FORKED; i++) {
+    for (size_t i = 0; i < pouch->head_count; i++) {
         ent_rc rc = check_heads_of(checking, &pouch->heads[i], err);
         if (rc.code != ENT_OK)
             return ent_pouch_checking_fail_in(err, rc, ENT_STEP_ENTRIES, "heads/%.*s",
@@ -242,9 +310,13 @@ ent_rc ent_pouch_check_receipts(ent_pouch_checking *checking, ent_err *err)
         bool is_known = false;
         ent_hash ours;
         ENT_TRY(known->root_at(known->context, receipt->member, receipt->head.size, &is_known, &ours, err));
-        if (is_known && !ent_hash_equal(&ours, &receipt->head.root))
+        bool forked = ent_pouch_checking_forked(checking, receipt->member);
+        if (is_known && !ent_hash_equal(&ours, &receipt->head.root)) {
+            if (forked)
+                continue; /* of the other history, which its giver holds */
             return wrong_root(checking, receipt, i, err);
-        if (!is_known && receipt->member == known->self && !own_head_beyond(checking, receipt->head.size))
+        }
+        if (!is_known && !forked && receipt->member == known->self && !own_head_beyond(checking, receipt->head.size))
             return ent_fail(err, ENT_PEER_INCONSISTENT, ENT_STEP_ENTRIES,
                             "receipts/%04zu: a receipt of our log at size %" PRIu64 ", which it has not reached", i,
                             receipt->head.size);

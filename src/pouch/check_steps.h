@@ -23,6 +23,7 @@ typedef struct {
     ent_hash *leaves;
     size_t entry_count;
     size_t overlap;
+    uint32_t forked; /* bit per member whose log forked, as known before or shown by this pouch */
 } ent_pouch_checking;
 
 /** Name of a member, for errors. */
@@ -37,7 +38,16 @@ ENT_RC ent_pouch_checking_fail_in(ent_err *err, ent_rc rc, const char *step, con
  *  @out  ret_replaced   nullable; true, without a failure, when a key signed that had been replaced before */
 ENT_RC ent_pouch_checking_open(const ent_pouch_checking *checking, size_t member, ent_bytes bytes, ent_text origin,
                                ent_note *ret_note, ent_checkpoint *ret, bool *ret_replaced, ent_err *err);
-/** Heads: each signed by its log; a contradiction with our copy makes the verdict FORKED. Fills heads. */
+/** Whether a member's log forked: what others say of it may be of another history than ours. */
+static inline bool ent_pouch_checking_forked(const ent_pouch_checking *checking, size_t member)
+{
+    return (checking->forked >> member & 1) != 0;
+}
+/** Keep a fork that was found, and pass over what contradicts from there on. */
+void ent_pouch_checking_fork(ent_pouch_checking *checking, const ent_checked_fork *fork);
+/** Proofs of forks: each of a member's log, by its key, and verified. Fills forks. */
+ENT_RC ent_pouch_check_forks(ent_pouch_checking *checking, ent_err *err);
+/** Heads: each signed by its log; one that contradicts our copy is a fork. Fills heads and forks. */
 ENT_RC ent_pouch_check_heads(ent_pouch_checking *checking, ent_err *err);
 /** Receipts: each signed by its receiver, none at odds with what we hold or with the pouch's own entries. Fills
  * receipts. */

@@ -57,6 +57,7 @@ ent_rc ent_pouch_parts_check(const ent_pouch *pouch, ent_code code, ent_err *err
     ENT_TRY(items_check(pouch->cards, pouch->card_count, ENT_POUCH_MAX_PARTIES, "cards", true, code, err));
     ENT_TRY(items_check(pouch->cutoffs, pouch->cutoff_count, ENT_POUCH_MAX_PARTIES, "cutoffs", true, code, err));
     ENT_TRY(items_check(pouch->heads, pouch->head_count, ENT_POUCH_MAX_PARTIES, "heads", true, code, err));
+    ENT_TRY(items_check(pouch->forks, pouch->fork_count, ENT_POUCH_MAX_PARTIES, "forks", true, code, err));
     ENT_TRY(items_check(pouch->receipts, pouch->receipt_count, ENT_POUCH_MAX_RECEIPTS, "receipts", false, code, err));
     return bodies_check(pouch, code, err);
 }
@@ -64,7 +65,7 @@ ent_rc ent_pouch_parts_check(const ent_pouch *pouch, ent_code code, ent_err *err
 size_t ent_pouch_member_count(const ent_pouch *pouch)
 {
     return (pouch->genesis.size > 0) + pouch->card_count + pouch->cutoff_count + 1 + pouch->head_count +
-           pouch->receipt_count + (pouch->entries.size > 0) + pouch->body_count;
+           pouch->fork_count + pouch->receipt_count + (pouch->entries.size > 0) + pouch->body_count;
 }
 
 /* Counts at down by the length of a group; true when the wanted member is in that group, at *at. */
@@ -100,6 +101,9 @@ void ent_pouch_member_at(const ent_pouch *pouch, size_t at, char name_memory[ENT
     } else if (in_group(&at, pouch->head_count)) {
         *ret_name = party_name("heads", pouch->heads[at].party, name_memory);
         *ret_data = pouch->heads[at].data;
+    } else if (in_group(&at, pouch->fork_count)) {
+        *ret_name = party_name("forks", pouch->forks[at].party, name_memory);
+        *ret_data = pouch->forks[at].data;
     } else if (in_group(&at, pouch->receipt_count)) {
         (void)snprintf(name_memory, ENT_USTAR_NAME_MAX + 1, "receipts/%04zu-%.*s", at,
                        ENT_TEXT_ARG(pouch->receipts[at].party));

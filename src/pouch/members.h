@@ -7,8 +7,8 @@
 #include "pouch/ustar.h"
 
 enum {
-    ENT_POUCH_MAX_PARTIES = ENT_ENTRY_MAX_MEMBERS + 1, /* the members and a neutral: cards, cutoffs, heads */
-    ENT_POUCH_MAX_MEMBERS = 3 + 3 * ENT_POUCH_MAX_PARTIES + ENT_POUCH_MAX_RECEIPTS + ENT_POUCH_MAX_ENTRIES,
+    ENT_POUCH_MAX_PARTIES = ENT_ENTRY_MAX_MEMBERS + 1, /* the members and a neutral: cards, cutoffs, heads, forks */
+    ENT_POUCH_MAX_MEMBERS = 3 + 4 * ENT_POUCH_MAX_PARTIES + ENT_POUCH_MAX_RECEIPTS + ENT_POUCH_MAX_ENTRIES,
     ENT_POUCH_MAX_INDEX_BYTES = 2 << 20 /* more than that many members with the longest names take */
 };
 #define ENT_POUCH_INDEX_NAME ENT_TEXT("pouch.json")

@@ -1,9 +1,9 @@
 /* The pouch: the one thing that crosses a border.  Source: design.md section 2 "Pouch".
  *
  * Members, in this order: pouch.json, genesis, cards/<party>, cutoffs/<party>, checkpoint, heads/<party>,
- * receipts/<nnnn>-<receiver>, entries, bodies/<index>.age. Only pouch.json and checkpoint must be there, none is empty;
- * <nnnn> counts from 0000. heads/<party> holds one or more signed notes, one behind the other, sizes ascending.
- * pouch.json is canonical JSON without a newline,
+ * forks/<party>, receipts/<nnnn>-<receiver>, entries, bodies/<index>.age. Only pouch.json and checkpoint must be there,
+ * none is empty; <nnnn> counts from 0000. heads/<party> holds one or more signed notes, one behind the other, sizes
+ * ascending. pouch.json is canonical JSON without a newline,
  *   {"v":1,"origin":…,"old_size":n,"size":n,"members":[{"name":…,"size":n},…]}
  * listing every other member in order. */
 #ifndef ENT_POUCH_POUCH_H
@@ -36,13 +36,15 @@ typedef struct {
     uint64_t old_size;
     uint64_t size;
     ent_bytes genesis;     /* empty when absent */
-    ent_pouch_item *cards; /* sorted by party, as cutoffs and heads */
+    ent_pouch_item *cards; /* sorted by party, as cutoffs, heads and forks */
     size_t card_count;
     ent_pouch_item *cutoffs;
     size_t cutoff_count;
     ent_bytes checkpoint;  /* signed note of the writer's newest head, of size `size` */
     ent_pouch_item *heads; /* signed notes of a log, one behind the other: ent_pouch_head_next */
     size_t head_count;
+    ent_pouch_item *forks; /* proofs that this party's log forked */
+    size_t fork_count;
     ent_pouch_item *receipts; /* notes whose one signature line is a cosignature; party = receiver */
     size_t receipt_count;
     ent_bytes entries;      /* bundle of entries old_size .. size-1; empty when there are none */

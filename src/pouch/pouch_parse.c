@@ -65,7 +65,7 @@ typedef struct {
     size_t count;
 } folder;
 
-enum { CARDS, CUTOFFS, HEADS, RECEIPTS, BODIES, FOLDERS };
+enum { CARDS, CUTOFFS, HEADS, FORKS, RECEIPTS, BODIES, FOLDERS };
 
 static int folder_of(const folder folders[FOLDERS], ent_text name)
 {
@@ -128,6 +128,9 @@ static ent_rc take_member(ent_pouch *pouch, int in_folder, ent_text prefix, ent_
     case HEADS:
         take_item(pouch->heads, &pouch->head_count, party, data);
         return ENT_DONE;
+    case FORKS:
+        take_item(pouch->forks, &pouch->fork_count, party, data);
+        return ENT_DONE;
     case RECEIPTS:
         take_item(pouch->receipts, &pouch->receipt_count, after(party, NUMBER_AND_HYPHEN), data);
         return ENT_DONE;
@@ -149,10 +152,11 @@ static ent_rc make_room(ent_pouch *pouch, folder folders[FOLDERS], const ent_pou
     pouch->cards = ent_arena_alloc(&pouch->arena, folders[CARDS].count * sizeof *pouch->cards);
     pouch->cutoffs = ent_arena_alloc(&pouch->arena, folders[CUTOFFS].count * sizeof *pouch->cutoffs);
     pouch->heads = ent_arena_alloc(&pouch->arena, folders[HEADS].count * sizeof *pouch->heads);
+    pouch->forks = ent_arena_alloc(&pouch->arena, folders[FORKS].count * sizeof *pouch->forks);
     pouch->receipts = ent_arena_alloc(&pouch->arena, folders[RECEIPTS].count * sizeof *pouch->receipts);
     pouch->bodies = ent_arena_alloc(&pouch->arena, folders[BODIES].count * sizeof *pouch->bodies);
-    if (pouch->cards == NULL || pouch->cutoffs == NULL || pouch->heads == NULL || pouch->receipts == NULL ||
-        pouch->bodies == NULL)
+    if (pouch->cards == NULL || pouch->cutoffs == NULL || pouch->heads == NULL || pouch->forks == NULL ||
+        pouch->receipts == NULL || pouch->bodies == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory for %zu members of a pouch", index->member_count);
     return ENT_DONE;
 }
@@ -165,6 +169,7 @@ static ent_rc take_parts(ent_pouch *pouch, const reading *r, ent_err *err)
         [CARDS] = {ENT_TEXT("cards/"), ENT_POUCH_MAX_PARTIES, 0},
         [CUTOFFS] = {ENT_TEXT("cutoffs/"), ENT_POUCH_MAX_PARTIES, 0},
         [HEADS] = {ENT_TEXT("heads/"), ENT_POUCH_MAX_PARTIES, 0},
+        [FORKS] = {ENT_TEXT("forks/"), ENT_POUCH_MAX_PARTIES, 0},
         [RECEIPTS] = {ENT_TEXT("receipts/"), ENT_POUCH_MAX_RECEIPTS, 0},
         [BODIES] = {ENT_TEXT("bodies/"), ENT_POUCH_MAX_ENTRIES, 0},
     };

@@ -119,11 +119,14 @@ typedef struct {
     int64_t added_unix_s;
 } ent_store_peer;
 
-/** Two signed heads, or a signed head and our root, that contradict each other. */
+/** Two signed heads of one log that contradict each other. In a walk the bytes borrow until its function returns. */
 typedef struct {
-    int64_t number;
+    int64_t number; /* of the store; assigned by fork_add */
     int64_t log;
     int64_t seen_unix_s;
+    ent_bytes note;
+    ent_bytes held;  /* the head that our entries bear out, or the other one; may be empty */
+    ent_bytes proof; /* that a stranger can check (log/fork.h); empty in rows of old */
 } ent_store_fork;
 
 /** An officer had a log signed on though not every member had said how far it goes (design.md section 3, Rollback
@@ -178,9 +181,8 @@ typedef ENT_RC (*ent_store_receipt_row)(void *context, const ent_store_receipt *
 typedef ENT_RC (*ent_store_blob_row)(void *context, const ent_store_blob *blob, ent_err *err);
 typedef ENT_RC (*ent_store_blob_send_row)(void *context, const ent_store_blob_send *send, ent_err *err);
 typedef ENT_RC (*ent_store_peer_row)(void *context, const ent_store_peer *peer, ent_bytes card, ent_err *err);
-typedef ENT_RC (*ent_store_fork_row)(void *context, const ent_store_fork *fork, ent_bytes note, ent_bytes held,
-                                     ent_err *err);
 typedef ENT_RC (*ent_store_release_row)(void *context, const ent_store_released *release, ent_err *err);
+typedef ENT_RC (*ent_store_fork_row)(void *context, const ent_store_fork *fork, ent_err *err);
 typedef ENT_RC (*ent_store_alert_row)(void *context, const ent_store_alert *alert, ent_err *err);
 
 /** The engine. Every call: errors IO, IO_FULL, NOMEM besides those named. Reads that find nothing: ABSENT. Writes:
@@ -246,8 +248,8 @@ typedef struct {
     ENT_RC(*blob_send_strike)
     (ent_store *store, int64_t log, uint64_t index, uint32_t member, const ent_hash *digest, ent_err *err);
     /** The same proof again is kept once. */
-    ENT_RC (*fork_add)(ent_store *store, int64_t log, ent_bytes note, ent_bytes held, int64_t now_unix_s, ent_err *err);
     ENT_RC (*release_add)(ent_store *store, ent_store_released *release, ent_err *err);
+    ENT_RC (*fork_add)(ent_store *store, const ent_store_fork *fork, ent_err *err);
 
     /** Add an alert that waits for these sinks; *ret_new is false when its key is there already: then only the time
      * when it was last known to stand is moved to now. Finished alerts that nobody has put for ENT_ALERT_KEPT_DAYS are

@@ -31,7 +31,8 @@ EVIDENCE = os.path.abspath(sys.argv[2])
 VERBS = ["init", "card", "peer add", "peer list", "peer show", "peer remove", "channel open", "channel list",
          "channel show", "channel accept", "channel refuse", "send", "list", "show", "open", "watch", "prove", "verify",
          "pouch export", "pouch import", "status", "agreement new", "agreement check", "agreement diff", "agreement fields",
-         "agreement show", "agreement propose", "agreement accept", "kinds", "alerts", "ledger", "report", "audit", "release", "key show", "key rotate", "key revoke"]
+         "agreement show", "agreement propose", "agreement accept", "kinds", "alerts", "ledger", "report", "audit", "release", "key show", "key rotate", "key revoke",
+         "fork list", "fork export", "fork import"]
 # Verbs that need no node.
 ALONE = ["init", "card", "verify", "kinds", "audit", "agreement new", "agreement check", "agreement diff", "agreement fields"]
 MSG = "north/aurora.example/3"
@@ -74,6 +75,9 @@ MISTAKES = {
     "pouch export": [([], "--channel"), (["--channel", "c"], "--to"), (["--channel", "c", "--to", "b.c"], "-o"),
                      (["--channel", "c", "--to", "B", "-o", "f"], "party's name")],
     "pouch import": [([], "missing"), (["a", "b"], "too many")],
+    "fork list": [(["x"], "too many"), (["--channel", "a/b"], "not a channel")],
+    "fork export": [([], "missing"), (["c/b.c"], "-o"), (["c", "-o", "f"], "CHANNEL/PARTY"), (["c/b.c/3", "-o", "f"], "CHANNEL/PARTY")],
+    "fork import": [([], "missing"), (["a", "b"], "too many")],
     "status": [(["x"], "too many")],
     "alerts": [(["x"], "alerts"), (["list", "x"], "too many")],
     "audit": [(["x"], "audit")],
@@ -110,6 +114,7 @@ ASKING = {
     "agreement show": ["--channel", "north"], "agreement propose": ["CARD", "--channel", "north"], "agreement accept": [MSG],
     "ledger": [], "report": ["--channel", "north"], "release": ["north", "--accept-fork-risk"],
     "key show": [], "key rotate": ["log"], "key revoke": ["tls"],
+    "fork list": [], "fork export": ["north/b.c", "-o", "p"], "fork import": ["CARD"],
 }
 
 

@@ -465,9 +465,9 @@ void fixture_read_log(ent_store *store, const ent_store_log *log, ent_buf *ret)
     }
 }
 
-static ent_rc no_fork(void *context, const ent_store_fork *fork, ent_bytes note, ent_bytes held, ent_err *err)
+static ent_rc no_fork(void *context, const ent_store_fork *fork, ent_err *err)
 {
-    (void)context, (void)fork, (void)note, (void)held, (void)err;
+    (void)context, (void)fork, (void)err;
     fail_msg("a fork was seen");
     return ENT_DONE;
 }

@@ -313,6 +313,51 @@ def proof_verify(entry, proof, policy):
 CARD_KEYS = ("root", "next_root", "log", "receipt", "tls")
 
 
+def fork_roots(small, large, path):
+    """(root of the smaller size, root of the larger one) that a path leads to: SUBPROOF of RFC 6962, section 2.1.2, read
+    backwards, with the node where it ends always given."""
+    need(path, "malformed", "fork: a path that is too short")
+    if small == large:
+        need(len(path) == 1, "malformed", "fork: a path that is too long")
+        return path[0], path[0]
+    at, beside = _split(large), path[-1]
+    if small <= at:
+        old, new = fork_roots(small, at, path[:-1])
+        return old, node_hash(new, beside)
+    old, new = fork_roots(small - at, large - at, path[:-1])
+    return node_hash(beside, old), node_hash(beside, new)
+
+
+def fork_verify(data):
+    """Check a proof that a log forked; gives (origin, keys, [(size, root), (size, root)])."""
+    lines = data.decode().split("\n")
+    need(lines[0].startswith("entente.fork/v1 "), "malformed", "fork: first line")
+    origin, keys, at = lines[0].removeprefix("entente.fork/v1 "), [], 1
+    while lines[at].startswith("key "):
+        name, kind, key = vkey_parse(lines[at].removeprefix("key "))
+        need((name, kind) == (origin, ED25519), "malformed", "fork: key")
+        keys.append(key)
+        at += 1
+    start = lines.index("", at)
+    path = [unb64(line) for line in lines[at:start]]
+    end = lines.index("", lines.index("", start + 1) + 1)  # behind the first note's text and its signatures
+    notes = [Note.parse("\n".join([*lines[start + 1 : end], ""]).encode()), Note.parse("\n".join(lines[end + 1 :]).encode())]
+    heads = []
+    for note in notes:
+        of, size, root = checkpoint_parse(note.text)
+        need(of == origin, "malformed", "fork: origin")
+        need(any(note.signed_by(origin, key) for key in keys), "bad-signature", "fork: head")
+        heads.append((size, root))
+    need(heads == sorted(heads), "malformed", "fork: the smaller head first")
+    (small, root), (large, larger_root) = heads
+    if small == large:
+        need(not path and root != larger_root, "inconsistent", "fork: one size")
+    else:
+        old, new = fork_roots(small, large, path)
+        need(new == larger_root and old != root, "inconsistent", "fork: path")
+    return origin, keys, heads
+
+
 def card_sign(fields, root):
     text = f"entente.card/v1 {fields['name']}\n".encode()
     text += json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
@@ -537,6 +582,7 @@ class Pouch:
     cutoffs: dict = field(default_factory=dict)
     checkpoint: bytes = b""
     heads: dict = field(default_factory=dict)
+    forks: dict = field(default_factory=dict)
     receipts: list = field(default_factory=list)  # of (receiver, note)
     entries: list = field(default_factory=list)
     bodies: dict = field(default_factory=dict)  # index: sealed
@@ -547,6 +593,7 @@ class Pouch:
         members += [(f"cutoffs/{party}", self.cutoffs[party]) for party in sorted(self.cutoffs)]
         members += [("checkpoint", self.checkpoint)]
         members += [(f"heads/{party}", self.heads[party]) for party in sorted(self.heads)]
+        members += [(f"forks/{party}", self.forks[party]) for party in sorted(self.forks)]
         members += [(f"receipts/{at:04d}-{party}", note) for at, (party, note) in enumerate(self.receipts)]
         members += [("entries", bundle(self.entries))] if self.entries else []
         return members + [(f"bodies/{index}.age", self.bodies[index]) for index in sorted(self.bodies)]
@@ -570,7 +617,7 @@ class Pouch:
         pouch = cls(index["origin"], index["old_size"], index["size"])
         for name, content in members[1:]:
             folder, _, rest = name.partition("/")
-            if folder in ("cards", "cutoffs", "heads"):
+            if folder in ("cards", "cutoffs", "heads", "forks"):
                 getattr(pouch, folder)[rest] = content
             elif folder == "receipts":
                 pouch.receipts.append((rest[5:], content))

@@ -231,6 +231,7 @@ class Evidence:
     logs: dict
     receipts: dict
     bodies: dict
+    forked: frozenset = frozenset()  # members whose logs forked: nothing more of them comes
 
     def __post_init__(self):
         fields = formats.genesis_decode(self.genesis)
@@ -238,6 +239,7 @@ class Evidence:
         self.rules, self.terms, self.neutral = fields["rules"], fields["terms"], fields["neutral"]
         self.succeeds = fields["predecessor"] is not None
         self.members = [member["name"] for member in fields["members"]]
+        self.roots = {}  # of the logs that forked
         self.entries = {name: [formats.entry_decode(entry) for entry in self.logs[name]] for name in self.members}
         self.times = {name: [kinds.parse_time(entry["time"]) for entry in rows] for name, rows in self.entries.items()}
         self.steps = {
@@ -271,6 +273,19 @@ class Evidence:
             sizes[name] = size
         return self.closed(sizes)
 
+    def acked(self, ack):
+        """(whose log, how many entries of it an ack counts for): of a log that forked, those of the history held here."""
+        other, size = ack["origin"].split("/")[0], ack["size"]
+        if other not in self.forked:
+            return other, size
+        if other not in self.roots:
+            tree = formats.Tree()
+            for entry in self.logs[other]:
+                tree.append(formats.leaf_hash(entry))
+            self.roots[other] = tree.roots
+        roots = self.roots[other]
+        return other, size if size < len(roots) and roots[size].hex() == ack["root"] else 0
+
     def closed(self, sizes):
         """With everything that is acked by what counts."""
         seen = {name: 0 for name in sizes}
@@ -279,8 +294,8 @@ class Evidence:
             for name, size in seen.items():
                 for entry in self.entries[name][:size]:
                     for ack in entry["acks"]:
-                        other = ack["origin"].split("/")[0]
-                        sizes[other] = max(sizes[other], ack["size"])
+                        other, acked = self.acked(ack)
+                        sizes[other] = max(sizes[other], acked)
         return sizes
 
 
@@ -467,7 +482,7 @@ class Ledger:
                 while taken[name] < self.sizes[name]:
                     index = taken[name]
                     entry = self.evidence.entries[name][index]
-                    acks = {ack["origin"].split("/")[0]: ack["size"] for ack in entry["acks"]}
+                    acks = {name: size for name, size in map(self.evidence.acked, entry["acks"]) if size}
                     if any(size > taken[other] for other, size in acks.items()):
                         break
                     message = Message(self, entry, self.evidence.logs[name][index])

@@ -286,11 +286,11 @@ static void test_check__larger_head_over_other_entries_is_a_fork(void **state)
                 const ent_hash theirs = world_head(other, AURORA, size).root;
                 assert_int_equal(d->code, ENT_OK);
                 assert_int_equal(d->checked.verdict, ENT_POUCH_FORKED);
-                assert_int_equal(d->checked.fork_member, AURORA);
-                assert_int_equal(d->checked.fork_head.size, size);
-                assert_true(ent_hash_equal(&d->checked.fork_head.root, &theirs));
+                assert_int_equal(d->checked.head.size, size);
+                assert_true(ent_hash_equal(&d->checked.head.root, &theirs));
                 assert_true(ent_hash_equal(&d->checked.fork_root_held, &ours));
-                assert_true(ent_bytes_equal(d->checked.fork_note, p->pouch.checkpoint));
+                assert_int_equal(d->checked.fork_leaf_count, size - olds[i]);
+                assert_true(ent_hash_equal(&d->checked.fork_leaves[0], &other->logs[AURORA].leaves[olds[i]]));
                 assert_int_equal(d->checked.new_count, 0);
             }
             delivery_free(d);
@@ -337,13 +337,12 @@ static void test_check__other_root_at_held_size_is_a_fork(void **state)
             delivery *d = deliver(h, p, AURORA);
             assert_int_equal(d->code, ENT_OK);
             assert_int_equal(d->checked.verdict, ENT_POUCH_FORKED);
-            assert_int_equal(d->checked.fork_member, AURORA);
-            assert_int_equal(d->checked.fork_head.size, size);
+            assert_int_equal(d->checked.head.size, size);
+            assert_int_equal(d->checked.fork_leaf_count, 0);
             ent_hash ours = world_head(w, AURORA, size).root;
             ent_hash theirs = world_head(other, AURORA, size).root;
             assert_true(ent_hash_equal(&d->checked.fork_root_held, &ours));
-            assert_true(ent_hash_equal(&d->checked.fork_head.root, &theirs));
-            assert_true(ent_bytes_equal(d->checked.fork_note, p->pouch.checkpoint));
+            assert_true(ent_hash_equal(&d->checked.head.root, &theirs));
             assert_int_equal(d->checked.new_count, 0);
             delivery_free(d);
             parcel_free(p);

@@ -1,5 +1,7 @@
 #include "world.h"
 
+#include "log/fork.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -201,18 +203,19 @@ static void test_check_evidence__head_that_is_no_note_is_refused(void **state)
     refuse(s, ENT_PEER_MALFORMED, "heads/cobalt.example: ");
 }
 
-static void assert_fork(scene *s, size_t member, const ent_tree_head *theirs, const ent_tree_head *ours)
+/* The pouch is taken, and the fork that it shows is told. */
+static void assert_fork(scene *s, size_t member, const ent_tree_head *theirs)
 {
     delivery *d = deliver(s->h, s->p, AURORA);
     assert_int_equal(d->code, ENT_OK);
-    assert_int_equal(d->checked.verdict, ENT_POUCH_FORKED);
-    assert_int_equal(d->checked.fork_member, member);
-    assert_int_equal(d->checked.fork_head.size, theirs->size);
-    assert_true(ent_hash_equal(&d->checked.fork_head.root, &theirs->root));
-    assert_true(ent_hash_equal(&d->checked.fork_root_held, &ours->root));
-    assert_true(ent_bytes_equal(d->checked.fork_note, s->p->heads[s->p->pouch.head_count - 1].data));
-    assert_int_equal(d->checked.new_count, 0);
-    assert_int_equal(d->checked.tree.size, 2);
+    assert_int_equal(d->checked.verdict, s->h->logs[AURORA].size == 5 ? ENT_POUCH_HELD : ENT_POUCH_NEW);
+    assert_int_equal(d->checked.fork_count, 1);
+    assert_int_equal(d->checked.forks[0].member, member);
+    assert_int_equal(d->checked.forks[0].head.size, theirs->size);
+    assert_true(ent_hash_equal(&d->checked.forks[0].head.root, &theirs->root));
+    assert_true(ent_bytes_equal(d->checked.forks[0].note, s->p->heads[s->p->pouch.head_count - 1].data));
+    assert_int_equal(d->checked.forks[0].proof.size, 0);
+    assert_int_equal(d->checked.head_count, s->p->pouch.head_count - 1);
     delivery_free(d);
 }
 
@@ -223,13 +226,19 @@ static void test_check_evidence__signed_head_that_contradicts_our_copy_is_a_fork
     world *other = world_new();
     world_say(other, COBALT, 4, "otherwise");
     holder_copy(s->h, s->w, COBALT, 4);
+    parcel_add_head(s->p, s->w, BOREAL, 3);
     parcel_add_head(s->p, other, COBALT, 3);
     ent_tree_head theirs = world_head(other, COBALT, 3);
-    ent_tree_head ours = world_head(s->w, COBALT, 3);
-    assert_fork(s, COBALT, &theirs, &ours);
-    /* even when the pouch would be refused for something else later */
+    assert_fork(s, COBALT, &theirs);
+    /* even when the pouch is refused for something else later */
     s->p->pouch.body_count = 0;
-    assert_fork(s, COBALT, &theirs, &ours);
+    delivery *d = deliver(s->h, s->p, AURORA);
+    assert_int_equal(d->code, ENT_PEER_MISMATCH);
+    assert_int_equal(d->checked.verdict, ENT_POUCH_NOT_CHECKED);
+    assert_int_equal(d->checked.fork_count, 1);
+    assert_int_equal(d->checked.forks[0].member, COBALT);
+    assert_int_equal(d->checked.new_count, 0);
+    delivery_free(d);
     world_free(other);
     scene_free(s);
 }
@@ -242,8 +251,7 @@ static void test_check_evidence__our_own_key_on_another_history_is_a_fork(void *
     world_say(other, BOREAL, 4, "otherwise");
     parcel_add_head(s->p, other, BOREAL, 4);
     ent_tree_head theirs = world_head(other, BOREAL, 4);
-    ent_tree_head ours = world_head(s->w, BOREAL, 4);
-    assert_fork(s, BOREAL, &theirs, &ours);
+    assert_fork(s, BOREAL, &theirs);
     world_free(other);
     scene_free(s);
 }
@@ -257,16 +265,151 @@ static void test_check_evidence__fork_shown_with_a_held_pouch_is_seen(void **sta
     holder_copy(s->h, s->w, AURORA, 5);
     holder_copy(s->h, s->w, COBALT, 4);
     parcel_add_head(s->p, other, COBALT, 4);
-    delivery *d = deliver(s->h, s->p, AURORA);
-    assert_int_equal(d->code, ENT_OK);
-    assert_int_equal(d->checked.verdict, ENT_POUCH_FORKED);
-    assert_int_equal(d->checked.fork_member, COBALT);
-    delivery_free(d);
+    ent_tree_head theirs = world_head(other, COBALT, 4);
+    assert_fork(s, COBALT, &theirs);
     world_free(other);
     scene_free(s);
 }
 
-/* --- receipts --- */
+/* Cobalt tells Aurora another history than us. What Aurora acks and receipts of it contradicts ours: once the fork is
+ * known that keeps nobody from hearing Aurora. */
+static void test_check_evidence__other_history_of_a_forked_log_stops_no_other(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    world *other = world_new();
+    world_say(other, COBALT, 4, "otherwise");
+    holder_copy(s->h, s->w, COBALT, 3);
+    ent_tree_head larger = world_head(other, COBALT, 4);
+    ent_tree_head acked = world_head(other, COBALT, 2);
+    parcel_add_receipt(s->p, other, COBALT, AURORA, 2);
+    add_head(s, COBALT, COBALT, &larger, COBALT);
+    ent_entry entry = world_entry(s->w, AURORA);
+    char memory[ENT_ORIGIN_TEXT_MAX + 1];
+    ent_ack ack = {.origin = world_origin(s->w, COBALT, memory), .head = acked};
+    entry.acks = &ack;
+    entry.ack_count = 1;
+    world_log_entry(s->w, AURORA, &entry, (ent_bytes){NULL, 0});
+    parcel *acking = parcel_new(s->w, AURORA, 1, 6);
+    delivery *d = deliver(s->h, acking, AURORA);
+    assert_int_equal(d->code, ENT_PEER_INCONSISTENT);
+    delivery_free(d);
+    d = deliver(s->h, s->p, AURORA);
+    assert_int_equal(d->code, ENT_PEER_INCONSISTENT);
+    delivery_free(d);
+    s->h->forked = 1U << COBALT;
+    d = deliver(s->h, acking, AURORA);
+    assert_int_equal(d->code, ENT_OK);
+    assert_int_equal(d->checked.acked[COBALT], 2);
+    delivery_free(d);
+    d = deliver(s->h, s->p, AURORA);
+    assert_int_equal(d->code, ENT_OK);
+    assert_int_equal(d->checked.verdict, ENT_POUCH_NEW);
+    assert_int_equal(d->checked.receipt_count, 0);
+    assert_int_equal(d->checked.head_count, 0);
+    assert_int_equal(d->checked.fork_count, 0);
+    delivery_free(d);
+    parcel_free(acking);
+    world_free(other);
+    scene_free(s);
+}
+
+static void make_proof(const world *one, const world *two, size_t member, ent_buf *ret)
+{
+    char memory[ENT_ORIGIN_TEXT_MAX + 1];
+    ent_buf notes[2] = {0};
+    ent_text origin = world_origin(one, member, memory);
+    ent_tree_head heads[2] = {world_head(one, member, 3), world_head(two, member, 3)};
+    for (size_t i = 0; i < 2; i++)
+        world_sign_head(one, origin, &heads[i], member, &notes[i]);
+    const ent_bytes both[2] = {ent_buf_bytes(&notes[0]), ent_buf_bytes(&notes[1])};
+    ent_err err = {0};
+    if (ent_fork_proof_make(origin, &one->members[member].log, 1, both, NULL, ret, &err).code != ENT_OK)
+        fail_msg("%s", err.text);
+    ent_buf_release(&notes[0]);
+    ent_buf_release(&notes[1]);
+}
+
+static void test_check_evidence__proof_of_a_fork_is_given_once(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    world *other = world_new();
+    world_say(other, COBALT, 4, "otherwise");
+    ent_buf proof = {0};
+    make_proof(s->w, other, COBALT, &proof);
+    ent_pouch_item item = {world_name(COBALT), ent_buf_bytes(&proof)};
+    s->p->pouch.forks = &item;
+    s->p->pouch.fork_count = 1;
+    parcel_add_head(s->p, other, COBALT, 4);
+    delivery *d = deliver(s->h, s->p, AURORA);
+    assert_int_equal(d->code, ENT_OK);
+    assert_int_equal(d->checked.fork_count, 1);
+    assert_int_equal(d->checked.forks[0].member, COBALT);
+    assert_true(ent_bytes_equal(d->checked.forks[0].proof, ent_buf_bytes(&proof)));
+    assert_int_equal(d->checked.new_count, 3);
+    delivery_free(d);
+    s->h->forked = 1U << COBALT;
+    d = deliver(s->h, s->p, AURORA);
+    assert_int_equal(d->code, ENT_OK);
+    assert_int_equal(d->checked.fork_count, 0);
+    delivery_free(d);
+    ent_buf_release(&proof);
+    world_free(other);
+    scene_free(s);
+}
+
+static void refuse_proof(ent_code code, const char *reason,
+                         void (*change)(scene *s, world *other, ent_pouch_item *item))
+{
+    scene *s = scene_new();
+    world *other = world_new();
+    world_say(other, COBALT, 4, "otherwise");
+    world_say(other, BOREAL, 4, "otherwise");
+    ent_buf proof = {0};
+    make_proof(s->w, other, COBALT, &proof);
+    ent_pouch_item item = {world_name(COBALT), ent_buf_bytes(&proof)};
+    change(s, other, &item);
+    s->p->pouch.forks = &item;
+    s->p->pouch.fork_count = 1;
+    refuse(s, code, reason);
+    ent_buf_release(&proof);
+    world_free(other);
+}
+
+static void name_boreal(scene *s, world *other, ent_pouch_item *item)
+{
+    (void)s, (void)other;
+    item->party = world_name(BOREAL);
+}
+
+static void spoil_proof(scene *s, world *other, ent_pouch_item *item)
+{
+    (void)s, (void)other;
+    uint8_t *byte = (uint8_t *)memmem(item->data.data, item->data.size, "\n3\n", 3);
+    byte[1] = '2'; /* the size of a head that is signed as 3 */
+}
+
+static void cut_proof(scene *s, world *other, ent_pouch_item *item)
+{
+    (void)s, (void)other;
+    item->data.size -= 10;
+}
+
+static void another_key(scene *s, world *other, ent_pouch_item *item)
+{
+    (void)other, (void)item;
+    s->w->members[COBALT].log = s->w->members[BOREAL].log;
+}
+
+static void test_check_evidence__proof_that_shows_no_fork_is_refused(void **state)
+{
+    (void)state;
+    refuse_proof(ENT_PEER_MISMATCH, "forks/boreal.example: it is about the log of cobalt.example", name_boreal);
+    refuse_proof(ENT_PEER_INCONSISTENT, "forks/cobalt.example: it does not prove", spoil_proof);
+    refuse_proof(ENT_PEER_MALFORMED, "forks/cobalt.example: ", cut_proof);
+    refuse_proof(ENT_PEER_SIGNATURE, "forks/cobalt.example: key 1 is not the log key of cobalt.example", another_key);
+}
 
 static void test_check_evidence__receipts_of_any_log_are_given(void **state)
 {
@@ -465,6 +608,9 @@ int main(void)
         cmocka_unit_test(test_check_evidence__signed_head_that_contradicts_our_copy_is_a_fork),
         cmocka_unit_test(test_check_evidence__our_own_key_on_another_history_is_a_fork),
         cmocka_unit_test(test_check_evidence__fork_shown_with_a_held_pouch_is_seen),
+        cmocka_unit_test(test_check_evidence__other_history_of_a_forked_log_stops_no_other),
+        cmocka_unit_test(test_check_evidence__proof_of_a_fork_is_given_once),
+        cmocka_unit_test(test_check_evidence__proof_that_shows_no_fork_is_refused),
         cmocka_unit_test(test_check_evidence__receipts_of_any_log_are_given),
         cmocka_unit_test(test_check_evidence__receipt_of_our_log_beyond_its_size_is_refused),
         cmocka_unit_test(test_check_evidence__receipt_of_what_our_store_forgot_is_passed_over),

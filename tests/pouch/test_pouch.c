@@ -18,6 +18,7 @@ typedef struct {
     ent_pouch_item cards[2];
     ent_pouch_item cutoffs[1];
     ent_pouch_item heads[2];
+    ent_pouch_item forks[1];
     ent_pouch_item receipts[3];
     ent_pouch_body bodies[2];
 } parts;
@@ -28,6 +29,7 @@ static void make_parts(parts *p)
         .cards = {{ENT_TEXT("aurora.example"), BYTES("card a")}, {ENT_TEXT("boreal.example"), BYTES("card b")}},
         .cutoffs = {{ENT_TEXT("aurora.example"), BYTES("cutoff")}},
         .heads = {{ENT_TEXT("boreal.example"), BYTES("head b")}, {ENT_TEXT("cobalt.example"), BYTES("head c")}},
+        .forks = {{ENT_TEXT("cobalt.example"), BYTES("proof")}},
         .receipts = {{ENT_TEXT("cobalt.example"), BYTES("receipt 0")},
                      {ENT_TEXT("boreal.example"), BYTES("receipt 1")},
                      {ENT_TEXT("boreal.example"), BYTES("receipt 2")}},
@@ -45,6 +47,8 @@ static void make_parts(parts *p)
         .checkpoint = BYTES("checkpoint note"),
         .heads = p->heads,
         .head_count = 2,
+        .forks = p->forks,
+        .fork_count = 1,
         .receipts = p->receipts,
         .receipt_count = 3,
         .entries = BYTES("entries"),
@@ -107,6 +111,8 @@ static void test_pouch__every_part_reads_as_written(void **state)
     assert_int_equal(parsed.cutoff_count, 1);
     assert_int_equal(parsed.head_count, 2);
     assert_true(ent_text_is(parsed.heads[0].party, "boreal.example"));
+    assert_int_equal(parsed.fork_count, 1);
+    assert_true(ent_bytes_equal(parsed.forks[0].data, p.forks[0].data));
     assert_int_equal(parsed.receipt_count, 3);
     assert_true(ent_text_is(parsed.receipts[0].party, "cobalt.example"));
     assert_true(ent_bytes_equal(parsed.receipts[2].data, p.receipts[2].data));
@@ -121,7 +127,7 @@ static void test_pouch__every_part_reads_as_written(void **state)
 static void test_pouch__any_choice_of_parts_writes_again_as_it_was(void **state)
 {
     (void)state;
-    for (unsigned choice = 0; choice < 128; choice++) {
+    for (unsigned choice = 0; choice < 256; choice++) {
         parts p;
         make_parts(&p);
         p.pouch.genesis.size *= choice & 1;
@@ -131,6 +137,7 @@ static void test_pouch__any_choice_of_parts_writes_again_as_it_was(void **state)
         p.pouch.receipt_count *= choice >> 4 & 1;
         p.pouch.entries.size *= choice >> 5 & 1;
         p.pouch.body_count *= choice >> 6 & 1;
+        p.pouch.fork_count *= choice >> 7 & 1;
         assert_round_trip(&p.pouch);
     }
 }
@@ -146,6 +153,7 @@ static void test_pouch__members_stand_in_the_one_order(void **state)
                                  "checkpoint",
                                  "heads/boreal.example",
                                  "heads/cobalt.example",
+                                 "forks/cobalt.example",
                                  "receipts/0000-cobalt.example",
                                  "receipts/0001-boreal.example",
                                  "receipts/0002-boreal.example",

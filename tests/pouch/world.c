@@ -341,6 +341,7 @@ int check_parts(holder *h, const ent_pouch *pouch, size_t writer, ent_pouch_chec
         .head_held = head_held,
         .context = h,
     };
+    known.forked = h->forked;
     memcpy(known.acked, h->acked[writer], sizeof known.acked);
     return ent_pouch_check(pouch, &known, ret, err).code;
 }

@@ -79,7 +79,8 @@ typedef struct {
     ent_tree_head heads[MOST_ITEMS];
     size_t head_members[MOST_ITEMS];
     size_t head_count;
-    int fail; /* a code that its callbacks give */
+    uint32_t forked; /* bits of the logs that are known to have forked */
+    int fail;        /* a code that its callbacks give */
 } holder;
 
 holder *holder_new(const world *w, size_t self);

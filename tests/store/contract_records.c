@@ -647,13 +647,14 @@ static void test_store__blob_that_a_member_holds_is_struck_off(void **state)
 
 /* ---- forks ---- */
 
-static ent_rc see_fork(void *context, const ent_store_fork *fork, ent_bytes note, ent_bytes held, ent_err *err)
+static ent_rc see_fork(void *context, const ent_store_fork *fork, ent_err *err)
 {
     walk_context *walk = context;
     size_t used = strlen(walk->seen);
-    (void)snprintf(walk->seen + used, sizeof walk->seen - used, "%d@%d:%.*s|%.*s;", (int)fork->log,
-                   (int)(fork->seen_unix_s - FIXTURE_NOW), (int)note.size, (const char *)note.data, (int)held.size,
-                   (const char *)held.data);
+    (void)snprintf(walk->seen + used, sizeof walk->seen - used, "%d@%d:%.*s|%.*s|%.*s;", (int)fork->log,
+                   (int)(fork->seen_unix_s - FIXTURE_NOW), (int)fork->note.size, (const char *)fork->note.data,
+                   (int)fork->held.size, (const char *)fork->held.data, (int)fork->proof.size,
+                   (const char *)fork->proof.data);
     return stop_when_due(walk, err);
 }
 
@@ -666,16 +667,22 @@ static void test_store__fork_proof_is_kept_once(void **state)
     fixture_channel(store, "a", &channel, logs);
     int64_t log = logs[1].number;
     assert_ok(store->engine->begin(store, NULL));
-    assert_ok(store->engine->fork_add(store, log, ent_bytes_of("n1", 2), ent_bytes_of("h", 1), FIXTURE_NOW, NULL));
-    assert_ok(store->engine->fork_add(store, log, ent_bytes_of("n1", 2), ent_bytes_of("h", 1), FIXTURE_NOW + 9, NULL));
-    assert_ok(store->engine->fork_add(store, log, ent_bytes_of("n2", 2), (ent_bytes){0}, FIXTURE_NOW + 5, NULL));
-    assert_fails(store->engine->fork_add(store, 99, ent_bytes_of("n", 1), ent_bytes_of("h", 1), 0, NULL), ENT_REFUSED);
+    ent_store_fork fork = {.log = log, .note = ent_bytes_of("n1", 2), .held = ent_bytes_of("h", 1)};
+    fork.seen_unix_s = FIXTURE_NOW;
+    fork.proof = ent_bytes_of("proof", 5);
+    assert_ok(store->engine->fork_add(store, &fork, NULL));
+    fork.seen_unix_s += 9;
+    assert_ok(store->engine->fork_add(store, &fork, NULL));
+    ent_store_fork other = {.log = log, .note = ent_bytes_of("n2", 2), .seen_unix_s = FIXTURE_NOW + 5};
+    assert_ok(store->engine->fork_add(store, &other, NULL));
+    fork.log = 99;
+    assert_fails(store->engine->fork_add(store, &fork, NULL), ENT_REFUSED);
     assert_ok(store->engine->commit(store, NULL));
     contract_reopen(contract);
     walk_context walk = {.store = contract->store};
     assert_ok(contract->store->engine->fork_walk(contract->store, log, see_fork, &walk, NULL));
     char expected[64];
-    (void)snprintf(expected, sizeof expected, "%d@0:n1|h;%d@5:n2|;", (int)log, (int)log);
+    (void)snprintf(expected, sizeof expected, "%d@0:n1|h|proof;%d@5:n2||;", (int)log, (int)log);
     assert_string_equal(walk.seen, expected);
     walk = (walk_context){.store = contract->store};
     assert_ok(contract->store->engine->fork_walk(contract->store, logs[0].number, see_fork, &walk, NULL));

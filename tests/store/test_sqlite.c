@@ -221,7 +221,8 @@ static void test_sqlite__schema_keeps_evidence(void **state)
     assert_ok(store->engine->begin(store, NULL));
     assert_ok(store->engine->receipt_add(store, &receipt, &is_new, NULL));
     assert_ok(store->engine->head_put(store, logs[0].number, &receipt.head, ent_bytes_of("note", 4), NULL));
-    assert_ok(store->engine->fork_add(store, logs[1].number, ent_bytes_of("n", 1), ent_bytes_of("h", 1), 0, NULL));
+    ent_store_fork fork = {.log = logs[1].number, .note = ent_bytes_of("n", 1), .held = ent_bytes_of("h", 1)};
+    assert_ok(store->engine->fork_add(store, &fork, NULL));
     assert_ok(store->engine->log_freeze(store, logs[1].number, NULL));
     assert_ok(store->engine->commit(store, NULL));
     ent_store_close(store);

@@ -336,8 +336,7 @@ ENT_RC ent_sqlite_blob_send_walk(ent_store *store, int64_t after, size_t limit, 
                                  void *context, ent_err *err);
 
 /* forks.c */
-ENT_RC ent_sqlite_fork_add(ent_store *store, int64_t log, ent_bytes note, ent_bytes held, int64_t now_unix_s,
-                           ent_err *err);
+ENT_RC ent_sqlite_fork_add(ent_store *store, const ent_store_fork *fork, ent_err *err);
 ENT_RC ent_sqlite_fork_walk(ent_store *store, int64_t log, ent_store_fork_row row, void *context, ent_err *err);
 
 /* alerts.c */

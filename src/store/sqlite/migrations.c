@@ -265,10 +265,20 @@ static const char guard_7[] =
     "  SELECT RAISE(ABORT, 'that a log was released is never forgotten');"
     "END;";
 
+/* The proof with its path; empty in rows from before. */
+static const char fork_proofs_8[] = "ALTER TABLE forks ADD COLUMN proof BLOB NOT NULL DEFAULT x''";
+
 /* Step i brings version i to i + 1. A step that was released is never edited; a change is a new one. */
 enum { MOST_PARTS = 3 };
 static const char *const steps[][MOST_PARTS] = {
-    {peers_and_channels_1, logs_1, exchange_1}, {alerts_2}, {usage_3}, {blobs_4}, {receipts_5}, {keys_6}, {guard_7},
+    {peers_and_channels_1, logs_1, exchange_1},
+    {alerts_2},
+    {usage_3},
+    {blobs_4},
+    {receipts_5},
+    {keys_6},
+    {guard_7},
+    {fork_proofs_8},
 };
 enum { VERSION = sizeof steps / sizeof steps[0] };
 
