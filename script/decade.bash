@@ -74,7 +74,7 @@ decade_named() {
 decade_story() {
   local first answer
 
-  chapter "6. A decade in a minute"
+  chapter "7. A decade in a minute"
   tell "What the public record of ten years of talks keeps describing, replayed: who asked, who answered, who did not, what" \
     "is owed. The terms have deadlines in seconds. First they are checked."
   run 0 12 entente agreement check examples/terms-decade.json

@@ -315,9 +315,9 @@ class World:
 VERBS = {}
 
 
-def has_verb(name):
+def has_verb(*words):
     """Whether the command line has this verb."""
-    if name not in VERBS:
-        done = subprocess.run([os.path.join(BUILD, "entente"), name, "--help"], capture_output=True, check=False)
-        VERBS[name] = done.returncode == 0
-    return VERBS[name]
+    if words not in VERBS:
+        done = subprocess.run([os.path.join(BUILD, "entente"), *words, "--help"], capture_output=True, check=False)
+        VERBS[words] = done.returncode == 0
+    return VERBS[words]

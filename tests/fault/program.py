@@ -232,13 +232,25 @@ class Program:
             if os.path.exists(stick + ".reply"):
                 node.run("pouch", "import", stick + ".reply", check=False)
 
+    def step_rotate(self, node):
+        if has_verb("key", "rotate"):
+            which = self.chosen.choice(("log", "log", "receipt", "age", "root"))
+            done = node.run("key", "rotate", which, check=False)
+            return f"{which} {done.returncode}"
+
+    def step_audit(self, node):
+        if self.alive(node) and has_verb("audit"):
+            done = node.run("audit", check=False)
+            need(done.returncode != 1, "damages", f"audit of {node.name}: {done.stdout.decode()[-800:]}")
+
     def step_release(self, node):
         """Everything is well again for this node."""
         node.faults.disarm()
         node.proxy.set(PASS)
 
     STEPS = {"say": 30, "say_large": 3, "say_many": 6, "attach": 5, "answer": 8, "stop": 4, "kill": 5, "start": 22,
-             "fault": 8, "network": 8, "clock": 2, "stick": 4, "release": 8}  # fmt: skip
+             "fault": 8, "network": 8, "clock": 2, "stick": 4, "release": 8, "rotate": 2,
+             "audit": 1}  # fmt: skip
 
     # ---- the end ------------------------------------------------------------------------------------------------------
 
