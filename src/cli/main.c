@@ -43,6 +43,7 @@ static const ent_cli_command *const commands[] = {
     &ent_cli_status,
     &ent_cli_audit,
     &ent_cli_release_channel,
+    &ent_cli_recover,
     &ent_cli_alerts,
     NULL,
 };

@@ -35,6 +35,7 @@ static const route routes[] = {
     {"POST", "channels/*/accept", ent_api_channel_accept, 4096},
     {"POST", "channels/*/refuse", ent_api_channel_refuse, 4096},
     {"POST", "channels/*/release", ent_api_channel_release, 4096},
+    {"POST", "recover", ent_api_recover, 4096},
     {"POST", "attachments", ent_api_attachment_seal, 0}, /* a sink takes its body */
     {"GET", "attachments/*/*/*/*", ent_api_attachment_open, 0},
     {"GET", "blobs", ent_api_blob_list, 0},

@@ -1,6 +1,7 @@
 #include "node/api.h"
 #include "node/channel.h"
 #include "node/guard.h"
+#include "node/recover.h"
 
 ent_rc ent_api_channel_release(ent_api_call *call, ent_err *err)
 {
@@ -18,5 +19,77 @@ ent_rc ent_api_channel_release(ent_api_call *call, ent_err *err)
     ent_json_member_string(&writer, "channel", channel->id_text);
     ent_json_member_unsigned(&writer, "signed_size", ent_channel_signed_size(channel));
     ent_json_object_end(&writer);
+    return ent_api_answer(call, &body, err);
+}
+
+/* --- recovering --- */
+
+static void put_recovered(ent_json_writer *writer, ent_channel *channel, const ent_recovered *done, const ent_err *err)
+{
+    char alias[ENT_NAME_MAX_BYTES + 1];
+    ent_channel_alias(channel, alias);
+    ent_json_object_begin(writer);
+    ent_json_member_string(writer, "channel", channel->id_text);
+    ent_json_member_string(writer, "alias", alias[0] == 0 ? NULL : alias);
+    ent_json_member_string(writer, "failed", err == NULL ? NULL : err->text);
+    ent_json_member_unsigned(writer, "size_before", done->size_before);
+    ent_json_member_unsigned(writer, "size", done->size);
+    ent_json_member_unsigned(writer, "others", done->others);
+    ent_json_member_unsigned(writer, "set_aside", done->set_aside);
+    ent_json_member_string(writer, "set_aside_folder", done->set_aside == 0 ? NULL : done->set_aside_folder);
+    ent_json_member_unsigned(writer, "attachments_missing", done->attachments_missing);
+    ent_json_member_string(writer, "trouble", done->trouble[0] == 0 ? NULL : done->trouble);
+    ent_json_member_string(writer, "hold", done->hold == ENT_HOLD_NONE ? NULL : ent_hold_word(done->hold));
+    ent_json_member_string(writer, "hold_reason", done->hold == ENT_HOLD_NONE ? NULL : done->hold_reason);
+    ent_json_object_end(writer);
+}
+
+/* One channel's trouble does not keep the others from being recovered. */
+static ent_rc recover_one(ent_node *node, ent_channel *channel, uint32_t from, ent_json_writer *writer, ent_err *err)
+{
+    ent_recovered done = {.size = 0};
+    ent_err failed = {0};
+    ent_rc rc = ent_recover(node, channel, from, &done, &failed);
+    ent_class error_class = ent_code_class(rc.code);
+    if (error_class == ENT_CLASS_IO || error_class == ENT_CLASS_NOMEM) {
+        *err = failed;
+        return rc;
+    }
+    put_recovered(writer, channel, &done, rc.code == ENT_OK ? NULL : &failed);
+    return ENT_DONE;
+}
+
+ent_rc ent_api_recover(ent_api_call *call, ent_err *err)
+{
+    ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
+    ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
+    ent_json_writer writer = ent_json_writer_of(&body);
+    ent_text from = {0};
+    ent_text name = {0};
+    ent_channel *only = NULL;
+    ent_channel *channel;
+    size_t count = 0;
+    ENT_TRY(ent_api_body(call, &json, err));
+    ENT_TRY(ent_api_text(ent_json_root(json), "from", &from, err));
+    ENT_TRY(ent_api_text(ent_json_root(json), "channel", &name, err));
+    if (name.size > 0)
+        ENT_TRY(ent_channel_named(call->node, name, &only, err));
+    ent_json_object_begin(&writer);
+    ent_json_key(&writer, "channels");
+    ent_json_array_begin(&writer);
+    for (size_t i = 0; (channel = ent_channel_at(call->node, i)) != NULL; i++) {
+        int member = ent_genesis_member(&channel->genesis, from);
+        bool is_meant = member >= 0 && (uint32_t)member != channel->self && (only == NULL || only == channel) &&
+                        ent_channel_state_now(channel) != ENT_CHANNEL_REFUSED;
+        if (!is_meant)
+            continue;
+        ENT_TRY(recover_one(call->node, channel, (uint32_t)member, &writer, err));
+        count++;
+    }
+    ent_json_array_end(&writer);
+    ent_json_object_end(&writer);
+    if (count == 0)
+        return ent_fail(err, ENT_ABSENT, "design 3, Rollback guard", "%.*s is no other member of %s",
+                        ENT_TEXT_ARG(from), only == NULL ? "any channel here" : "that channel");
     return ent_api_answer(call, &body, err);
 }

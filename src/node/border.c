@@ -93,7 +93,7 @@ static ent_rc admit(void *context, ent_http_request *request, ent_http_intake *r
         rc = ent_fetch_admit(node, request, &pin, err);
     else
         rc = ent_fail(err, ENT_ABSENT, "design 3",
-                      "there is POST /pouch, PUT /blob/<sha256> and GET /head here, nothing else");
+                      "there is POST /pouch, PUT /blob/<sha256>, GET /head and GET /pouch here, nothing else");
     bool is_answer = (is_blob(request) && (rc.code == ENT_WAITING || rc.code == ENT_PEER_STALE)) ||
                      (ent_fetch_is(request) && rc.code == ENT_ABSENT);
     if (rc.code != ENT_OK && !is_answer)

@@ -1,12 +1,22 @@
 #include "node/border_fetch.h"
 
 #include "log/checkpoint.h"
+#include "base/cursor.h"
 #include "node/channel.h"
+#include "node/pack.h"
 #include "node/peer.h"
+#include "node/report.h"
+#include "node/sequencer.h"
+
+static bool is_pouch(const ent_http_request *request)
+{
+    return ent_text_is(ent_http_path(request), "/pouch");
+}
 
 bool ent_fetch_is(const ent_http_request *request)
 {
-    return ent_text_is(ent_http_method(request), "GET") && ent_text_is(ent_http_path(request), "/head");
+    return ent_text_is(ent_http_method(request), "GET") &&
+           (ent_text_is(ent_http_path(request), "/head") || is_pouch(request));
 }
 
 /* --- whose log, and who asks --- */
@@ -41,11 +51,21 @@ static ent_rc check_asker(ent_node *node, ent_text origin, const ent_hash *pin, 
                     (*ret_channel)->id_text);
 }
 
+static ent_rc read_old_size(const ent_http_request *request, uint64_t *ret, ent_err *err)
+{
+    ent_text value = ent_http_query(request, "old");
+    if (value.data == NULL || !ent_decimal_parse(value, ENT_LOG_MAX_SIZE, ret))
+        return ent_fail(err, ENT_PEER_MALFORMED, "design 3, Rollback guard", "the query needs old=<number of entries>");
+    return ENT_DONE;
+}
+
 ent_rc ent_fetch_admit(ent_node *node, const ent_http_request *request, const ent_hash *pin, ent_err *err)
 {
     ent_channel *channel = NULL;
     uint32_t member = 0;
-    return check_asker(node, ent_http_query(request, "origin"), pin, &channel, &member, err);
+    uint64_t old_size = 0;
+    ENT_TRY(check_asker(node, ent_http_query(request, "origin"), pin, &channel, &member, err));
+    return is_pouch(request) ? read_old_size(request, &old_size, err) : ENT_DONE;
 }
 
 /* --- the newest head --- */
@@ -84,11 +104,41 @@ static ent_rc newest_head(ent_node *node, ent_channel *channel, uint32_t member,
     return rc.code == ENT_ABSENT ? ENT_DONE : rc;
 }
 
+/* --- a log again, for whoever lost it --- */
+
+static ent_rc handle_pouch(ent_node *node, const ent_http_request *request, ent_http_response *response, ent_err *err)
+{
+    ent_channel *channel = NULL;
+    uint32_t member = 0;
+    uint64_t old_size = 0;
+    ent_hash pin;
+    ent_packed packed = {.size = 0};
+    ENT_TRY(find_log(node, ent_http_query(request, "origin"), &channel, &member, err));
+    ENT_TRY(read_old_size(request, &old_size, err));
+    int asker = ent_http_client_pin(request, &pin) ? ent_channel_member_by_pin(channel, &pin) : -1;
+    if (asker < 0)
+        return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2", "not a member of channel %.8s", channel->id_text);
+    ENT_TRY(ent_sequencer_flush(node, err)); /* a receipt whose signature is not stored yet would be left out */
+    ENT_TRY(ent_pack_again(node, channel, member, (uint32_t)asker, old_size, &packed, err));
+    ent_report report = ent_report_begin("pouch.given-back");
+    ent_report_text(&report, "peer", channel->genesis.members[asker].name);
+    ent_report_string(&report, "origin", packed.origin);
+    ent_report_number(&report, "old_size", packed.old_size);
+    ent_report_number(&report, "size", packed.size);
+    ent_report_end(&report);
+    response->status = 200;
+    response->content_type = "application/x-tar";
+    response->body = packed.bytes;
+    return ENT_DONE;
+}
+
 ent_rc ent_fetch_handle(ent_node *node, const ent_http_request *request, ent_http_response *response, ent_err *err)
 {
     ent_channel *channel = NULL;
     uint32_t member = 0;
     ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
+    if (is_pouch(request))
+        return handle_pouch(node, request, response, err);
     ENT_TRY(find_log(node, ent_http_query(request, "origin"), &channel, &member, err));
     ENT_TRY(newest_head(node, channel, member, &note, err));
     if (note.size == 0)

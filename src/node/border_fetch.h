@@ -5,7 +5,7 @@
 
 #include "node/node.h"
 
-/** Whether the request is GET /head. */
+/** Whether the request is GET /head or GET /pouch. */
 bool ent_fetch_is(const ent_http_request *request);
 /** Decide by certificate and query.  Errors: PEER_MALFORMED, PEER_UNKNOWN, PEER_FORBIDDEN; ABSENT when nothing is held
  * of that log. */

@@ -54,6 +54,9 @@ const char *ent_hold_word(ent_hold hold);
  *  @in   format   what is known, and what to do about it */
 void ent_channel_hold(ent_channel *channel, ent_hold hold, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/** Hold for this reason instead of the one that is there, be it stronger: what was missing has come back. */
+void ent_channel_hold_instead(ent_channel *channel, ent_hold hold, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /** Give another reason for the hold that is there, when it is this one. */
 void ent_channel_hold_because(ent_channel *channel, ent_hold hold, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -67,13 +67,18 @@ void ent_guard_ask(ent_node *node, ent_channel *channel)
     ent_guard_wake(node->guard);
 }
 
+void ent_guard_pause(void)
+{
+    (void)poll(NULL, 0, 5);
+}
+
 /* The hold ends a moment before what it kept back is signed. */
 bool ent_guard_wait(ent_node *node, ent_channel *channel, uint64_t size)
 {
     ent_hold hold = ent_channel_hold_now(channel);
     while ((hold == ENT_HOLD_ASKING || (hold == ENT_HOLD_NONE && ent_channel_signed_size(channel) < size)) &&
            ent_clock_monotonic_ms() < node->started_ms + GRACE_MS && !atomic_load(&node->stopping)) {
-        (void)poll(NULL, 0, 5);
+        ent_guard_pause();
         hold = ent_channel_hold_now(channel);
     }
     return ent_channel_signed_size(channel) >= size;

@@ -20,6 +20,8 @@ void ent_guard_ask(ent_node *node, ent_channel *channel);
 /** Give the members a moment to answer, soon after a start; true when our log is signed up to that size now.  Blocks:
  * up to 1.5 s after the start. */
 bool ent_guard_wait(ent_node *node, ent_channel *channel, uint64_t size);
+/** A moment, for those who wait for the guard. */
+void ent_guard_pause(void);
 /** Verify a signed head of our own log, by the key that is valid for its size.  Errors: PEER_MALFORMED, PEER_SIGNATURE,
  * PEER_MISMATCH, NOMEM. */
 ENT_RC ent_guard_open_head(const ent_channel *channel, ent_bytes note, ent_tree_head *ret, ent_err *err);

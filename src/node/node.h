@@ -171,6 +171,7 @@ typedef struct ent_node {
     int64_t started_ms;    /* monotonic */
     ent_clean_stop before; /* whether the last stop was clean */
     bool is_started;
+    atomic_bool recovering;
     atomic_bool stopping;
 
     pthread_rwlock_t channels_lock;

@@ -143,6 +143,16 @@ ent_rc ent_receipts_store(ent_node *node, ent_channel *channel, ent_checked_rece
     return ENT_DONE;
 }
 
+ent_rc ent_receipts_store_own(ent_node *node, ent_channel *channel, ent_checked_receipt *receipts, size_t count,
+                              ent_err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (receipts[i].receiver == channel->self)
+            ENT_TRY(add_receipt(node, channel, &receipts[i], err));
+    }
+    return ENT_DONE;
+}
+
 void ent_receipts_told(ent_node *node, ent_channel *channel, const ent_checked_receipt *receipts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

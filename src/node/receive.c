@@ -1,4 +1,4 @@
-#include "node/receive.h"
+#include "node/receive_internal.h"
 
 #include "base/clock.h"
 #include "node/channel.h"
@@ -21,16 +21,9 @@ void ent_received_release(ent_received *received)
 
 /* --- what we hold, for the check --- */
 
-typedef struct {
-    ent_node *node;
-    ent_channel *channel;
-    ent_store_tiles tiles;
-    ent_store_log log;
-} holding;
-
 static ent_rc root_at(void *context, size_t member, uint64_t size, bool *ret_known, ent_hash *ret_root, ent_err *err)
 {
-    const holding *held = context;
+    const ent_holding *held = context;
     ent_store_log log;
     ent_channel_log(held->channel, (uint32_t)member, &log);
     /* What we said but never signed (held) is nothing that another's evidence could contradict. */
@@ -48,7 +41,7 @@ static ent_rc root_at(void *context, size_t member, uint64_t size, bool *ret_kno
 
 static ent_rc head_held(void *context, size_t member, const ent_tree_head *head, bool *ret_held, ent_err *err)
 {
-    const holding *held = context;
+    const ent_holding *held = context;
     ent_tree_head found;
     ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
     const ent_store_engine *engine = held->node->store->engine;
@@ -58,7 +51,7 @@ static ent_rc head_held(void *context, size_t member, const ent_tree_head *head,
     return rc.code == ENT_ABSENT ? ENT_DONE : rc;
 }
 
-static void know(ent_node *node, ent_channel *channel, uint32_t writer, holding *held, ent_pouch_known *ret)
+void ent_holding_know(ent_node *node, ent_channel *channel, uint32_t writer, ent_holding *held, ent_pouch_known *ret)
 {
     held->node = node;
     held->channel = channel;
@@ -88,6 +81,7 @@ typedef struct {
     uint64_t base; /* size of the stored log that was checked against */
     const ent_pouch *pouch;
     ent_pouch_checked *checked;
+    bool again;          /* it was ours before: our own receipts are taken back, and no quota counts */
     ent_keys_news *keys; /* what its cards and cutoffs add */
     ent_received *received;
 } receive_job;
@@ -215,8 +209,11 @@ static ent_rc apply_receive(ent_job *job, ent_node *node, ent_err *err)
     ENT_TRY(may_store(work, err));
     ENT_TRY(heads_agree(work, node, err));
     ENT_TRY(ent_keys_may_store(work->channel, work->keys, err));
+    if (work->again)
+        ENT_TRY(ent_receipts_store_own(node, work->channel, checked->receipts, checked->receipt_count, err));
     if (checked->verdict == ENT_POUCH_NEW) {
-        ENT_TRY(count_entries(work, err));
+        if (!work->again)
+            ENT_TRY(count_entries(work, err));
         ENT_TRY(store_entries(node, work, err));
     }
     for (size_t i = 0; i < checked->head_count; i++) {
@@ -265,16 +262,16 @@ static ent_rc compare_receipts(ent_node *node, const ent_channel *channel, const
     return ENT_DONE;
 }
 
-static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, const ent_pouch *pouch, ent_received *ret,
-                      ent_err *err)
+static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, const ent_pouch *pouch, bool again,
+                      ent_received *ret, ent_err *err)
 {
-    holding held;
+    ent_holding held;
     ent_pouch_known known;
     bool news = false;
     ENT_CLEANUP(ent_pouch_checked_release) ent_pouch_checked checked = {0};
     ENT_CLEANUP(ent_keys_news_release) ent_keys_news keys = {.any = false};
     ENT_TRY(ent_keys_of_pouch(node, channel, pouch, &keys, err)); /* step 2 */
-    know(node, channel, writer, &held, &known);
+    ent_holding_know(node, channel, writer, &held, &known);
     ent_keys_with(channel, &keys, known.keys);
     ent_rc rc = ent_pouch_check(pouch, &known, &checked, err); /* steps 3 to 7 */
     ENT_TRY(ent_fork_record_others(node, channel, &checked, rc.code == ENT_OK ? err : NULL));
@@ -302,6 +299,7 @@ static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, con
         .base = held.log.tree.size,
         .pouch = pouch,
         .checked = &checked,
+        .again = again,
         .keys = &keys,
         .received = ret,
     };
@@ -387,8 +385,8 @@ static ent_rc check_announced(const ent_announced *announced, const ent_pouch *p
                     "the request's Entente headers and pouch.json do not say the same");
 }
 
-ent_rc ent_receive(ent_node *node, ent_bytes bytes, const ent_announced *announced, const ent_hash *pin,
-                   ent_received *ret, ent_err *err)
+static ent_rc receive(ent_node *node, ent_bytes bytes, const ent_announced *announced, const ent_hash *pin, bool again,
+                      ent_received *ret, ent_err *err)
 {
     ENT_CLEANUP(ent_pouch_release) ent_pouch pouch = {0};
     ent_channel *channel = NULL;
@@ -409,7 +407,7 @@ ent_rc ent_receive(ent_node *node, ent_bytes bytes, const ent_announced *announc
     ent_received received = {.channel = channel, .writer = (uint32_t)writer};
     ent_rc rc = ENT_DONE;
     for (int i = 0; i < RETRIES; i++) {
-        rc = take_in(node, channel, (uint32_t)writer, &pouch, &received, err);
+        rc = take_in(node, channel, (uint32_t)writer, &pouch, again, &received, err);
         if (rc.code != ENT_RETRY)
             break;
     }
@@ -422,4 +420,15 @@ ent_rc ent_receive(ent_node *node, ent_bytes bytes, const ent_announced *announc
         atomic_store(&channel->members[sender].heard, true);
     *ret = received;
     return ENT_DONE;
+}
+
+ent_rc ent_receive(ent_node *node, ent_bytes bytes, const ent_announced *announced, const ent_hash *pin,
+                   ent_received *ret, ent_err *err)
+{
+    return receive(node, bytes, announced, pin, false, ret, err);
+}
+
+ent_rc ent_receive_again(ent_node *node, ent_bytes bytes, ent_received *ret, ent_err *err)
+{
+    return receive(node, bytes, NULL, NULL, true, ret, err);
 }

@@ -9,6 +9,7 @@
 #include "node/extend.h"
 #include "node/keys.h"
 #include "node/ledgers.h"
+#include "node/receipt.h"
 #include "node/report.h"
 
 #include <errno.h>
@@ -102,6 +103,28 @@ ent_rc ent_sequencer_append(ent_node *node, ent_channel *channel, ent_bytes entr
     return ENT_DONE;
 }
 
+/* "The same pouch again returns the same receipt bytes": it came back signed, with what it is for, and is not signed a
+ * second time. */
+static ent_rc receipt_given_before(ent_node *node, ent_channel *channel, uint32_t member, const ent_tree_head *head,
+                                   ent_err *err)
+{
+    ent_store_receipt given;
+    ENT_TRY(node->store->engine->receipt_covering(node->store, channel->members[member].log.number, channel->self,
+                                                  head->size, &given, err));
+    ent_signed item = {.channel = channel,
+                       .receipt = given.number,
+                       .member = member,
+                       .head = given.head,
+                       .signature = given.cosignature.signature,
+                       .timestamp_unix_s = given.cosignature.timestamp_unix_s,
+                       .receipt_key = given.key};
+    bool same = given.head.size == head->size && ent_hash_equal(&given.head.root, &head->root);
+    if (!same || !ent_receipt_is_signed(&given))
+        return ent_fail(err, ENT_BUG, "design 3", "a receipt of size %llu is here before its entries",
+                        (unsigned long long)head->size);
+    return ent_signed_add(&node->sequencer->given, &item, err);
+}
+
 ent_rc ent_sequencer_receipt(ent_node *node, ent_channel *channel, uint32_t member, const ent_tree_head *head,
                              const ent_hash *leaves, size_t leaf_count, ent_err *err)
 {
@@ -116,6 +139,8 @@ ent_rc ent_sequencer_receipt(ent_node *node, ent_channel *channel, uint32_t memb
     receipt.key = ent_channel_receipt_key(channel);
     ENT_TRY(node->store->engine->receipt_add(node->store, &receipt, &is_new, err));
     channel->members[member].receipt_in_batch = true;
+    if (!is_new)
+        return receipt_given_before(node, channel, member, head, err);
     ent_signed item = {.channel = channel,
                        .receipt = receipt.number,
                        .member = member,
@@ -130,9 +155,10 @@ ent_rc ent_sequencer_receipt(ent_node *node, ent_channel *channel, uint32_t memb
 ent_rc ent_sequencer_signed(ent_node *node, const ent_channel *channel, uint32_t member, ent_store_receipt *ret,
                             ent_err *err)
 {
-    const ent_signed_list *list = &node->sequencer->unstored; /* publish has moved what this batch signed there */
-    for (size_t i = 0; i < list->count; i++) {
-        const ent_signed *item = &list->items[i];
+    const ent_signed_list *signed_now = &node->sequencer->unstored; /* publish has moved what this batch signed there */
+    const ent_signed_list *given = &node->sequencer->given;
+    for (size_t i = 0; i < signed_now->count + given->count; i++) {
+        const ent_signed *item = i < signed_now->count ? &signed_now->items[i] : &given->items[i - signed_now->count];
         if (item->channel != channel || item->is_head || item->member != member)
             continue;
         *ret = (ent_store_receipt){.number = item->receipt,
@@ -158,6 +184,12 @@ ent_rc ent_sequencer_check_open(ent_node *node, ent_channel *channel, ent_err *e
     }
     channel->next_row.state = ENT_CHANNEL_OPEN;
     return node->store->engine->channel_update(node->store, &channel->next_row, err);
+}
+
+ent_rc ent_sequencer_sign_known(ent_node *node, ent_channel *channel, const ent_tree_head *head, ent_err *err)
+{
+    ent_signed item = {.channel = channel, .is_head = true, .member = channel->self, .head = *head};
+    return ent_signed_add(&node->sequencer->to_sign, &item, err);
 }
 
 /* --- one batch --- */
@@ -372,6 +404,8 @@ static void publish(ent_sequencer *sequencer)
         publish_channel(sequencer->node, sequencer->dirty[i]);
     for (size_t i = 0; i < sequencer->to_sign.count; i++)
         publish_signed(sequencer, &sequencer->to_sign.items[i]);
+    for (size_t i = 0; i < sequencer->given.count; i++)
+        publish_signed(sequencer, &sequencer->given.items[i]);
     for (size_t i = 0; i < sequencer->dirty_count; i++)
         atomic_store(&sequencer->dirty[i]->unsent, true);
     mark_unsent(&sequencer->to_sign);
@@ -403,6 +437,7 @@ static void run_batch(ent_sequencer *sequencer, ent_job *jobs)
 {
     ent_err err = {0};
     sequencer->to_sign.count = 0;
+    sequencer->given.count = 0;
     ent_rc rc = write_batch(sequencer, jobs, &err);
     if (rc.code == ENT_IO)
         ent_report_stop("the store failed", &err);
@@ -581,6 +616,7 @@ void ent_sequencer_free(ent_sequencer *sequencer)
     }
     ent_free(sequencer->unstored.items);
     ent_free(sequencer->to_sign.items);
+    ent_free(sequencer->given.items);
     ent_free(sequencer->dirty);
     (void)pthread_cond_destroy(&sequencer->queued);
     (void)pthread_cond_destroy(&sequencer->settled);

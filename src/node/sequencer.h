@@ -52,6 +52,9 @@ ENT_RC ent_sequencer_receipt(ent_node *node, ent_channel *channel, uint32_t memb
  * keeper did not sign it. */
 ENT_RC ent_sequencer_signed(ent_node *node, const ent_channel *channel, uint32_t member, ent_store_receipt *ret,
                             ent_err *err);
+/** Sign a head of our log again that our key has signed before, whatever is held.
+ *  @in   head   of what the transaction leaves committed */
+ENT_RC ent_sequencer_sign_known(ent_node *node, ent_channel *channel, const ent_tree_head *head, ent_err *err);
 /** OPENING becomes OPEN when every member's entry 0 is held. */
 ENT_RC ent_sequencer_check_open(ent_node *node, ent_channel *channel, ent_err *err);
 

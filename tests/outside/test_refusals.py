@@ -1012,7 +1012,7 @@ class Requests(BorderTest):
     # ---- HTTP that is none ------------------------------------------------------------------------------------------------
 
     def test_http__other_methods_and_paths_are_refused(self):
-        for method, path in (("GET", "/"), ("GET", "/pouch"), ("PUT", "/pouch"), ("POST", "/blob/" + "0" * 64),
+        for method, path in (("GET", "/"), ("GET", "/pouches"), ("PUT", "/pouch"), ("POST", "/blob/" + "0" * 64),
                              ("DELETE", "/pouch"), ("POST", "/pouch/"), ("POST", "/POUCH"), ("GET", "/api/v1/status"),
                              ("POST", "/pouch%00"), ("OPTIONS", "/pouch"), ("POST", "//pouch")):  # fmt: skip
             with self.subTest(f"{method} {path}"):

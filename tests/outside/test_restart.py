@@ -358,6 +358,32 @@ class Asked(OutsideTest):
         self.assertEqual((head(other.to[node.name], unknown).status, head(border, unknown).status), (404, 403))
         self.assertEqual(party.to[node.name].request("DELETE", "/head").status, 404)
 
+    def test_asked__logs_are_given_back_to_members(self):
+        node = self.new_node("zeta.example")
+        party = self.new_party("zaniah.example", node, listens=True)
+        other = self.new_party("zosma.example", node)
+        channel = self.open_with(party, node, "line")
+        for _ in range(2):
+            channel.say("contact.check", CHECK)
+            self.deliver(channel, node)
+        mine, theirs = channel.own.origin, channel.logs[node.name].origin
+        ask = lambda origin, old, at=party: at.to[node.name].request("GET", f"/pouch?origin={origin}&old={old}")  # noqa: E731
+        for old in (0, 2, 3):
+            answer = ask(mine, old)
+            pouch = Pouch.parse(answer.body)
+            self.assertEqual((pouch.origin, pouch.old_size, pouch.size), (mine, old, 3))
+            self.assertEqual(pouch.entries, channel.own.entries[old:])
+            self.assertEqual(pouch.bodies, {index: channel.own.bodies[index] for index in range(old, 3)})
+            given = [note for size, _, note in channel.own.receipts[node.name] if size > old]
+            self.assertEqual([note for name, note in pouch.receipts if name == node.name], given)
+        pouch = Pouch.parse(ask(theirs, 0).body)
+        self.assertEqual(pouch.entries, channel.logs[node.name].entries)
+        ours = [note for _, _, note in channel.logs[node.name].receipts[party.name]]
+        self.assertEqual([note for name, note in pouch.receipts if name == party.name], ours)  # our own, too
+        self.assertEqual((ask(mine, 4).status, ask(mine, "x").status, ask(mine, "").status), (400, 422, 422))
+        self.assertEqual(ask(mine, 2**63).status, 422)
+        self.assertEqual((ask(mine, 0, other).status, ask(mine[:-4] + "0000", 0, other).status), (403, 404))
+
 
 if __name__ == "__main__":
     unittest.main()
