@@ -198,7 +198,7 @@ static ent_rc pack(ent_packing *work, uint64_t old_size, ent_packed *ret, ent_er
 {
     ent_packed packed = {.bytes.limit = ENT_POUCH_MAX_BYTES, .of = work->of};
     memcpy(packed.origin, work->channel->members[work->of].origin, sizeof packed.origin);
-    work->pouch.origin = ent_text_of(packed.origin);
+    work->pouch.origin = ent_text_of(work->channel->members[work->of].origin);
     ENT_TRY(pack_entries(work, old_size, err));
     if (work->pouch.old_size == 0)
         work->pouch.genesis = ent_buf_bytes(&work->channel->genesis_bytes);

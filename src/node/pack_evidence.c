@@ -6,7 +6,8 @@
 #include "node/fork.h"
 #include "node/receipt.h"
 
-enum { RECEIPTS_COUNT = 512 };
+/* Where a pouch goes by hand, nothing tells which receipts have arrived: all go along that find room. */
+enum { RECEIPTS_COUNT = 512, MUCH_BYTES = 32 << 20 };
 
 ent_rc ent_packing_know(ent_packing *work, ent_err *err)
 {
@@ -184,13 +185,13 @@ static ent_rc pack_receipt(void *context, const ent_store_receipt *receipt, ent_
 }
 
 /* Those that the receiver may lack, of each log in the order in which they came. */
-static ent_rc pack_receipts(ent_packing *work, ent_err *err)
+static ent_rc pack_receipts(ent_packing *work, size_t room, ent_err *err)
 {
     const ent_channel *channel = work->channel;
-    for (uint32_t i = 0; i < channel->genesis.member_count && work->pouch.receipt_count < RECEIPTS_COUNT; i++) {
+    for (uint32_t i = 0; i < channel->genesis.member_count && work->pouch.receipt_count < room; i++) {
         ent_rc rc = work->node->store->engine->receipt_log_walk(
-            work->node->store, channel->members[i].log.number, work->receipts_upto[i],
-            RECEIPTS_COUNT - work->pouch.receipt_count, pack_receipt, work, err);
+            work->node->store, channel->members[i].log.number, work->receipts_upto[i], room - work->pouch.receipt_count,
+            pack_receipt, work, err);
         if (rc.code != ENT_WAITING)
             ENT_TRY(rc);
     }
@@ -220,14 +221,15 @@ static ent_rc pack_receipts_again(ent_packing *work, ent_err *err)
 
 ent_rc ent_packing_receipts(ent_packing *work, ent_err *err)
 {
-    size_t room = work->again ? ENT_POUCH_MAX_RECEIPTS : RECEIPTS_COUNT;
+    bool much = !work->again && ent_pouch_size_bound(&work->pouch) > MUCH_BYTES;
+    size_t room = much ? RECEIPTS_COUNT : ENT_POUCH_MAX_RECEIPTS;
     work->pouch.receipts = ent_arena_alloc(&work->arena, room * sizeof *work->pouch.receipts);
     if (work->pouch.receipts == NULL)
         return ent_packing_no_memory(err);
     if (work->again)
         return pack_receipts_again(work, err);
     know_receipted(work);
-    return pack_receipts(work, err);
+    return pack_receipts(work, room, err);
 }
 
 /* --- is there anything to send --- */

@@ -3,8 +3,11 @@ answers go back the same way, and each hears of all."""
 
 import json
 import os
+import time
 import unittest
+from unittest import mock
 
+from formats import Pouch
 from node import EXAMPLES, CliError, Node, wait_for
 from outside import OutsideTest
 
@@ -124,6 +127,45 @@ class Stick(OutsideTest):
                 self.aurora.api_bytes("GET", f"/pouches?channel=line&to=cobalt.example&of={of}")
         with self.assertRaises(CliError):
             self.aurora.run("pouch", "export", "--channel", "line", "--to", "aurora.example", "-o", self.path("7"))
+
+
+class Dated(OutsideTest):
+    """A receiver chooses the time in its receipt; where that cannot be, it shows."""
+
+    def test_receipts__dated_ahead_or_before_their_message_are_flagged_and_kept(self):
+        node = self.new_node("aurora.example")
+        party = self.new_party("vega.example", node)
+        channel = self.open_with(party, node, "line")
+        delta = node.channel("line")["delta_s"]
+        check = os.path.join(EXAMPLES, "contact.check.json")
+        for off, flag in ((0, None), (delta + 600, "later than it arrived"), (-delta - 600, "before the message")):
+            message = node.text("send", "contact.check", "--channel", "line", "--body", check)
+            data = node.api_bytes("GET", f"/pouches?channel={channel.id}&to={party.name}")
+            with mock.patch("peer.time.time", return_value=time.time() + off):
+                channel.take(Pouch.parse(data))
+            self.deliver(channel, node)
+            (row,) = node.json("show", message)["receipts"]
+            self.assertEqual(row["by"], party.name)
+            if flag is None:
+                self.assertIsNone(row["flag"])
+            else:
+                self.assertIn(flag, row["flag"])
+                self.assertIn(row["flag"], node.text("show", message))
+
+
+class Configured(OutsideTest):
+    def test_forward_delay__that_is_none_is_refused_with_the_reason(self):
+        node = Node(self.folder, "aurora.example")
+        path = os.path.join(node.dir, "node.json")
+        with open(path, encoding="utf-8") as file:
+            configuration = json.load(file)
+        for bad in (0, -1, "20", 86401, None):
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(configuration | {"forward_delay_s": bad}, file)
+            with self.assertRaises(AssertionError):
+                node.start()
+            self.assertIn("forward_delay_s", node.log())
+            os.truncate(node.log_path, 0)
 
 
 if __name__ == "__main__":
