@@ -41,6 +41,7 @@ static const ent_cli_command *const commands[] = {
     &ent_cli_pouch_export,
     &ent_cli_pouch_import,
     &ent_cli_status,
+    &ent_cli_doctor,
     &ent_cli_audit,
     &ent_cli_release_channel,
     &ent_cli_recover,

@@ -45,6 +45,7 @@ extern const ent_cli_command ent_cli_release_channel;
 extern const ent_cli_command ent_cli_status;
 extern const ent_cli_command ent_cli_alerts;
 extern const ent_cli_command ent_cli_audit;
+extern const ent_cli_command ent_cli_doctor;
 
 /** For verbs without options of their own. */
 extern const ent_cli_option ent_cli_no_options[];

@@ -360,6 +360,11 @@ ent_rc ent_http_transfer_finish(ent_http_transfer *transfer, CURLcode result, en
     curl_off_t retry_after_s = 0;
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &type);
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+    struct curl_header *date = NULL;
+    if (curl_easy_header(transfer->easy, "Date", 0, CURLH_HEADER, -1, &date) == CURLHE_OK) {
+        time_t time = curl_getdate(date->value, NULL);
+        transfer->reply.date_unix_s = time == (time_t)-1 ? 0 : (int64_t)time;
+    }
     if (retry_after_s > 0)
         transfer->reply.retry_after_s = retry_after_s > UINT32_MAX ? UINT32_MAX : (uint32_t)retry_after_s;
     transfer->reply.status = (int)status_of(transfer);

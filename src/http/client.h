@@ -44,6 +44,7 @@ typedef struct {
 typedef struct {
     int status;
     char content_type[128];
+    int64_t date_unix_s;    /* of the Date header; 0 = none */
     uint32_t retry_after_s; /* of the Retry-After header; 0 = none */
     ent_buf body;
 } ent_http_reply;

@@ -18,6 +18,7 @@ typedef struct {
 
 static const route routes[] = {
     {"GET", "status", ent_api_status, 0},
+    {"GET", "doctor", ent_api_doctor, 0},
     {"GET", "card", ent_api_card, 0},
     {"GET", "alerts", ent_api_alert_list, 0},
     {"POST", "alerts/test", ent_api_alert_test, 4096},

@@ -38,6 +38,7 @@ ENT_RC ent_api_put_forks(ent_node *node, ent_json_writer *writer, const ent_chan
 
 /* one file each */
 ENT_RC ent_api_status(ent_api_call *call, ent_err *err);
+ENT_RC ent_api_doctor(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_card(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_alert_list(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_alert_test(ent_api_call *call, ent_err *err);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "node/channel.h"
+#include "node/doctor.h"
 #include "node/events.h"
 #include "node/guard.h"
 #include "node/rotate.h"
@@ -202,6 +203,17 @@ ent_rc ent_api_status(ent_api_call *call, ent_err *err)
     ENT_TRY(ent_api_put_forks(node, &writer, NULL, err));
     ent_json_member_unsigned(&writer, "memory_bytes", memory_bytes());
     ent_json_member_unsigned(&writer, "disk_free_bytes", disk_free_bytes(node->paths.store));
+    ent_json_object_end(&writer);
+    return ent_api_answer(call, &body, err);
+}
+
+ent_rc ent_api_doctor(ent_api_call *call, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
+    ent_json_writer writer = ent_json_writer_of(&body);
+    ent_json_object_begin(&writer);
+    ent_json_key(&writer, "findings");
+    ENT_TRY(ent_doctor_put(call->node, &writer, err));
     ent_json_object_end(&writer);
     return ent_api_answer(call, &body, err);
 }

@@ -5,6 +5,7 @@
 #include "base/cursor.h"
 #include "node/channel.h"
 #include "node/keys.h"
+#include "node/reach.h"
 #include "node/receipt.h"
 #include "node/report.h"
 #include "node/sequencer.h"
@@ -182,7 +183,11 @@ static void done(void *context, ent_rc rc, const ent_http_reply *reply, const en
     ent_courier *courier = work->courier;
     ent_contact *peer = ent_courier_contact(courier, work->peer);
     ent_err err = {0};
-    if (rc.code == ENT_OK)
+    bool was_reached = rc.code == ENT_OK;
+    if (was_reached || !atomic_load(&courier->stopping))
+        ent_reach_told(courier->node->reaches, work->peer, was_reached ? NULL : call_err->text,
+                       was_reached ? reply->date_unix_s : 0);
+    if (was_reached)
         rc = settle_pouch(work, reply, &err);
     else
         err = *call_err;

@@ -14,6 +14,7 @@
 #include "node/guard.h"
 #include "node/opener.h"
 #include "node/peer.h"
+#include "node/reach.h"
 #include "node/report.h"
 #include "node/rotate.h"
 #include "node/sequencer.h"
@@ -61,6 +62,7 @@ static ent_rc start_threads(ent_node *node, ent_err *err)
     ENT_CLEANUP(ent_buf_release) ent_buf certificate = {0};
     bool has_border = !node->config.air_gapped;
     ENT_TRY(ent_events_new(&node->events, err));
+    ENT_TRY(ent_reaches_new(&node->reaches, err));
     ENT_TRY(ent_sequencer_new(node, &node->sequencer, err));
     ENT_TRY(ent_alerts_new(node, &node->alerts, err)); /* before all that wake it */
     if (has_border) {
@@ -174,6 +176,7 @@ void ent_node_stop(ent_node *node)
     ent_sequencer_free(node->sequencer);
     ent_alerts_free(node->alerts); /* after the last that could wake it */
     ent_events_free(node->events);
+    ent_reaches_free(node->reaches);
     bool is_clean = stops_clean(node);
     ent_channels_free(node);
     ent_peers_free(node);

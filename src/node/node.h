@@ -156,6 +156,7 @@ typedef struct ent_courier ent_courier;
 typedef struct ent_opener ent_opener;
 typedef struct ent_alerts ent_alerts;
 typedef struct ent_checks ent_checks;
+typedef struct ent_reaches ent_reaches;
 typedef struct ent_blob_worker ent_blob_worker;
 typedef struct ent_guard ent_guard;
 
@@ -190,6 +191,7 @@ typedef struct ent_node {
     ent_opener *opener;
     ent_alerts *alerts;
     ent_checks *checks;
+    ent_reaches *reaches;  /* how each peer was last met */
     ent_blob_parts *parts; /* attachments on their way in */
     ent_blob_worker *blob_worker;
     ent_guard *guard;

@@ -30,11 +30,11 @@ EVIDENCE = os.path.abspath(sys.argv[2])
 
 VERBS = ["init", "card", "peer add", "peer list", "peer show", "peer remove", "channel open", "channel list",
          "channel show", "channel accept", "channel refuse", "send", "list", "show", "open", "watch", "prove", "verify",
-         "pouch export", "pouch import", "status", "agreement new", "agreement check", "agreement diff", "agreement fields",
+         "pouch export", "pouch import", "status", "doctor", "agreement new", "agreement check", "agreement diff", "agreement fields",
          "agreement show", "agreement propose", "agreement accept", "kinds", "alerts", "ledger", "report", "audit", "release", "recover", "key show", "key rotate", "key revoke",
          "fork list", "fork export", "fork import"]
 # Verbs that need no node.
-ALONE = ["init", "card", "verify", "kinds", "audit", "agreement new", "agreement check", "agreement diff", "agreement fields"]
+ALONE = ["init", "card", "verify", "kinds", "audit", "doctor", "agreement new", "agreement check", "agreement diff", "agreement fields"]
 MSG = "north/aurora.example/3"
 CHANNEL_ID = "5d1f09ab" * 8
 
@@ -80,7 +80,7 @@ MISTAKES = {
     "fork import": [([], "missing"), (["a", "b"], "too many")],
     "status": [(["x"], "too many")],
     "alerts": [(["x"], "alerts"), (["list", "x"], "too many")],
-    "audit": [(["x"], "audit")],
+    "audit": [(["x"], "audit")], "doctor": [(["x"], "doctor")],
     "kinds": [(["request.nothing"], "no kind"), (["request", "x"], "too many"), (["contact.check", "--markdown"], "--markdown"),
               (["request", "--markdown"], "--markdown")],
     "agreement new": [(["x"], "too many"), (["--parties", "a.b"], "two parties"), (["--parties", "a.b,B"], "party's name"),

@@ -6,6 +6,7 @@ import http.server
 import socket
 import ssl
 import threading
+import time
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -96,6 +97,7 @@ class Listener:
         self.party = None
         self.behaviour = None
         self.deaf = False  # closes connections before the handshake
+        self.clock_ahead_s = 0  # what its Date headers say
         self.requests = []
         self.connections = 0
         self.open = []
@@ -118,6 +120,9 @@ class Listener:
 
             def log_message(self, *_):
                 pass
+
+            def date_time_string(self, timestamp=None):
+                return super().date_time_string((timestamp or time.time()) + listener.clock_ahead_s)
 
             def take(self):
                 size = int(self.headers.get("Content-Length", 0))

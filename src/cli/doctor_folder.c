@@ -1,0 +1,243 @@
+#include "cli/doctor.h"
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/file.h"
+#include "http/tls.h"
+#include "keeper/keeper.h"
+#include "seal/card.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum { CERTIFICATE_MAX_BYTES = 65536 };
+#define DISK_LOW_BYTES ((uint64_t)512 << 20)
+
+static void find(ent_json_writer *writer, bool is_note, const char *what, const char *matters, const char *todo,
+                 const char *format, ...) __attribute__((format(printf, 6, 7)));
+
+static void find(ent_json_writer *writer, bool is_note, const char *what, const char *matters, const char *todo,
+                 const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    ent_json_object_begin(writer);
+    ent_json_member_string(writer, "level", is_note ? "note" : "problem");
+    ent_json_member_string(writer, "what", what);
+    ent_json_member_string(writer, "channel", NULL);
+    ent_json_member_string(writer, "alias", NULL);
+    ent_json_member_string(writer, "party", NULL);
+    ent_json_member_string(writer, "since", NULL);
+    ent_json_member_string(writer, "text", text);
+    ent_json_member_string(writer, "matters", matters);
+    ent_json_member_string(writer, "todo", todo);
+    ent_json_object_end(writer);
+}
+
+/* --- who may read and write --- */
+
+static void look_at_mode(ent_json_writer *writer, const char *path)
+{
+    struct stat status;
+    char todo[1200];
+    if (lstat(path, &status) != 0)
+        return;
+    if (status.st_uid != geteuid())
+        find(writer, false, "owner", "The node runs as one user, and must own what it writes.",
+             "Run `entente` and `entented` as the user who owns the folder, or change the owner (`chown -R`).",
+             "%s belongs to user %u, and we are user %u", path, (unsigned)status.st_uid, (unsigned)geteuid());
+    if ((status.st_mode & 077) == 0 || S_ISLNK(status.st_mode))
+        return;
+    (void)snprintf(todo, sizeof todo, "chmod go= %s", path);
+    find(writer, false, "permissions",
+         "Whoever can read the keys can sign and read as this party; whoever opens the socket acts for it.", todo,
+         "%s may be used by others than its owner (mode %04o)", path, (unsigned)status.st_mode & 07777U);
+}
+
+static ent_rc look_at_modes(ent_json_writer *writer, const char *folder, const ent_paths *paths, ent_err *err)
+{
+    static const char *const keys[] = {"log.key", "receipt.key", "age.key", "tls.key"};
+    look_at_mode(writer, folder);
+    look_at_mode(writer, paths->keys);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        ENT_CLEANUP(ent_free_pointer) char *path = ent_file_join(paths->keys, keys[i]);
+        if (path == NULL)
+            return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+        look_at_mode(writer, path);
+        if (!ent_file_exists(path))
+            find(writer, false, "keys", "Without all of its keys the node does not start.",
+                 "Bring it back from a backup. A key that is lost for good is replaced by a new card.", "%s is missing",
+                 path);
+    }
+    look_at_mode(writer, paths->marks);
+    look_at_mode(writer, paths->store);
+    look_at_mode(writer, paths->socket);
+    return ENT_DONE;
+}
+
+/* --- card, certificate, keys --- */
+
+static ent_rc read_card(ent_json_writer *writer, const ent_paths *paths, ent_card_opened *ret, bool *ret_read,
+                        ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
+    ent_err why = {0};
+    ent_rc rc = ent_file_read(paths->card, ENT_CARD_MAX_BYTES, &bytes, &why);
+    if (rc.code == ENT_OK)
+        rc = ent_card_parse(ent_buf_bytes(&bytes), ret, &why);
+    if (rc.code == ENT_NOMEM)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    *ret_read = rc.code == ENT_OK;
+    if (!*ret_read)
+        find(writer, false, "card", "Without its card the node does not start, and peers cannot know it.",
+             "Bring it back from a backup, or from a peer who holds it.", "%s: %s", paths->card, why.text);
+    return ENT_DONE;
+}
+
+static ent_rc look_at_certificate(ent_json_writer *writer, const ent_paths *paths, const ent_card *card, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf certificate = {0};
+    ent_hash pin;
+    ent_err why = {0};
+    ent_rc rc = ent_file_read(paths->certificate, CERTIFICATE_MAX_BYTES, &certificate, &why);
+    if (rc.code == ENT_OK)
+        rc = ent_tls_pin(ent_buf_bytes(&certificate), &pin, &why);
+    if (rc.code == ENT_NOMEM)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    if (rc.code == ENT_OK && ent_hash_equal(&pin, &card->tls))
+        return ENT_DONE;
+    find(writer, false, "certificate", "Peers talk only to the certificate that is pinned in the card they hold.",
+         "Put back the certificate that belongs to the card, or replace card and certificate together (a new card).",
+         "%s %s%s", paths->certificate,
+         rc.code == ENT_OK ? "is not the certificate pinned in the card" : "cannot be used: ",
+         rc.code == ENT_OK ? "" : why.text);
+    return ENT_DONE;
+}
+
+static void look_at_clock(ent_json_writer *writer, const ent_card *card)
+{
+    int64_t issued = 0;
+    if (ent_time_parse(card->issued, &issued) && ent_clock_unix_s() < issued)
+        find(writer, false, "clock",
+             "Times are each side's claim; what is dated before the party existed is believed by nobody.",
+             "Set the clock (`timedatectl`).", "this machine's clock is before %.*s, when our card was issued",
+             ENT_TEXT_ARG(card->issued));
+}
+
+/* Only while no node runs: opening the keys opens the marks. */
+static ent_rc look_at_keys(ent_json_writer *writer, const ent_paths *paths, const ent_card *card, ent_bytes passphrase,
+                           ent_err *err)
+{
+    ent_keeper *keeper = NULL;
+    ent_err why = {0};
+    ent_rc rc = ent_keeper_open(paths->keys, paths->marks, passphrase, &keeper, &why);
+    if (rc.code == ENT_NOMEM)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    if (rc.code == ENT_REFUSED && passphrase.size == 0) {
+        find(writer, true, "keys", "Whether the keys are those of the card is seen by the node when it starts.",
+             "Mend that, or give --passphrase-file, to have them compared now.", "the keys were not looked at: %s",
+             why.text);
+        return ENT_DONE;
+    }
+    if (rc.code != ENT_OK) {
+        find(
+            writer, false, "keys", "Without its keys and marks the node does not start.",
+            "Bring back keys/ from a backup. marks/ must be as new as the last signature: ask before you copy an older "
+            "one.",
+            "%s", why.text);
+        return ENT_DONE;
+    }
+    const ent_keeper_publics *publics = ent_keeper_public_keys(keeper);
+    if (!ent_public_key_equal(&card->log, &publics->log) || !ent_public_key_equal(&card->receipt, &publics->receipt) ||
+        memcmp(card->age.bytes, publics->age.bytes, sizeof publics->age.bytes) != 0)
+        find(writer, false, "keys", "Peers verify what we sign by the keys in our card.",
+             "Put keys/ and card of one party together: one of the two was copied from elsewhere.",
+             "%s does not name the keys in %s", paths->card, paths->keys);
+    ent_keeper_free(keeper);
+    return ENT_DONE;
+}
+
+static ent_rc look_at_root(ent_json_writer *writer, const ent_paths *paths, ent_err *err)
+{
+    ENT_CLEANUP(ent_free_pointer) char *path = ent_file_join(paths->root, "root.key");
+    if (path == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    if (ent_file_exists(path))
+        find(writer, true, "root-key", "Whoever has the root key can replace all others. The node never needs it.",
+             "Move root/ to a medium that lies in a safe, with a copy of it in another.",
+             "the root key lies on this machine, in %s", paths->root);
+    return ENT_DONE;
+}
+
+/* --- the node --- */
+
+static ent_rc look_at_node(ent_json_writer *writer, const char *folder, const ent_paths *paths, bool *ret_locked,
+                           ent_err *err)
+{
+    ENT_CLEANUP(ent_free_pointer) char *path = ent_file_join(paths->store, "lock");
+    char todo[1200];
+    if (path == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    ENT_CLEANUP(ent_file_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    *ret_locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (*ret_locked) {
+        find(writer, false, "locked", "Only one process at a time may use a party's store.",
+             "If a node is just starting or stopping, wait; else find the process (`fuser`) and see what it does.",
+             "a process has the store in %s open, and no node answers on %s", folder, paths->socket);
+        return ENT_DONE;
+    }
+    (void)snprintf(todo, sizeof todo, "entented --dir %s", folder);
+    find(writer, false, "stopped", "While it is stopped nothing is received, and nothing that was said leaves.", todo,
+         "no node runs for %s", folder);
+    return ENT_DONE;
+}
+
+static void look_at_disk(ent_json_writer *writer, const char *folder)
+{
+    struct statvfs status;
+    if (statvfs(folder, &status) != 0)
+        return;
+    uint64_t free_bytes = (uint64_t)status.f_bavail * status.f_frsize;
+    if (free_bytes < DISK_LOW_BYTES)
+        find(writer, false, "disk", "On a full disk nothing is taken in or said. What was receipted is not lost.",
+             "Make room on that disk, or move the folder to a larger one.", "%llu MB are free on the disk of %s",
+             (unsigned long long)(free_bytes / 1000000), folder);
+}
+
+ent_rc ent_cli_doctor_folder(const char *folder, bool runs, ent_bytes passphrase, ent_json_writer *writer, ent_err *err)
+{
+    ENT_CLEANUP(ent_paths_release) ent_paths paths = {0};
+    ENT_CLEANUP(ent_config_release) ent_config config = {0};
+    ENT_CLEANUP(ent_card_release) ent_card_opened card = {0};
+    bool has_card = false;
+    bool locked = false;
+    ent_err why = {0};
+    ENT_TRY(ent_paths_make(folder, &paths, err));
+    ent_rc rc = ent_config_read(paths.config, &config, &why);
+    if (rc.code == ENT_ABSENT || rc.code == ENT_NOMEM) /* no party lives here: that is no finding */
+        return ent_fail(err, (ent_code)rc.code, NULL, "%s", why.text);
+    if (rc.code != ENT_OK)
+        find(writer, false, "configuration", "The node does not start without it.",
+             "Mend it: docs/formats.md has its form.", "%s", why.text);
+    ENT_TRY(look_at_modes(writer, folder, &paths, err));
+    ENT_TRY(read_card(writer, &paths, &card, &has_card, err));
+    if (has_card) {
+        ENT_TRY(look_at_certificate(writer, &paths, &card.card, err));
+        look_at_clock(writer, &card.card);
+    }
+    ENT_TRY(look_at_root(writer, &paths, err));
+    if (runs)
+        return ENT_DONE;
+    look_at_disk(writer, folder);
+    ENT_TRY(look_at_node(writer, folder, &paths, &locked, err));
+    return has_card && !locked ? look_at_keys(writer, &paths, &card.card, passphrase, err) : ENT_DONE;
+}
