@@ -10,14 +10,16 @@
 #include <errno.h>
 #include <unistd.h>
 
-enum { PIECE_BYTES = 256 * 1024 };
+enum { PIECE_BYTES = 256 * 1024, ROOM_EVERY_BYTES = 4 << 20 };
 
 /* --- sealing what the command line streams in --- */
 
 typedef struct {
+    ent_node *node;
     ent_channel *channel;
     ent_blob_writer *writer;
     ent_age_sealer *sealer;
+    uint64_t unchecked; /* bytes since the disk was last looked at */
 } sealing;
 
 static void free_sealing(void *pointer)
@@ -33,15 +35,23 @@ static ent_rc write_blob(void *context, ent_bytes bytes, ent_err *err)
     return ent_blob_writer_push(((sealing *)context)->writer, bytes, err);
 }
 
+/* The disk is shared with what others send, and the node itself needs some of it. */
 static ent_rc seal_piece(void *context, ent_bytes piece, ent_err *err)
 {
-    return ent_age_sealer_push(((sealing *)context)->sealer, piece, err);
+    sealing *work = context;
+    work->unchecked += piece.size;
+    if (work->unchecked >= ROOM_EVERY_BYTES) {
+        work->unchecked = 0;
+        ENT_TRY(ent_disk_has_room(work->node, ROOM_EVERY_BYTES, err));
+    }
+    return ent_age_sealer_push(work->sealer, piece, err);
 }
 
 ent_rc ent_api_attachment_admit(ent_node *node, ent_http_request *request, ent_http_intake *ret_intake, ent_err *err)
 {
     ent_recipient recipients[ENT_ENTRY_MAX_MEMBERS];
     ent_channel *channel = NULL;
+    uint64_t length = 0;
     ent_text type = ent_http_query(request, "type");
     ENT_TRY(ent_channel_named(node, ent_http_query(request, "channel"), &channel, err));
     if (type.data != NULL && !ent_media_type_valid(type))
@@ -53,8 +63,11 @@ ent_rc ent_api_attachment_admit(ent_node *node, ent_http_request *request, ent_h
     sealing *work = ent_alloc(sizeof *work);
     if (work == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    work->node = node;
     work->channel = channel;
     ent_http_attach(request, work, free_sealing);
+    if (ent_http_content_length(request, &length))
+        ENT_TRY(ent_disk_has_room(node, length, err));
     ent_channel_recipients(channel, recipients);
     ENT_TRY(ent_blob_writer_new(node->paths.blobs, ENT_ATTACHMENT_MAX_SEALED_BYTES, &work->writer, err));
     ENT_TRY(ent_age_sealer_new(recipients, channel->genesis.member_count, (ent_age_sink){write_blob, work},

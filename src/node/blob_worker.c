@@ -14,7 +14,7 @@
 
 #include <time.h>
 
-enum { PAGE = 256, RETRY_FIRST_S = 1, RETRY_MAX_S = 10, TIDY_EVERY_S = 3600 };
+enum { PAGE = 256, RETRY_FIRST_S = 1, RETRY_MAX_S = 10, TIDY_EVERY_S = 3600, DAY_S = 86400 };
 
 struct ent_blob_worker {
     ent_node *node;
@@ -279,6 +279,62 @@ static void tidy(ent_node *node)
     ent_report_end(&report);
 }
 
+/* --- sealed, and never named --- */
+
+/* Between the question and the end of this job no message can come to name it: there is one writer. */
+typedef struct {
+    ent_job job;
+    const ent_hash *digest;
+} sweep_job;
+
+static ent_rc apply_sweep(ent_job *job, ent_node *node, ent_err *err)
+{
+    const sweep_job *work = (const sweep_job *)job;
+    bool named = true;
+    ENT_TRY(node->store->engine->blob_is_named(node->store, work->digest, &named, err));
+    if (named)
+        return ENT_DONE;
+    ENT_TRY(ent_blob_remove(node->paths.blobs, work->digest, err));
+    ent_report report = ent_report_begin("attachment.never-named");
+    ent_report_end(&report);
+    return ENT_DONE;
+}
+
+static ent_rc sweep_one(void *context, const ent_hash *digest, ent_err *err)
+{
+    ent_node *node = context;
+    bool named = true;
+    sweep_job work = {.job = {.apply = apply_sweep}, .digest = digest};
+    if (atomic_load(&node->stopping))
+        return ent_fail(err, ENT_RETRY, NULL, "the node is stopping");
+    ENT_TRY(node->store->engine->blob_is_named(node->store, digest, &named, err));
+    return named ? ENT_DONE : ent_sequencer_run(node, &work.job, err);
+}
+
+/* Somebody attached it, and then the message was not said. While a channel is held the store may be older than what
+ * lies here: then messages come back that name it. */
+static bool may_sweep(ent_node *node)
+{
+    ent_channel *channel;
+    for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
+        if (ent_channel_is_held(channel))
+            return false;
+    }
+    return true;
+}
+
+static void sweep(ent_node *node)
+{
+    ent_err err = {0};
+    int64_t before = ent_clock_unix_s() - (int64_t)ENT_PARTS_KEPT_DAYS * DAY_S;
+    ent_rc rc = ent_blobs_walk_old(node->paths.blobs, before, sweep_one, node, &err);
+    if (rc.code == ENT_OK || rc.code == ENT_RETRY)
+        return;
+    ent_report report = ent_report_begin("attachment.failed");
+    ent_report_error(&report, &err);
+    ent_report_end(&report);
+}
+
 /* Wait until there is work, or a moment comes. True when it was woken. */
 static bool wait_for_work(ent_blob_worker *worker, int64_t wait_s)
 {
@@ -299,6 +355,7 @@ static void *run(void *context)
     ent_blob_worker *worker = context;
     ent_node *node = worker->node;
     int64_t tidy_ms = 0;
+    int64_t sweep_ms = 0;
     int64_t retry_s = RETRY_FIRST_S;
     (void)pthread_mutex_lock(&worker->lock);
     while (!worker->stopping) {
@@ -307,6 +364,10 @@ static void *run(void *context)
         if (ent_clock_monotonic_ms() >= tidy_ms) {
             tidy(node);
             tidy_ms = ent_clock_monotonic_ms() + (int64_t)TIDY_EVERY_S * 1000;
+        }
+        if (ent_clock_monotonic_ms() >= sweep_ms && may_sweep(node)) {
+            sweep(node);
+            sweep_ms = ent_clock_monotonic_ms() + (int64_t)DAY_S * 1000;
         }
         hash_some(node, &more);
         bool later = say_all(node);

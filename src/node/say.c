@@ -9,6 +9,7 @@
 #include "node/quota.h"
 #include "node/report.h"
 #include "seal/age.h"
+#include "store/blobs.h"
 
 #include <time.h>
 
@@ -112,6 +113,9 @@ static ent_rc add_attachments(const say_job *work, ent_node *node, ent_err *err)
     const ent_channel *channel = saying->channel;
     int64_t log = channel->members[channel->self].log.number;
     for (size_t i = 0; i < saying->attachment_count; i++) {
+        if (!ent_blob_exists(node->paths.blobs, &saying->attachments[i].digest)) /* cleared away: blob_worker.c */
+            return ent_fail(err, ENT_ABSENT, "docs/api.md",
+                            "attachments[%zu] is not here any more; seal it again, and name it within days", i);
         ent_store_blob blob = {
             .log = log,
             .index = work->index,

@@ -191,6 +191,58 @@ static void close_directory(DIR **directory)
         (void)closedir(*directory);
 }
 
+ent_rc ent_blob_remove(const char *folder, const ent_hash *digest, ent_err *err)
+{
+    ENT_CLEANUP(ent_free_pointer) char *path = ent_blob_path(folder, digest);
+    if (path == NULL)
+        return fail_memory(err);
+    return unlink(path) == 0 || errno == ENOENT ? ENT_DONE : fail_errno(err, "remove", path);
+}
+
+typedef struct {
+    int64_t before_unix_s;
+    ent_rc (*row)(void *context, const ent_hash *digest, ent_err *err);
+    void *context;
+} old_walk;
+
+/* One of the folders "00" to "ff"; it need not exist. */
+static ent_rc walk_inner(const char *path, const old_walk *walk, ent_err *err)
+{
+    ENT_CLEANUP(close_directory) DIR *directory = opendir(path);
+    if (directory == NULL)
+        return errno == ENOENT ? ENT_DONE : fail_errno(err, "read the folder", path);
+    for (;;) {
+        ent_hash digest;
+        struct stat status;
+        errno = 0;
+        // cppcheck-suppress readdirCalled ; the stream is this function's own
+        const struct dirent *entry = readdir(directory);
+        if (entry == NULL)
+            return errno == 0 ? ENT_DONE : fail_errno(err, "read the folder", path);
+        bool is_blob =
+            strlen(entry->d_name) == NAME_DIGITS &&
+            ent_hex_decode(ent_text_of(entry->d_name), digest.bytes, sizeof digest.bytes, NULL).code == ENT_OK;
+        if (is_blob && fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+            status.st_mtime < walk->before_unix_s)
+            ENT_TRY(walk->row(walk->context, &digest, err));
+    }
+}
+
+ent_rc ent_blobs_walk_old(const char *folder, int64_t before_unix_s,
+                          ent_rc (*row)(void *context, const ent_hash *digest, ent_err *err), void *context,
+                          ent_err *err)
+{
+    const old_walk walk = {before_unix_s, row, context};
+    for (unsigned first = 0; first < 256; first++) {
+        ent_hash digest = {{(uint8_t)first}};
+        ENT_CLEANUP(ent_free_pointer) char *path = folder_of(folder, &digest);
+        if (path == NULL)
+            return fail_memory(err);
+        ENT_TRY(walk_inner(path, &walk, err));
+    }
+    return ENT_DONE;
+}
+
 ent_rc ent_blobs_clean(const char *folder, ent_err *err)
 {
     ENT_CLEANUP(close_directory) DIR *directory = opendir(folder);

@@ -25,6 +25,12 @@ ENT_RC ent_blob_open(const char *folder, const ent_hash *digest, int *ret_fd, ui
 bool ent_blob_exists(const char *folder, const ent_hash *digest);
 /** Make durable a name that exists, whoever is giving it.  Errors: ABSENT, IO, NOMEM. */
 ENT_RC ent_blob_settle(const char *folder, const ent_hash *digest, ent_err *err);
+/** Give each blob that was written before a moment. What else lies there is passed over. */
+ENT_RC ent_blobs_walk_old(const char *folder, int64_t before_unix_s,
+                          ent_rc (*row)(void *context, const ent_hash *digest, ent_err *err), void *context,
+                          ent_err *err);
+/** Remove one; that there is none is fine.  Errors: IO, NOMEM. */
+ENT_RC ent_blob_remove(const char *folder, const ent_hash *digest, ent_err *err);
 /** Remove temporary files that a crash left behind. */
 ENT_RC ent_blobs_clean(const char *folder, ent_err *err);
 

@@ -318,6 +318,8 @@ typedef struct {
     (ent_store *store, const ent_store_blob *after, size_t limit, ent_store_blob_row row, void *context, ent_err *err);
     /** Whether an entry names it and it is not held. */
     ENT_RC (*blob_is_wanted)(ent_store *store, const ent_hash *digest, bool *ret, ent_err *err);
+    /** Whether an entry names it. */
+    ENT_RC (*blob_is_named)(ent_store *store, const ent_hash *digest, bool *ret, ent_err *err);
     ENT_RC(*blob_send_walk)
     (ent_store *store, int64_t after, size_t limit, ent_store_blob_send_row row, void *context, ent_err *err);
     ENT_RC (*fork_walk)(ent_store *store, int64_t log, ent_store_fork_row row, void *context, ent_err *err);

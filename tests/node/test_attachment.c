@@ -6,8 +6,11 @@
 #include "node/channel.h"
 #include "store/blobs.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LARGE = (3 << 20) + 17 };
@@ -254,6 +257,65 @@ static void test_attachment__durable_before_a_crash_is_said_after_it(void **stat
     fixture_pair_release(&pair);
 }
 
+static void make_old(const ent_node *node, const char digest[65], unsigned days)
+{
+    char path[1024];
+    struct timespec times[2] = {{.tv_sec = time(NULL) - 86400 * (time_t)days}};
+    times[1] = times[0];
+    (void)snprintf(path, sizeof path, "%s/%.2s/%s", node->paths.blobs, digest, digest);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static bool has(const ent_node *node, const char digest[65])
+{
+    ent_hash hash;
+    assert_ok(ent_hex_decode((ent_text){digest, 64}, hash.bytes, 32, NULL));
+    return ent_blob_exists(node->paths.blobs, &hash);
+}
+
+typedef struct {
+    const ent_node *node;
+    const char *digest;
+} presence;
+
+static bool has_gone(void *context)
+{
+    const presence *of = context;
+    return !has(of->node, of->digest);
+}
+
+static void test_attachment__never_named_is_cleared_away_after_a_week(void **state)
+{
+    (void)state;
+    enum { NAMED, OLD, YOUNG, COUNT };
+    fixture_pair pair;
+    ent_buf plain = {0};
+    char digests[COUNT][65];
+    uint64_t sealed[COUNT];
+    fixture_pair_make(&pair);
+    fixture_pair_open(&pair);
+    fill(&plain, 1000, 7);
+    for (size_t i = 0; i < COUNT; i++)
+        put(&pair, &plain, digests[i], &sealed[i]);
+    arrival named = {.pair = &pair, .index = say_with(&pair, digests, sealed, 1), .count = 1};
+    assert_true(fixture_wait(all_held, &named, 60));
+    make_old(pair.nodes[AURORA], digests[NAMED], 8);
+    make_old(pair.nodes[AURORA], digests[OLD], 8);
+    make_old(pair.nodes[AURORA], digests[YOUNG], 6);
+    make_old(pair.nodes[BOREAL], digests[NAMED], 8);
+    fixture_pair_stop(&pair, AURORA);
+    fixture_pair_stop(&pair, BOREAL);
+    fixture_pair_start(&pair, AURORA);
+    fixture_pair_start(&pair, BOREAL);
+    presence old = {pair.nodes[AURORA], digests[OLD]};
+    assert_true(fixture_wait(has_gone, &old, 20));
+    assert_true(has(pair.nodes[AURORA], digests[NAMED]));
+    assert_true(has(pair.nodes[AURORA], digests[YOUNG]));
+    assert_opens(&pair, BOREAL, named.index, 0, &plain);
+    ent_buf_release(&plain);
+    fixture_pair_release(&pair);
+}
+
 static void test_attachment__that_is_not_held_cannot_be_said(void **state)
 {
     (void)state;
@@ -280,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_attachment__named_by_two_messages_is_held_for_both),
         cmocka_unit_test(test_attachment__word_that_must_wait_is_said_later),
         cmocka_unit_test(test_attachment__durable_before_a_crash_is_said_after_it),
+        cmocka_unit_test(test_attachment__never_named_is_cleared_away_after_a_week),
         cmocka_unit_test(test_attachment__that_is_not_held_cannot_be_said),
     };
     return cmocka_run_group_tests_name("node-attachment", tests, NULL, NULL);

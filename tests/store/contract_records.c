@@ -564,6 +564,8 @@ static void test_store__wanted_blobs_are_walked_in_pages(void **state)
         ent_hash digest = fixture_digest(number);
         assert_ok(store->engine->blob_is_wanted(store, &digest, &wanted, NULL));
         assert_true(wanted == (number == 1 || number == 3));
+        assert_ok(store->engine->blob_is_named(store, &digest, &wanted, NULL));
+        assert_true(wanted == (number <= 3));
     }
 }
 

@@ -149,17 +149,29 @@ ent_rc ent_sqlite_blob_wanted_walk(ent_store *store, const ent_store_blob *after
     return ENT_DONE;
 }
 
-ent_rc ent_sqlite_blob_is_wanted(ent_store *store, const ent_hash *digest, bool *ret, ent_err *err)
+static ent_rc is_there(ent_sql *sql, const ent_hash *digest, bool *ret, ent_err *err)
 {
     bool found = false;
+    ent_sql_bind_hash(sql, digest);
+    ENT_TRY(ent_sql_step(sql, &found, err));
+    ENT_TRY(ent_sql_check(sql, err));
+    *ret = found;
+    return ENT_DONE;
+}
+
+ent_rc ent_sqlite_blob_is_wanted(ent_store *store, const ent_hash *digest, bool *ret, ent_err *err)
+{
     ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
     ENT_TRY(ent_sql_read(store, ENT_SQL_BLOB_IS_WANTED, "SELECT 1 FROM blobs WHERE digest = ?1 AND state = 1 LIMIT 1",
                          &sql, err));
-    ent_sql_bind_hash(&sql, digest);
-    ENT_TRY(ent_sql_step(&sql, &found, err));
-    ENT_TRY(ent_sql_check(&sql, err));
-    *ret = found;
-    return ENT_DONE;
+    return is_there(&sql, digest, ret, err);
+}
+
+ent_rc ent_sqlite_blob_is_named(ent_store *store, const ent_hash *digest, bool *ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(ent_sql_read(store, ENT_SQL_BLOB_IS_NAMED, "SELECT 1 FROM blobs WHERE digest = ?1 LIMIT 1", &sql, err));
+    return is_there(&sql, digest, ret, err);
 }
 
 /* ---- what members have not got yet ---- */

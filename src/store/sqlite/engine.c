@@ -87,6 +87,7 @@ static const ent_store_engine engine = {
     .blob_walk = ent_sqlite_blob_walk,
     .blob_wanted_walk = ent_sqlite_blob_wanted_walk,
     .blob_is_wanted = ent_sqlite_blob_is_wanted,
+    .blob_is_named = ent_sqlite_blob_is_named,
     .blob_send_walk = ent_sqlite_blob_send_walk,
     .fork_walk = ent_sqlite_fork_walk,
     .release_walk = ent_sqlite_release_walk,
