@@ -96,7 +96,7 @@ static int allow_memory(scmp_filter_ctx filter, ent_sandbox_role role)
 /* To see what is left to a process, and nothing else. */
 static int allow_questions(scmp_filter_ctx filter)
 {
-    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0));
+    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0, 0));
 }
 
 static ent_rc fill(scmp_filter_ctx filter, ent_sandbox_role role, ent_err *err)
