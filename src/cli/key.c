@@ -40,6 +40,11 @@ static void put_keys(ent_cli *cli, const ent_cli_rotation *rotation)
     ent_hex_encode(ent_bytes_of(card->root.bytes, sizeof card->root.bytes), digits);
     ent_buf_put_format(out, "  root     %.16s…\n", digits);
     put_former(out, card);
+    uint64_t in_use = ent_cli_count(rotation->state.root, "tls_in_use");
+    bool known = ent_json_true(ent_json_get(rotation->state.root, "known"));
+    if (in_use != 0 && in_use != ent_card_key_serial(card, ENT_KEY_ROLE_TLS, card->former_count))
+        ent_buf_put_string(out, known ? "\nEvery member knows the new certificate: restart the node to go over to it.\n"
+                                      : "\nThe certificate before is in use until every member knows the new one.\n");
     for (ent_json_iter i = ent_json_iterate(ent_json_get(rotation->state.root, "channels")); ent_json_next(&i);) {
         if (ent_json_true(ent_json_get(i.value, "announced")))
             continue;
@@ -124,6 +129,10 @@ static void put_done(ent_cli *cli, const ent_cli_rotation *rotation)
     ent_buf_put_format(out, "%s %s.\n", rotation->changes_root ? " root" : "",
                        rotation->revoke ? "revoked and replaced" : "replaced");
     ent_buf_put_string(out, "Every channel is told with the next pouch. `entente card` prints the card for others.\n");
+    if (rotation->changes[ENT_KEY_ROLE_TLS])
+        ent_buf_put_string(out, rotation->revoke
+                                    ? "Restart the node now: it still shows the revoked certificate.\n"
+                                    : "`entente key show` tells when the node can go over to its certificate.\n");
     if (rotation->changes_root)
         ent_buf_put_string(out, "The fingerprint is another now: tell the peers that do not share a channel.\n");
 }

@@ -25,7 +25,6 @@ enum {
     EXPECT_TIMEOUT_MS = 10000,
     /* Servers close connections idle for 60 s; one that is younger can be used again without losing the race. */
     REUSE_AGE_S = 45,
-    PIN_TEXT_SIZE = 8 + 44 + 1,
     DESCRIPTOR_PATH_SIZE = 32
 };
 
@@ -216,13 +215,17 @@ static CURLcode set_tls(ent_http_transfer *transfer)
         SET(CURLOPT_SSLKEY, call->tls->key_path);
     }
     if (call->has_pin) {
-        char text[PIN_TEXT_SIZE] = "sha256//";
-        ENT_CLEANUP(ent_buf_release) ent_buf base64 = {0};
-        ent_buf_put_base64(&base64, ent_hash_bytes(&call->pin));
-        if (ent_buf_check(&base64, NULL).code != ENT_OK || base64.size != PIN_TEXT_SIZE - 9)
+        ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
+        ent_buf_put_string(&text, "sha256//");
+        ent_buf_put_base64(&text, ent_hash_bytes(&call->pin));
+        if (call->has_pin_before) {
+            ent_buf_put_string(&text, ";sha256//");
+            ent_buf_put_base64(&text, ent_hash_bytes(&call->pin_before));
+        }
+        ent_buf_put_u8(&text, 0);
+        if (ent_buf_check(&text, NULL).code != ENT_OK)
             return CURLE_OUT_OF_MEMORY;
-        memcpy(text + 8, base64.data, base64.size);
-        SET(CURLOPT_PINNEDPUBLICKEY, text);
+        SET(CURLOPT_PINNEDPUBLICKEY, (const char *)text.data);
         SET(CURLOPT_SSL_VERIFYPEER, 0L);
         SET(CURLOPT_SSL_VERIFYHOST, 0L);
         /* Else the system's authorities are read and parsed for each connection, for nothing. */

@@ -23,6 +23,8 @@ typedef struct {
     bool has_pin;
     ent_hash pin; /* the server's certificate must have it, else UNREACHABLE naming the mismatch; without a pin
                    * the system's authorities must have signed it */
+    bool has_pin_before;
+    ent_hash pin_before; /* this one will do as well: the other end is changing its certificate */
     struct {
         const char *name;
         const char *value;

@@ -75,6 +75,10 @@ ent_rc ent_api_key_show(ent_api_call *call, ent_err *err)
     ent_channel *channel;
     ent_json_object_begin(&writer);
     ent_json_member_text(&writer, "card", ent_buf_text(&ent_node_card(call->node)->bytes));
+    bool known = false;
+    ENT_TRY(ent_own_card_known(call->node, &known, err));
+    ent_json_member_bool(&writer, "known", known);
+    ent_json_member_unsigned(&writer, "tls_in_use", call->node->tls_serial);
     ent_json_key(&writer, "channels");
     ent_json_array_begin(&writer);
     for (size_t i = 0; (channel = ent_channel_at(call->node, i)) != NULL; i++) {

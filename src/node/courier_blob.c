@@ -284,6 +284,9 @@ static ent_rc start_piece(ent_courier *courier, ent_contact *contact, ent_err *e
                          .range = next_range(contact),
                          .blob_fd = -1};
     ent_rc rc = ent_courier_address(courier, work, &call.pin, &peer, err);
+    call.has_pin_before = rc.code == ENT_OK && peer.has_pin_before;
+    if (call.has_pin_before)
+        call.pin_before = peer.pin_before;
     if (rc.code == ENT_OK)
         rc = open_piece(courier, work, &call, err);
     if (rc.code == ENT_OK) {

@@ -207,6 +207,9 @@ ent_rc ent_courier_start_pouch(ent_courier *courier, ent_channel *channel, uint3
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     *work = (ent_flight){.courier = courier, .channel = channel, .member = to, .blob_fd = -1};
     ent_rc rc = ent_courier_address(courier, work, &call.pin, &row, err);
+    call.has_pin_before = rc.code == ENT_OK && row.has_pin_before;
+    if (call.has_pin_before)
+        call.pin_before = row.pin_before;
     if (rc.code == ENT_OK)
         rc = ent_pack(courier->node, channel, of, to, &work->packed, err);
     if (rc.code == ENT_OK) {

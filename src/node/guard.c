@@ -250,6 +250,8 @@ static ent_rc ask(ent_guard *guard, ent_channel *channel, uint32_t member, const
                           .tls = guard->node->tls,
                           .has_pin = true,
                           .pin = peer->pin,
+                          .has_pin_before = peer->has_pin_before,
+                          .pin_before = peer->pin_before,
                           .timeout_ms = TIMEOUT_MS,
                           .response_limit = HEAD_MAX_BYTES};
     ent_rc rc = ent_http_pool_start(guard->pool, &call, answered, asked, err);

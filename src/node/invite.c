@@ -36,14 +36,15 @@ static ent_rc check_member(const ent_member *member, const ent_card *card, ent_e
     ent_first_keys first = {member->name, member->root, member->log, member->receipt, member->age, member->tls};
     ENT_CLEANUP(ent_keys_release) ent_keys keys = {0};
     ent_rc rc = ent_keys_make(&first, card, NULL, &keys, NULL);
-    return rc.code == ENT_PEER_MISMATCH ? other_keys(member, err) : rc;
+    bool other = rc.code == ENT_PEER_MISMATCH || !ent_public_key_equal(&member->root, &card->root);
+    return other ? other_keys(member, err) : rc;
 }
 
 /* We sign with no key that is not ours any more. */
 static ent_rc check_own(const ent_member *member, const ent_card *card, ent_err *err)
 {
-    bool same = ent_public_key_equal(&member->log, &card->log) &&
-                ent_public_key_equal(&member->receipt, &card->receipt) &&
+    bool same = ent_public_key_equal(&member->root, &card->root) && ent_public_key_equal(&member->log, &card->log) &&
+                ent_public_key_equal(&member->receipt, &card->receipt) && ent_hash_equal(&member->tls, &card->tls) &&
                 memcmp(member->age.bytes, card->age.bytes, sizeof card->age.bytes) == 0;
     if (!same)
         return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Genesis",
@@ -184,7 +185,9 @@ static ent_rc check_opener(ent_node *node, const ent_member *writer, const ent_h
         return ent_fail(err, ENT_PEER_UNKNOWN, "design 2, Genesis",
                         "%.*s is not a known peer here: exchange cards first", ENT_TEXT_ARG(writer->name));
     ENT_TRY(rc);
-    if (pin != NULL && !ent_hash_equal(pin, &card.card.tls))
+    ent_peer peer;
+    if (pin != NULL &&
+        (ent_peer_by_pin(node, pin, &peer, NULL).code != ENT_OK || !ent_text_is(writer->name, peer.name)))
         return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2", "an invitation is sent by its opener, %.*s",
                         ENT_TEXT_ARG(writer->name));
     return check_member(writer, &card.card, err);

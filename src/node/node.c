@@ -30,6 +30,7 @@ static ent_rc open_folder(ent_node *node, const char *folder, ent_err *err)
     ENT_TRY(ent_paths_make(folder, &node->paths, err));
     ENT_TRY(ent_config_read(node->paths.config, &node->config, err));
     ENT_TRY(ent_own_card_load(node, err));
+    ENT_TRY(ent_rotate_have_keys(node, err));
     ENT_TRY(ent_file_make_folder(node->paths.store, 0700, err));
     ENT_TRY(ent_file_make_folder(node->paths.blobs, 0700, err));
     ENT_TRY(ent_file_make_folder(node->paths.spool, 0700, err));
@@ -39,20 +40,6 @@ static ent_rc open_folder(ent_node *node, const char *folder, ent_err *err)
     ENT_TRY(ent_kinds_new(&node->kinds, err));
     ENT_TRY(ent_peers_load(node, err));
     return ent_channels_load(node, err);
-}
-
-static ent_rc read_tls(ent_node *node, ent_buf *ret_key, ent_buf *ret_certificate, ent_err *err)
-{
-    ent_hash pin;
-    const ent_card *card = &ent_node_card(node)->card.card;
-    ENT_TRY(ent_keeper_tls_key(node->keeper, ent_card_key_serial(card, ENT_KEY_ROLE_TLS, card->former_count), ret_key,
-                               err));
-    ENT_TRY(ent_file_read(node->paths.certificate, 65536, ret_certificate, err));
-    ENT_TRY(ent_tls_pin(ent_buf_bytes(ret_certificate), &pin, err));
-    if (!ent_hash_equal(&pin, &card->tls))
-        return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Card", "%s is not the certificate pinned in %s",
-                        node->paths.certificate, node->paths.card);
-    return ENT_DONE;
 }
 
 /* Each thread starts after what it wakes: the opener after the courier and the checks, the listeners last. */
@@ -66,7 +53,7 @@ static ent_rc start_threads(ent_node *node, ent_err *err)
     ENT_TRY(ent_sequencer_new(node, &node->sequencer, err));
     ENT_TRY(ent_alerts_new(node, &node->alerts, err)); /* before all that wake it */
     if (has_border) {
-        ENT_TRY(read_tls(node, &key, &certificate, err));
+        ENT_TRY(ent_own_tls_read(node, &key, &certificate, err));
         ENT_TRY(ent_tls_client_new(ent_buf_text(&key), ent_buf_text(&certificate), &node->tls, err));
         ENT_TRY(ent_courier_new(node, &node->courier, err));
     }

@@ -145,6 +145,8 @@ typedef struct {
     char name[ENT_NAME_MAX_BYTES + 1];
     char url[ENT_CARD_TEXT_MAX_BYTES + 1]; /* "" = air-gapped */
     ent_hash pin;
+    bool has_pin_before;
+    ent_hash pin_before; /* of the certificate that it is going over from */
     uint64_t serial;
     int64_t added_unix_s;
 } ent_peer;
@@ -168,6 +170,7 @@ typedef struct ent_node {
     ent_kinds *kinds;
     _Atomic(ent_own_card *) own; /* our card: rotate.h */
     ent_tls_client *tls;
+    uint64_t tls_serial; /* of the card that brought the certificate in use */
     int64_t started_unix_s;
     int64_t started_ms;    /* monotonic */
     ent_clean_stop before; /* whether the last stop was clean */

@@ -2,7 +2,11 @@
 #include "node/rotate.h"
 
 #include "base/file.h"
+#include "node/channel.h"
+#include "node/peer.h"
 #include "node/report.h"
+
+#include <stdio.h>
 
 const ent_own_card *ent_node_card(const ent_node *node)
 {
@@ -86,4 +90,87 @@ ent_rc ent_own_card_load(ent_node *node, ent_err *err)
     ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
     ENT_TRY(ent_file_read(node->paths.card, ENT_CARD_MAX_BYTES, &bytes, err));
     return ent_fail_in(err, ent_own_card_use(node, ent_buf_bytes(&bytes), err), "%s", node->paths.card);
+}
+
+/* --- the certificate --- */
+
+static ent_rc has_all(ent_node *node, ent_channel *channel, bool *ret, ent_err *err)
+{
+    ent_store_log own;
+    ent_channel_log(channel, channel->self, &own);
+    for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
+        ent_store_delivery delivery;
+        ent_peer peer;
+        bool reached = m != channel->self &&
+                       ent_peer_get(node, channel->genesis.members[m].name, &peer, NULL).code == ENT_OK &&
+                       peer.url[0] != 0;
+        if (!reached)
+            continue;
+        ENT_TRY(node->store->engine->delivery_get(node->store, own.number, m, &delivery, err));
+        *ret = *ret && delivery.confirmed >= own.tree.size;
+    }
+    return ENT_DONE;
+}
+
+ent_rc ent_own_card_known(ent_node *node, bool *ret, ent_err *err)
+{
+    ent_channel *channel;
+    *ret = true;
+    for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
+        ent_channel_state state = ent_channel_state_now(channel);
+        if (state == ENT_CHANNEL_OPEN || state == ENT_CHANNEL_OPENING)
+            ENT_TRY(has_all(node, channel, ret, err));
+    }
+    return ENT_DONE;
+}
+
+static ent_rc read_certificate(ent_node *node, uint64_t serial, ent_buf *ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_free_pointer) char *path = NULL;
+    if (serial <= 1)
+        return ent_file_read(node->paths.certificate, 65536, ret, err);
+    char name[48];
+    (void)snprintf(name, sizeof name, "../tls.%llu.crt", (unsigned long long)serial);
+    path = ent_file_join(node->paths.keys, name);
+    if (path == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    return ent_file_read(path, 65536, ret, err);
+}
+
+/* Which former key came right before the card's; false when there is none that may be used. */
+static bool tls_before(const ent_card *card, size_t *ret)
+{
+    for (size_t i = card->former_count; i > 0; i--) {
+        if (card->former[i - 1].role == ENT_KEY_ROLE_TLS) {
+            *ret = i - 1;
+            return !card->former[i - 1].revoked;
+        }
+    }
+    return false;
+}
+
+ent_rc ent_own_tls_read(ent_node *node, ent_buf *ret_key, ent_buf *ret_certificate, ent_err *err)
+{
+    const ent_card *card = &ent_node_card(node)->card.card;
+    const uint8_t *wanted = card->tls.bytes;
+    uint64_t serial = ent_card_key_serial(card, ENT_KEY_ROLE_TLS, card->former_count);
+    size_t before = 0;
+    bool known = true;
+    ent_hash pin;
+    if (tls_before(card, &before)) {
+        ENT_TRY(ent_own_card_known(node, &known, err));
+        if (!known) {
+            serial = ent_card_key_serial(card, ENT_KEY_ROLE_TLS, before);
+            wanted = card->former[before].value;
+        }
+    }
+    ENT_TRY(ent_keeper_tls_key(node->keeper, serial, ret_key, err));
+    ENT_TRY(read_certificate(node, serial, ret_certificate, err));
+    ENT_TRY(ent_tls_pin(ent_buf_bytes(ret_certificate), &pin, err));
+    if (memcmp(pin.bytes, wanted, sizeof pin.bytes) != 0)
+        return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Card",
+                        "the certificate of card %llu in this folder is not the one pinned in %s",
+                        (unsigned long long)serial, node->paths.card);
+    node->tls_serial = serial;
+    return ENT_DONE;
 }

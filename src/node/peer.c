@@ -69,6 +69,12 @@ static ent_rc row_of(const ent_card *card, int64_t added_unix_s, ent_peer *ret, 
 {
     ent_peer peer = {.pin = card->tls, .serial = card->serial, .added_unix_s = added_unix_s};
     memcpy(peer.name, card->name.data, card->name.size);
+    for (size_t i = 0; i < card->former_count; i++) {
+        if (card->former[i].role != ENT_KEY_ROLE_TLS)
+            continue;
+        memcpy(peer.pin_before.bytes, card->former[i].value, sizeof peer.pin_before.bytes);
+        peer.has_pin_before = !card->former[i].revoked;
+    }
     if (card->url.size >= sizeof peer.url)
         return ent_fail(err, ENT_PEER_MALFORMED, "design 2, Card", "the card's url is longer than %zu bytes",
                         sizeof peer.url - 1);
@@ -130,7 +136,8 @@ ent_rc ent_peer_by_pin(ent_node *node, const ent_hash *pin, ent_peer *ret, ent_e
     bool found = false;
     (void)pthread_rwlock_rdlock(&node->peers_lock);
     for (size_t i = 0; i < node->peer_count && !found; i++) {
-        found = ent_hash_equal(&node->peer_rows[i].pin, pin);
+        const ent_peer *row = &node->peer_rows[i];
+        found = ent_hash_equal(&row->pin, pin) || (row->has_pin_before && ent_hash_equal(&row->pin_before, pin));
         if (found)
             *ret = node->peer_rows[i];
     }

@@ -244,16 +244,30 @@ ent_rc ent_rotate(ent_node *node, ent_bytes bundle, ent_err *err)
     return carry_out(node, &work, err);
 }
 
+/* ABSENT when nothing is on its way. */
+static ent_rc read_unfinished(ent_node *node, ent_buf *bundle, rotation *ret, ent_err *err)
+{
+    ENT_TRY(ent_file_read(node->paths.card_next, ENT_ROTATION_MAX_BYTES, bundle, err));
+    ENT_TRY(ent_fail_in(err, read_bundle(ent_buf_bytes(bundle), ret, err), "%s", node->paths.card_next));
+    return have_keys(node, &ret->opened.card, err);
+}
+
+ent_rc ent_rotate_have_keys(ent_node *node, ent_err *err)
+{
+    ENT_CLEANUP(release) rotation work = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf bundle = {0};
+    ent_rc rc = read_unfinished(node, &bundle, &work, err);
+    return rc.code == ENT_ABSENT ? ENT_DONE : rc;
+}
+
 static ent_rc go_on(ent_node *node, ent_err *err)
 {
     ENT_CLEANUP(release) rotation work = {0};
     ENT_CLEANUP(ent_buf_release) ent_buf bundle = {0};
-    ent_rc rc = ent_file_read(node->paths.card_next, ENT_ROTATION_MAX_BYTES, &bundle, err);
+    ent_rc rc = read_unfinished(node, &bundle, &work, err);
     if (rc.code == ENT_ABSENT)
         return ENT_DONE;
     ENT_TRY(rc);
-    ENT_TRY(ent_fail_in(err, read_bundle(ent_buf_bytes(&bundle), &work, err), "%s", node->paths.card_next));
-    ENT_TRY(have_keys(node, &work.opened.card, err));
     return carry_out(node, &work, err);
 }
 

@@ -24,11 +24,20 @@ ENT_RC ent_own_card_load(ent_node *node, ent_err *err);
 /** Use another card: its keys are had first.  Errors: the same. */
 ENT_RC ent_own_card_use(ent_node *node, ent_bytes bytes, ent_err *err);
 void ent_own_card_free(ent_node *node);
+/** Our TLS key and certificate for this run: those of the card, or, while some member may not know it yet, those before
+ * them ("the card travels first under the old certificate").
+ *  Errors: PEER_MISMATCH when the certificate is not the card's; those of the keeper, IO. */
+ENT_RC ent_own_tls_read(ent_node *node, ent_buf *ret_key, ent_buf *ret_certificate, ent_err *err);
+/** Whether every member that can be reached has receipted all that we had said. */
+ENT_RC ent_own_card_known(ent_node *node, bool *ret, ent_err *err);
 
 /** Take a rotation into use: JSON as `entente key` posts it (docs/api.md "Keys").
  *  Errors: USAGE, PEER_MISMATCH (the card does not follow ours), those of the keeper when it does not have a key,
  * REFUSED when a channel has no cutoff or one that is not of its log.  Blocks: yes. */
 ENT_RC ent_rotate(ent_node *node, ent_bytes bundle, ent_err *err);
+/** At the start, before anything is signed: have the keys of a rotation that was left unfinished, for some channels may
+ * use them already.  Errors: those of the keeper, PEER_MALFORMED. */
+ENT_RC ent_rotate_have_keys(ent_node *node, ent_err *err);
 /** At the start: go on with what was installed; and say in every channel what was not said of it yet. */
 void ent_rotate_go_on(ent_node *node);
 /** Say what was not said yet. */

@@ -120,6 +120,26 @@ class Keys(OutsideTest):
             self.say(self.aurora)
         wait_for(self.settled)
 
+    def test_8_tls__old_then_new_certificate(self):
+        self.aurora.run("key", "rotate", "tls")
+        self.say(self.aurora)
+        self.say(self.boreal)
+        wait_for(lambda: self.aurora.api("GET", "/keys")["known"])
+        used = self.aurora.api("GET", "/keys")["tls_in_use"]
+        self.aurora.stop()
+        self.aurora.start()
+        self.assertGreater(self.aurora.api("GET", "/keys")["tls_in_use"], used)
+        self.say(self.aurora)
+        self.say(self.boreal)
+
+    def test_9_root__the_committed_key_takes_over(self):
+        before = self.card(self.aurora)
+        self.aurora.run("key", "rotate", "root")
+        self.aurora.run("key", "rotate", "log")
+        self.assertNotEqual(self.card(self.aurora)["root"], before["root"])
+        self.say(self.aurora)
+        wait_for(self.settled)
+
     # ---- refusals ---------------------------------------------------------------------------------------------------
 
     def test_6_without_the_root_key_nothing_is_made(self):
