@@ -12,8 +12,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "outside"))
 
-from drive import Row, say  # noqa: E402
-from judge import Finding  # noqa: E402
+from judge import Finding, Row, say  # noqa: E402
 from program import DAY_S, Program  # noqa: E402
 
 

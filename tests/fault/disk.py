@@ -15,8 +15,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "outside"))
 
-from drive import Row, say  # noqa: E402
-from judge import Finding, World, need  # noqa: E402
+from judge import Finding, Row, World, need, say  # noqa: E402
 from scenarios import FAULTY  # noqa: E402
 
 DISK_MIB = 192

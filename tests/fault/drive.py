@@ -16,31 +16,13 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "outside"))
 
 from fault import KINDS  # noqa: E402
-from judge import Finding  # noqa: E402
-from scenarios import SCENARIOS  # noqa: E402
+from judge import Finding, Row, say  # noqa: E402
+from pair import PAIR_SCENARIOS  # noqa: E402
+from scenarios import SCENARIOS as SINGLE_SCENARIOS  # noqa: E402
 
-BAD = ("losses", "divergences", "crashes", "hangs", "damages")
+SCENARIOS = {**SINGLE_SCENARIOS, **PAIR_SCENARIOS}
+
 MOST_BEYOND = 8  # points that a case may pass more than the one that was counted
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
-
-
-class Row:
-    """Outcomes of one scenario under one kind of fault."""
-
-    def __init__(self, scenario, kind):
-        self.scenario, self.kind = scenario, kind
-        self.cases = self.met = self.points = 0
-        self.seconds = 0.0
-        self.bad = {word: 0 for word in BAD}
-        self.findings = []
-
-    def fields(self):
-        return {"part": "faults", "scenario": self.scenario, "kind": self.kind, "points": self.points,
-                "cases": self.cases, "met": self.met, **self.bad, "seconds": round(self.seconds, 1),
-                "findings": self.findings}  # fmt: skip
 
 
 class Runner:

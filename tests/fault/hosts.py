@@ -14,8 +14,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "outside"))
 
-from drive import Row, say  # noqa: E402
 from fault import FaultyNode  # noqa: E402
+from judge import Row, say  # noqa: E402
 from program import Program, run_program  # noqa: E402
 
 NETEM = {

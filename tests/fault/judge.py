@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -24,12 +25,35 @@ LIBRARY_ENDS = {-6, -11}  # of a library that was given no memory: libtasn1, whi
 LARGE = "x" * 100_000  # a body over 64 KiB is a file
 
 
+BAD = ("losses", "divergences", "crashes", "hangs", "damages")
+
+
 class Finding(Exception):
     """Something that must never be. `what` is the column of the table it counts in."""
 
     def __init__(self, what, text):
         super().__init__(f"{what}: {text}")
         self.what = what
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+class Row:
+    """Outcomes of one scenario under one kind of fault."""
+
+    def __init__(self, scenario, kind):
+        self.scenario, self.kind = scenario, kind
+        self.cases = self.met = self.points = 0
+        self.seconds = 0.0
+        self.bad = {word: 0 for word in BAD}
+        self.findings = []
+
+    def fields(self):
+        return {"part": "faults", "scenario": self.scenario, "kind": self.kind, "points": self.points,
+                "cases": self.cases, "met": self.met, **self.bad, "seconds": round(self.seconds, 1),
+                "findings": self.findings}  # fmt: skip
 
 
 def need(condition, what, text):

@@ -21,9 +21,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "outside"))
 
-from drive import Row, say  # noqa: E402
 from fault import FaultyNode  # noqa: E402
-from judge import LARGE, SAFE_EXITS, Finding, has_verb, need  # noqa: E402
+from judge import LARGE, SAFE_EXITS, Finding, Row, has_verb, need, say  # noqa: E402
 from network import MODES, PASS, Proxy  # noqa: E402
 from node import EXAMPLES, PATIENCE_S, free_port  # noqa: E402
 from outside import INCIDENT  # noqa: E402
@@ -50,6 +49,8 @@ class ProxiedNode(FaultyNode):
 class Program:
     """One run. Every choice comes from the seed; how threads and disks take their turns does not."""
 
+    names = NAMES
+
     def __init__(self, seed, steps):
         self.seed, self.steps = seed, steps
         self.chosen = random.Random(seed)
@@ -58,7 +59,7 @@ class Program:
         self.history = []
         self.new_roots = set()
         self.nodes = []
-        for at, name in enumerate(NAMES):
+        for at, name in enumerate(self.names):
             node = self.make_node(name, at)
             self.stack.callback(node.proxy.close)
             self.stack.callback(self.kill, node)
@@ -84,7 +85,7 @@ class Program:
         terms = os.path.join(self.folder, "terms.json")
         with open(os.path.join(EXAMPLES, "terms.json"), encoding="utf-8") as file:
             fields = json.load(file)
-        fields["parties"] = list(NAMES)
+        fields["parties"] = list(self.names)
         with open(terms, "w", encoding="utf-8") as file:
             json.dump(fields, file)
         self.id = first.text("channel", "open", *with_them, "--terms", terms, "--alias", "line").splitlines()[-1].strip()

@@ -10,11 +10,10 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "outside"))
 
-from drive import Row, Runner  # noqa: E402
+from drive import SCENARIOS, Runner  # noqa: E402
 from fault import Faults  # noqa: E402
-from judge import Finding, World  # noqa: E402
+from judge import Finding, Row, World  # noqa: E402
 from node import PATIENCE_S  # noqa: E402
-from scenarios import SCENARIOS  # noqa: E402
 
 CASES = {"kill": 4, "torn": 1, "eio": 1, "enospc": 1, "read-eio": 1, "nomem": 1}
 SEED = int(os.environ.get("ENTENTE_FAULT_SEED", random.randrange(1 << 32)))

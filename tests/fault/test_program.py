@@ -7,9 +7,8 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "outside"))
 
-from drive import Row  # noqa: E402
+from judge import Finding, Row  # noqa: E402
 from program import Program, run_program  # noqa: E402
-from judge import Finding  # noqa: E402
 
 SEED = int(os.environ.get("ENTENTE_FAULT_SEED", random.randrange(1 << 32)))
 

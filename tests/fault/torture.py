@@ -22,10 +22,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(HERE, "..", "outside"))
 
-from drive import BAD  # noqa: E402
+from drive import SCENARIOS  # noqa: E402
 from fault import KINDS  # noqa: E402
+from judge import BAD  # noqa: E402
 from node import BUILD  # noqa: E402
-from scenarios import SCENARIOS  # noqa: E402
 
 SLICE_S = 600  # of what has no end
 LEAST_S = 15  # for each scenario and kind of fault; more when there are more hours
