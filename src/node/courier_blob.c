@@ -113,12 +113,19 @@ static void note_progress(ent_courier *courier, const ent_store_blob_send *send,
 
 /* --- what an answer means --- */
 
-/* The peer is free for another one. */
-static void leave_blob(ent_courier *courier, ent_contact *peer)
+/* Look for others to send at once, unless that takes long. */
+static void look_soon(ent_courier *courier)
 {
-    peer->blob = (ent_store_blob_send){.number = 0};
     if (courier->blob_walk_ms <= WALK_SHORT_MS)
         courier->blobs_not_before_ms = 0;
+}
+
+/* The peer is free for another one; one that was parked goes on. */
+static void leave_blob(ent_courier *courier, ent_contact *peer)
+{
+    peer->blob = peer->parked;
+    peer->parked = (ent_blob_flow){.channel = NULL};
+    look_soon(courier);
 }
 
 /* An attachment that has arrived is struck off. */
@@ -179,14 +186,14 @@ static ent_rc settle_offset(const ent_flight *work, ent_contact *peer, const ent
         return nonsense(work, held, err);
     if (held == work->send.size)
         return ent_fail(err, ENT_RETRY, NULL, "%s has every byte of an attachment and is finishing it", work->peer);
-    if (held > peer->blob_most) {
-        peer->blob_most = held;
-        peer->blob_rewinds = 0;
-    } else if (!work->range.is_question && ++peer->blob_rewinds > MOST_REWINDS) {
+    if (held > peer->blob.most) {
+        peer->blob.most = held;
+        peer->blob.rewinds = 0;
+    } else if (!work->range.is_question && ++peer->blob.rewinds > MOST_REWINDS) {
         return nonsense(work, held, err);
     }
-    peer->blob_known = true;
-    peer->blob_offset = held;
+    peer->blob.known = true;
+    peer->blob.offset = held;
     note_progress(work->courier, &work->send, held);
     return ENT_DONE;
 }
@@ -204,7 +211,7 @@ static void settle_failure(ent_courier *courier, const ent_flight *work, ent_con
 {
     ent_class error_class = ent_code_class(rc.code);
     int64_t later_ms = (int64_t)err->retry_after_s * 1000;
-    peer->blob_known = false;
+    peer->blob.known = false;
     if (atomic_load(&courier->stopping))
         return;
     if (rc.code != ENT_RETRY)
@@ -234,6 +241,10 @@ static void done(void *context, ent_rc rc, const ent_http_reply *reply, const en
     if (rc.code == ENT_OK) {
         peer->blob_failures = 0;
         peer->blob_not_before_ms = 0;
+        if (work->send.size > PIECE_BYTES && !work->range.is_question) { /* a small one may pass now */
+            peer->large_next = false;
+            look_soon(courier);
+        }
     } else {
         settle_failure(courier, work, peer, rc, answered ? reply : NULL, &err);
     }
@@ -245,9 +256,9 @@ static void done(void *context, ent_rc rc, const ent_http_reply *reply, const en
 /* Which bytes go next. A large one is asked for first; a small one is sent at once. */
 static ent_blob_range next_range(const ent_contact *peer)
 {
-    uint64_t size = peer->blob.size;
-    uint64_t first = peer->blob_known ? peer->blob_offset : 0;
-    if (!peer->blob_known && (size > PIECE_BYTES || peer->blob_failures > 0))
+    uint64_t size = peer->blob.send.size;
+    uint64_t first = peer->blob.known ? peer->blob.offset : 0;
+    if (!peer->blob.known && (size > PIECE_BYTES || peer->blob_failures > 0))
         return (ent_blob_range){.is_question = true, .total = size};
     return (ent_blob_range){
         .first = first, .size = size - first < PIECE_BYTES ? size - first : PIECE_BYTES, .total = size};
@@ -277,10 +288,10 @@ static ent_rc start_piece(ent_courier *courier, ent_contact *contact, ent_err *e
     if (work == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     *work = (ent_flight){.courier = courier,
-                         .channel = contact->blob_channel,
-                         .member = contact->blob.member,
+                         .channel = contact->blob.channel,
+                         .member = contact->blob.send.member,
                          .is_blob = true,
-                         .send = contact->blob,
+                         .send = contact->blob.send,
                          .range = next_range(contact),
                          .blob_fd = -1};
     ent_rc rc = ent_courier_address(courier, work, &call.pin, &peer, err);
@@ -321,10 +332,10 @@ static bool is_free(const ent_contact *peer, int64_t now_ms)
 static void go_on(ent_courier *courier, ent_contact *peer, int64_t now_ms)
 {
     ent_err err = {0};
-    if (peer->blob.number == 0 || !is_free(peer, now_ms) || start_piece(courier, peer, &err).code == ENT_OK)
+    if (peer->blob.send.number == 0 || !is_free(peer, now_ms) || start_piece(courier, peer, &err).code == ENT_OK)
         return;
-    ent_courier_report_local(peer->blob_channel, &err);
-    put_off(courier, peer->blob.number, REFUSED_MS);
+    ent_courier_report_local(peer->blob.channel, &err);
+    put_off(courier, peer->blob.send.number, REFUSED_MS);
     leave_blob(courier, peer);
 }
 
@@ -358,6 +369,13 @@ typedef struct {
     size_t count;
 } blob_page;
 
+/* One that fits into a piece need not wait until a large one is through: they take turns. */
+static bool may_pass(const ent_contact *peer, const ent_store_blob_send *send)
+{
+    return peer->blob.send.size > PIECE_BYTES && peer->parked.send.number == 0 && !peer->large_next &&
+           send->size <= PIECE_BYTES;
+}
+
 static ent_rc consider_blob(void *context, const ent_store_blob_send *send, ent_err *err)
 {
     blob_page *page = context;
@@ -375,9 +393,12 @@ static ent_rc consider_blob(void *context, const ent_store_blob_send *send, ent_
         return ENT_DONE;
     ent_contact *peer = ent_courier_contact(courier, row.name);
     int64_t now_ms = ent_clock_monotonic_ms();
-    if (peer == NULL || peer->blob.number != 0 || !is_free(peer, now_ms))
+    if (peer == NULL || !is_free(peer, now_ms))
         return ENT_DONE;
-    if (send->number <= peer->blob_last) {
+    bool passes = may_pass(peer, send);
+    if (peer->blob.send.number != 0 && !passes)
+        return ENT_DONE;
+    if (send->number <= peer->blob_last && !passes) {
         peer->blob_skipped = true;
         return ENT_DONE;
     }
@@ -389,12 +410,11 @@ static ent_rc consider_blob(void *context, const ent_store_blob_send *send, ent_
     }
     if (!may)
         return ENT_DONE;
-    peer->blob = *send;
-    peer->blob_channel = channel;
-    peer->blob_known = false;
-    peer->blob_most = 0;
-    peer->blob_rewinds = 0;
-    peer->blob_last = send->number;
+    peer->parked = peer->blob;
+    peer->blob = (ent_blob_flow){.send = *send, .channel = channel};
+    peer->large_next = passes;
+    if (!passes)
+        peer->blob_last = send->number;
     go_on(courier, peer, now_ms);
     return ENT_DONE;
 }
@@ -411,7 +431,7 @@ static void walk(ent_courier *courier)
     } while (rc.code == ENT_OK && page.count == SENDS_AT_A_TIME);
     for (size_t i = 0; i < courier->contact_count; i++) { /* nothing behind: begin again with the first */
         ent_contact *peer = &courier->contacts[i];
-        if (peer->blob_skipped && peer->blob.number == 0)
+        if (peer->blob_skipped && peer->blob.send.number == 0)
             peer->blob_last = 0;
         peer->blob_skipped = false;
     }
@@ -422,11 +442,8 @@ static void walk(ent_courier *courier)
     ent_report_end(&report);
 }
 
-void ent_courier_look_at_blobs(ent_courier *courier)
+static void walk_timely(ent_courier *courier, int64_t now_ms)
 {
-    int64_t now_ms = ent_clock_monotonic_ms();
-    for (size_t i = 0; i < courier->contact_count; i++)
-        go_on(courier, &courier->contacts[i], now_ms);
     if (now_ms < courier->blobs_not_before_ms)
         return;
     courier->blobs_not_before_ms = now_ms + WALK_EVERY_MS;
@@ -434,4 +451,12 @@ void ent_courier_look_at_blobs(ent_courier *courier)
     courier->blob_walk_ms = ent_clock_monotonic_ms() - now_ms;
     if (courier->blob_walk_ms > WALK_SHORT_MS)
         courier->blobs_not_before_ms += courier->blob_walk_ms;
+}
+
+void ent_courier_look_at_blobs(ent_courier *courier)
+{
+    int64_t now_ms = ent_clock_monotonic_ms();
+    walk_timely(courier, now_ms);
+    for (size_t i = 0; i < courier->contact_count; i++)
+        go_on(courier, &courier->contacts[i], now_ms);
 }

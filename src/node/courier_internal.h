@@ -11,6 +11,16 @@
 #include "node/courier.h"
 #include "node/pack.h"
 
+/** An attachment on its way, piece by piece. */
+typedef struct {
+    ent_store_blob_send send;
+    ent_channel *channel;
+    bool known;       /* the peer has said how much of it it holds … */
+    uint64_t offset;  /* … which is this */
+    uint64_t most;    /* and was once this */
+    unsigned rewinds; /* how often it took that back since */
+} ent_blob_flow;
+
 /** A peer as the courier sees it: one pouch and one attachment in flight at most, and when to try it again. What is the
  * matter with one delivery alone (an invitation not answered, a refusal) makes that delivery wait, not the peer. */
 typedef struct {
@@ -22,14 +32,11 @@ typedef struct {
     int64_t reached_from_ms; /* since when it has been reached again; 0 = it was never lost */
     unsigned blob_failures;
     int64_t blob_not_before_ms;
-    int64_t blob_last; /* the last one tried: the next look goes on behind it, so that one that fails stops no other */
-    bool blob_skipped; /* this look passed over some before blob_last */
-    ent_store_blob_send blob; /* the one on its way, piece by piece; number 0 = none */
-    ent_channel *blob_channel;
-    bool blob_known;       /* the peer has said how much of it it holds … */
-    uint64_t blob_offset;  /* … which is this */
-    uint64_t blob_most;    /* and was once this */
-    unsigned blob_rewinds; /* how often it took that back since */
+    int64_t blob_last;  /* the last one tried: the next look goes on behind it, so that one that fails stops no other */
+    bool blob_skipped;  /* this look passed over some before blob_last */
+    ent_blob_flow blob; /* the one on its way; send.number 0 = none */
+    ent_blob_flow parked; /* a large one, while a small one passes */
+    bool large_next;      /* one small one has passed: now a piece of the large one */
 } ent_contact;
 
 /** One call under way. */

@@ -184,6 +184,45 @@ static void test_client__sink_takes_the_body_of_success_only(void **state)
     ent_http_reply_release(&reply);
 }
 
+static void note_sent(void *context, uint64_t bytes)
+{
+    *(uint64_t *)context = bytes;
+}
+
+static void test_client__part_of_a_file_uploaded_and_told(void **state)
+{
+    fixture *made = *state;
+    enum { SIZE = (1 << 20) + 7 };
+    static uint8_t data[SIZE];
+    char path[96];
+    char url[256];
+    char hex[65];
+    const size_t parts[][2] = {{0, 1}, {5, 70000}, {SIZE - 1, 1}, {300000, SIZE - 300000}};
+    (void)snprintf(path, sizeof path, "%s/file", made->folder);
+    fill(data, SIZE);
+    assert_int_equal(ent_file_write(path, 0600, ent_bytes_of(data, SIZE), NULL).code, ENT_OK);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd > 0);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        ent_http_reply reply = {0};
+        ent_hash hash;
+        uint64_t sent = 0;
+        ent_sha256(ent_bytes_of(data + parts[i][0], parts[i][1]), &hash);
+        ent_hex_encode(ent_hash_bytes(&hash), hex);
+        ent_http_call call = fixture_call(made, &aurora, "PUT", "/digest", url);
+        call.body_file = fd;
+        call.body_file_first = parts[i][0];
+        call.body_file_size = parts[i][1];
+        call.sent = note_sent;
+        call.sent_context = &sent;
+        assert_int_equal(ent_http_call_wait(&call, &reply, NULL).code, ENT_OK);
+        assert_body(&reply, hex);
+        assert_int_equal(sent, parts[i][1]);
+        ent_http_reply_release(&reply);
+    }
+    (void)close(fd);
+}
+
 static void test_client__file_uploaded_from_its_start(void **state)
 {
     fixture *made = *state;
@@ -339,6 +378,7 @@ int main(void)
         WITH_SERVER(test_client__answer_beyond_the_limit_refused),
         WITH_SERVER(test_client__sink_takes_the_body_of_success_only),
         WITH_SERVER(test_client__file_uploaded_from_its_start),
+        WITH_SERVER(test_client__part_of_a_file_uploaded_and_told),
         WITH_SERVER(test_client__slow_answer_and_nobody_there_unreachable_in_time),
         WITH_SERVER(test_client__headers_that_would_split_the_request_refused),
         WITH_SERVER(test_client__any_allocation_fails_output_untouched),

@@ -99,6 +99,22 @@ class Pieces(OutsideTest):
         wait_for(lambda: digest in self.party.blobs)
         self.assertEqual(len(dropped), 1)
 
+    def test_pieces__small_one_passes_a_large_one(self):
+        first = threading.Event()
+
+        def step(request):
+            if request.method == "PUT" and len(request.body) == self.PIECE:
+                first.set()
+                time.sleep(0.1)
+            return self.party.answer(request)
+
+        self.party.listener.behaviour = step
+        large = self.attach(5 * self.PIECE)
+        self.assertTrue(first.wait(PATIENCE_S))
+        small = [self.attach(1000), self.attach(2000)]
+        wait_for(lambda: large in self.party.blobs)
+        self.assertEqual(list(self.party.blobs), [*small, large])
+
     def test_pieces__nonsense_answers_stop_no_other_attachment(self):
         nonsense = [
             Answer(202, self.OFFSET, b"99999999999\n"), Answer(202, self.OFFSET, b"x\n"), Answer(202, "text/plain", b"0\n"),
