@@ -110,6 +110,17 @@ static ent_rc pack(scene *s, ent_err *err)
     return ENT_DONE;
 }
 
+/* Of another member's log, for a third, with heads that its entries ack. */
+static ent_rc pack_for_a_third(scene *s, ent_err *err)
+{
+    ent_packed packed;
+    ENT_TRY(ent_pack(s->node, s->channel, 0, 2, &packed, err));
+    ent_packed_release(&packed);
+    ENT_TRY(ent_pack_again(s->node, s->channel, 0, 2, 1, &packed, err));
+    ent_packed_release(&packed);
+    return ENT_DONE;
+}
+
 static ent_rc receive_what_is_held(scene *s, ent_err *err)
 {
     ent_received received;
@@ -216,6 +227,73 @@ static void test_memory__failed_at_any_allocation_of_a_call_it_says_so_and_goes_
     scene_release(&s);
 }
 
+static void carry_log(const scene *s, const ent_hash *id, unsigned from)
+{
+    ent_packed packed;
+    ent_received received = {0};
+    ent_err err = {0};
+    ent_node *node = s->pair.nodes[from];
+    assert_ok(ent_sequencer_flush(node, &err));
+    assert_ok(ent_pack(node, ent_channel_find(node, id), from, 1 - from, &packed, &err)); /* members are by name */
+    assert_ok(ent_receive(s->pair.nodes[1 - from], ent_buf_bytes(&packed.bytes), NULL, NULL, &received, &err));
+    ent_received_release(&received);
+    ent_packed_release(&packed);
+}
+
+static bool is_opened(void *context)
+{
+    const scene *s = context;
+    ent_store_log log;
+    ent_channel_log(s->channel, 1, &log);
+    return log.opened == log.tree.size && log.tree.size == 1;
+}
+
+/* A channel with Cobalt, who never answers: Boreal holds what Aurora said after it had acked Boreal. */
+static void add_a_third(scene *s)
+{
+    ent_err err = {0};
+    ent_channel *channel = NULL;
+    uint64_t index = 0;
+    ent_text with[] = {ENT_TEXT("boreal.example"), ENT_TEXT("cobalt.example")};
+    ent_opening opening = {.with = with, .with_count = 2, .terms = ent_text_bytes(ENT_TEXT("{\"v\":1}"))};
+    char *folder = fixture_path(s->pair.root, "cobalt");
+    fixture_party_make(folder, "cobalt.example", 0);
+    ent_node *cobalt = fixture_start(folder);
+    fixture_introduce(s->pair.nodes[AURORA], cobalt);
+    fixture_introduce(s->pair.nodes[BOREAL], cobalt);
+    ent_node_stop(cobalt);
+    ent_free(folder);
+    assert_ok(ent_channel_open(s->pair.nodes[AURORA], &opening, &channel, &err));
+    carry_log(s, &channel->id, AURORA);
+    s->channel = ent_channel_find(s->pair.nodes[BOREAL], &channel->id);
+    assert_ok(ent_channel_accept(s->pair.nodes[BOREAL], s->channel, ENT_TEXT("three"), &err));
+    carry_log(s, &channel->id, BOREAL);
+    scene aurora = {.channel = channel};
+    assert_true(fixture_wait(is_opened, &aurora, 20));
+    assert_ok(fixture_say(s->pair.nodes[AURORA], channel, fixture_mark_of(1, 2, 4), &index, &err));
+    carry_log(s, &channel->id, AURORA);
+    (void)usleep(500000); /* signatures are stored */
+}
+
+static void test_memory__failed_at_any_allocation_of_carrying_for_a_third_it_says_so(void **state)
+{
+    (void)state;
+    scene s;
+    ent_packed packed;
+    ent_pouch pouch = {0};
+    ent_err err = {0};
+    scene_make(&s);
+    add_a_third(&s);
+    assert_ok(ent_pack(s.node, s.channel, 0, 2, &packed, &err));
+    assert_ok(ent_pouch_parse(ent_buf_bytes(&packed.bytes), &pouch, &err));
+    assert_int_equal(pouch.size, 2);
+    assert_int_equal(pouch.head_count, 1); /* Boreal's own, which Aurora's entry acks */
+    ent_pouch_release(&pouch);
+    ent_packed_release(&packed);
+    exhaust(&s, pack_for_a_third);
+    scene_release(&s);
+}
+
 static void test_memory__failed_at_any_allocation_of_a_start_it_ends_cleanly(void **state)
 {
     (void)state;
@@ -242,6 +320,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory__failed_at_any_allocation_of_a_call_it_says_so_and_goes_on),
+        cmocka_unit_test(test_memory__failed_at_any_allocation_of_carrying_for_a_third_it_says_so),
         cmocka_unit_test(test_memory__failed_at_any_allocation_of_a_start_it_ends_cleanly),
     };
     return cmocka_run_group_tests_name("node-memory", tests, NULL, NULL);
