@@ -11,7 +11,7 @@ ent_rc ent_paths_make(const char *folder, ent_paths *ret, ent_err *err)
         .config = ent_file_join(folder, "node.json"),
         .alerts = ent_file_join(folder, "alerts.json"),
         .card = ent_file_join(folder, "card"),
-        .card_next = ent_file_join(folder, "card.next"),
+        .card_next = ent_file_join(folder, "store/card.next"),
         .certificate = ent_file_join(folder, "tls.crt"),
         .keys = ent_file_join(folder, "keys"),
         .root = ent_file_join(folder, "root"),

@@ -23,7 +23,7 @@ typedef struct {
     char *config;      /* node.json */
     char *alerts;      /* alerts.json */
     char *card;        /* card */
-    char *card_next;   /* card.next: a rotation on its way */
+    char *card_next;   /* store/card.next: a rotation on its way */
     char *certificate; /* tls.crt */
     char *keys;        /* keys/ */
     char *root;        /* root/ (unless --root-dir) */

@@ -272,14 +272,28 @@ static ent_rc clear_path(const struct sockaddr_un *address, ent_err *err)
     return ENT_DONE;
 }
 
+static ent_rc unix_address(const char *path, struct sockaddr_un *ret, ent_err *err)
+{
+    size_t size = strlen(path);
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (size == 0 || size >= sizeof ret->sun_path)
+        return ent_fail(err, ENT_USAGE, "unix(7)", "the socket path %.120s%s has %zu bytes; at most %zu are possible",
+                        path, size > 120 ? "…" : "", size, sizeof ret->sun_path - 1);
+    memcpy(ret->sun_path, path, size + 1);
+    return ENT_DONE;
+}
+
+ent_rc ent_http_unix_clear(const char *path, ent_err *err)
+{
+    struct sockaddr_un address;
+    ENT_TRY(unix_address(path, &address, err));
+    return clear_path(&address, err);
+}
+
 static ent_rc listen_unix(const char *path, int *ret, ent_err *err)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t size = strlen(path);
-    if (size == 0 || size >= sizeof address.sun_path)
-        return ent_fail(err, ENT_USAGE, "unix(7)", "the socket path %.120s%s has %zu bytes; at most %zu are possible",
-                        path, size > 120 ? "…" : "", size, sizeof address.sun_path - 1);
-    memcpy(address.sun_path, path, size + 1);
+    struct sockaddr_un address;
+    ENT_TRY(unix_address(path, &address, err));
     ENT_TRY(clear_path(&address, err));
     ENT_CLEANUP(ent_file_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     /* The file gets the socket's mode; nobody can connect before listen in any case. */

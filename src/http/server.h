@@ -103,6 +103,9 @@ ENT_RC ent_http_server_peers(const ent_http_peers_options *options, ent_http_han
                              ent_err *err);
 /** Listen on a Unix socket (mode 0600; a stale socket file is replaced, a live one refused). One thread per connection,
  * at most 64. Errors: REFUSED when another node answers there, IO. */
+/** Remove a socket that nobody listens on any more, as ent_http_server_unix does by itself: for a process that will not
+ * be allowed to.  Errors: REFUSED when a node answers there, or it is no socket; IO, USAGE. */
+ENT_RC ent_http_unix_clear(const char *path, ent_err *err);
 ENT_RC ent_http_server_unix(const char *path, const char *spool_folder, ent_http_handler handler, ent_http_server **ret,
                             ent_err *err);
 /** The port really bound. */

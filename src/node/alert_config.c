@@ -150,6 +150,8 @@ static ent_rc read_secret_path(ent_alert_config *config, ent_json_value object, 
     ENT_TRY(read_optional(config, object, key, "the path of a file", ret, err));
     if (*ret == NULL)
         return ENT_DONE;
+    if (!config->checks_files)
+        return ENT_DONE;
     ENT_TRY(look_at(*ret, key, &status, err));
     return ent_fail_in(err, ent_alert_secret_read(*ret, &secret, err), "\"%s\"", key);
 }
@@ -158,7 +160,7 @@ static ent_rc read_ca_path(ent_alert_config *config, ent_json_value object, cons
 {
     struct stat status;
     ENT_TRY(read_optional(config, object, "ca_file", "the path of a PEM file", ret, err));
-    return *ret == NULL ? ENT_DONE : look_at(*ret, "ca_file", &status, err);
+    return *ret == NULL || !config->checks_files ? ENT_DONE : look_at(*ret, "ca_file", &status, err);
 }
 
 /* ---- sinks ---- */
@@ -219,6 +221,8 @@ static ent_rc read_execute(ent_alert_config *config, ent_json_value object, ent_
     ENT_TRY(check_known(object, "in \"execute\"", known, err));
     ENT_TRY(
         keep_text(config, ent_json_get(object, "path"), "path", "the path of a program", &config->execute.path, err));
+    if (!config->checks_files)
+        return ENT_DONE;
     ENT_TRY(look_at(config->execute.path, "path", &status, err));
     if (access(config->execute.path, X_OK) != 0)
         return ent_fail(err, ENT_PEER_MALFORMED, NULL,
@@ -288,25 +292,34 @@ bool ent_alert_config_has(const ent_alert_config *config, ent_sink sink)
     return false;
 }
 
-ent_rc ent_alert_config_read(const char *path, ent_alert_config **ret, ent_err *err)
+ent_rc ent_alert_config_load(const char *path, ent_buf *ret, ent_err *err)
 {
-    ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
+    ent_rc rc = ent_file_read(path, CONFIG_MAX_BYTES, ret, err);
+    return rc.code == ENT_ABSENT ? ent_fail(err, ENT_ABSENT, "docs/alerts.md", "%s", ent_alert_how_to) : rc;
+}
+
+ent_rc ent_alert_config_make(ent_bytes bytes, const char *path, bool checks_files, ent_alert_config **ret, ent_err *err)
+{
     ENT_CLEANUP(ent_json_release) ent_json *json = NULL;
-    ent_rc rc = ent_file_read(path, CONFIG_MAX_BYTES, &bytes, err);
-    if (rc.code == ENT_ABSENT)
-        return ent_fail(err, ENT_ABSENT, "docs/alerts.md", "%s", ent_alert_how_to);
-    ENT_TRY(rc);
     ENT_CLEANUP(ent_alert_config_release) ent_alert_config *config = ent_alloc(sizeof *config);
     if (config == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     atomic_init(&config->holders, 1);
+    config->checks_files = checks_files;
     config->due_soon_s = DUE_SOON_S;
     config->flash_unread_s = FLASH_UNREAD_S;
     config->expiring_days = EXPIRING_DAYS;
-    rc = ent_json_parse(ent_buf_bytes(&bytes), &json, err);
+    ent_rc rc = ent_json_parse(bytes, &json, err);
     if (rc.code == ENT_OK)
         rc = read_members(config, ent_json_root(json), err);
     ENT_TRY(ent_fail_in(err, rc, "%s", path));
     *ret = ent_take(config);
     return ENT_DONE;
+}
+
+ent_rc ent_alert_config_read(const char *path, ent_alert_config **ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
+    ENT_TRY(ent_alert_config_load(path, &bytes, err));
+    return ent_alert_config_make(ent_buf_bytes(&bytes), path, true, ret, err);
 }

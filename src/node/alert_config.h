@@ -12,6 +12,7 @@
 typedef struct {
     atomic_uint holders;
     ent_arena arena;
+    bool checks_files;       /* that it names; false where another process has done so */
     uint32_t due_soon_s;     /* how long before a deadline; 0 = not */
     uint32_t flash_unread_s; /* how long a flash message may lie unopened; 0 = not watched */
     uint32_t expiring_days;  /* how long before an agreement's end; 0 = not */
@@ -42,6 +43,11 @@ typedef struct {
  *  Errors: ABSENT when there is no such file; PEER_MALFORMED naming the member and what is allowed; IO, NOMEM.
  *  Owns: caller gives it back with ent_alert_config_give. */
 ENT_RC ent_alert_config_read(const char *path, ent_alert_config **ret, ent_err *err);
+/** The two halves of it: the file's bytes, and what they say.
+ *  @in   checks_files   look at the files that it names too */
+ENT_RC ent_alert_config_load(const char *path, ent_buf *ret, ent_err *err);
+ENT_RC ent_alert_config_make(ent_bytes bytes, const char *path, bool checks_files, ent_alert_config **ret,
+                             ent_err *err);
 /** Give one hold back; the last frees. NULL is fine. */
 void ent_alert_config_give(ent_alert_config *config);
 void ent_alert_config_release(ent_alert_config **config); /* for ENT_CLEANUP */

@@ -1,8 +1,13 @@
 #include "node/alert.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "crypto/crypto.h"
 #include "http/webhook.h"
+#include "node/errands.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
 
 /* What an e-mail takes from the stored JSON. */
 typedef struct {
@@ -41,17 +46,57 @@ static ent_rc write_letter(const ent_node *node, ent_json_value alert, int64_t n
     return ent_buf_check(&made->text, err);
 }
 
+/* A secret's first line, or a file of authorities as a path that the node may open. */
+typedef struct {
+    ent_buf bytes; /* wiped */
+    int memory;    /* file in memory: the node in its sandbox cannot open the one that is named */
+    char path[48];
+} fetched;
+
+static void release_fetched(fetched *file)
+{
+    ent_file_close(&file->memory);
+    ent_buf_wipe(&file->bytes);
+}
+
+static ent_rc fetch_secret(const ent_node *node, ent_errand errand, const char *path, fetched *ret, ent_err *err)
+{
+    if (path == NULL)
+        return ENT_DONE;
+    return node->errands == NULL ? ent_alert_secret_read(path, &ret->bytes, err)
+                                 : ent_errands_read(node->errands, errand, &ret->bytes, err);
+}
+
+/* NULL when none is named. */
+static ent_rc fetch_authorities(const ent_node *node, ent_errand errand, const char *path, fetched *ret,
+                                const char **ret_path, ent_err *err)
+{
+    *ret_path = path;
+    if (path == NULL || node->errands == NULL)
+        return ENT_DONE;
+    ENT_TRY(ent_errands_read(node->errands, errand, &ret->bytes, err));
+    ret->memory = memfd_create("authorities", MFD_CLOEXEC);
+    if (ret->memory < 0)
+        return ent_fail(err, ENT_IO, NULL, "cannot make a memory file");
+    ENT_TRY(ent_file_write_all(ret->memory, ent_buf_bytes(&ret->bytes), err));
+    (void)snprintf(ret->path, sizeof ret->path, "/proc/self/fd/%d", ret->memory);
+    *ret_path = ret->path;
+    return ENT_DONE;
+}
+
 static ent_rc send_mail(const ent_node *node, const ent_alert_config *config, ent_json_value alert, bool every,
                         ent_err *err)
 {
     ENT_CLEANUP(release_letter) letter made = {0};
-    ENT_CLEANUP(ent_buf_wipe) ent_buf password = {0};
+    ENT_CLEANUP(release_fetched) fetched password = {.memory = -1};
+    ENT_CLEANUP(release_fetched) fetched authorities = {.memory = -1};
+    const char *ca_file = NULL;
     int64_t now = ent_clock_unix_s();
     ENT_TRY(write_letter(node, alert, now, &made, err));
-    if (config->email.password_file != NULL)
-        ENT_TRY(ent_alert_secret_read(config->email.password_file, &password, err));
-    const char *secret = config->email.password_file == NULL ? NULL : ent_buf_string(&password);
-    ENT_TRY(ent_buf_check(&password, err));
+    ENT_TRY(fetch_secret(node, ENT_ERRAND_PASSWORD, config->email.password_file, &password, err));
+    ENT_TRY(fetch_authorities(node, ENT_ERRAND_EMAIL_CA, config->email.ca_file, &authorities, &ca_file, err));
+    const char *secret = config->email.password_file == NULL ? NULL : ent_buf_string(&password.bytes);
+    ENT_TRY(ent_buf_check(&password.bytes, err));
     ent_mail mail = {
         .from = config->email.from,
         .to = config->email.to,
@@ -65,7 +110,7 @@ static ent_rc send_mail(const ent_node *node, const ent_alert_config *config, en
         .url = config->email.url,
         .user = config->email.user,
         .password = secret,
-        .ca_file = config->email.ca_file,
+        .ca_file = ca_file,
         .require_tls = config->email.require_tls,
         .every_recipient = every,
         .stop = &node->stopping,
@@ -75,13 +120,15 @@ static ent_rc send_mail(const ent_node *node, const ent_alert_config *config, en
 
 static ent_rc post(const ent_node *node, const ent_alert_config *config, ent_text json, ent_err *err)
 {
-    ENT_CLEANUP(ent_buf_wipe) ent_buf secret = {0};
-    if (config->webhook.secret_file != NULL)
-        ENT_TRY(ent_alert_secret_read(config->webhook.secret_file, &secret, err));
+    ENT_CLEANUP(release_fetched) fetched secret = {.memory = -1};
+    ENT_CLEANUP(release_fetched) fetched authorities = {.memory = -1};
+    const char *ca_file = NULL;
+    ENT_TRY(fetch_secret(node, ENT_ERRAND_WEBHOOK_SECRET, config->webhook.secret_file, &secret, err));
+    ENT_TRY(fetch_authorities(node, ENT_ERRAND_WEBHOOK_CA, config->webhook.ca_file, &authorities, &ca_file, err));
     ent_webhook hook = {
         .url = config->webhook.url,
-        .secret = ent_buf_bytes(&secret),
-        .ca_file = config->webhook.ca_file,
+        .secret = ent_buf_bytes(&secret.bytes),
+        .ca_file = ca_file,
         .stop = &node->stopping,
     };
     return ent_webhook_post(&hook, json, err);
@@ -91,6 +138,9 @@ static ent_rc execute(const ent_node *node, const ent_alert_config *config, ent_
                       ent_err *err)
 {
     ent_text word = ent_json_string(ent_json_get(alert, "what"));
+    if (node->errands != NULL)
+        return ent_errands_execute(node->errands, word.size == 0 ? ENT_TEXT("unknown") : word, json, &node->stopping,
+                                   err);
     ENT_CLEANUP(ent_free_pointer) char *what = ent_text_copy(word.size == 0 ? ENT_TEXT("unknown") : word);
     if (what == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "node/alert.h"
 #include "node/channel.h"
+#include "node/errands.h"
 #include "node/report.h"
 
 enum { ROUND_GAP_MS = 1000, LONGEST_SLEEP_S = 60, FAILED_ROUND_S = 5 };
@@ -190,10 +191,20 @@ ent_alert_config *ent_alerts_config_take(ent_alerts *alerts)
     return config;
 }
 
+/* The node in its sandbox has it read, and checked, by the errands' process. */
+static ent_rc read_config(const ent_node *node, ent_alert_config **ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf bytes = {0};
+    if (node->errands == NULL)
+        return ent_alert_config_read(node->paths.alerts, ret, err);
+    ENT_TRY(ent_errands_read(node->errands, ENT_ERRAND_CONFIG, &bytes, err));
+    return ent_alert_config_make(ent_buf_bytes(&bytes), node->paths.alerts, false, ret, err);
+}
+
 ent_rc ent_alerts_config_reload(ent_alerts *alerts, ent_alert_config **ret, ent_err *err)
 {
     ENT_CLEANUP(ent_alert_config_release) ent_alert_config *config = NULL;
-    ENT_TRY(ent_alert_config_read(alerts->node->paths.alerts, &config, err));
+    ENT_TRY(read_config(alerts->node, &config, err));
     (void)pthread_mutex_lock(&alerts->lock);
     ent_rc rc =
         alerts->stopping ? ent_fail(err, ENT_RETRY, NULL, "the node is stopping") : use_config(alerts, config, err);
@@ -209,7 +220,7 @@ ent_rc ent_alerts_config_reload(ent_alerts *alerts, ent_alert_config **ret, ent_
 static ent_rc start(ent_alerts *alerts, ent_err *err)
 {
     ENT_CLEANUP(ent_alert_config_release) ent_alert_config *config = NULL;
-    ent_rc rc = ent_alert_config_read(alerts->node->paths.alerts, &config, err);
+    ent_rc rc = read_config(alerts->node, &config, err);
     if (rc.code != ENT_ABSENT)
         ENT_TRY(rc);
     (void)pthread_mutex_lock(&alerts->lock);

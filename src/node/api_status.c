@@ -201,6 +201,11 @@ ent_rc ent_api_status(ent_api_call *call, ent_err *err)
     put_held(node, &writer);
     put_marks_alone(node, &writer);
     ENT_TRY(ent_api_put_forks(node, &writer, NULL, err));
+    ent_json_key(&writer, "sandbox");
+    ent_json_object_begin(&writer);
+    ent_json_member_bool(&writer, "system_calls", node->sandbox.is_on);
+    ent_json_member_unsigned(&writer, "landlock", node->sandbox.landlock);
+    ent_json_object_end(&writer);
     ent_json_member_unsigned(&writer, "memory_bytes", memory_bytes());
     ent_json_member_unsigned(&writer, "disk_free_bytes", disk_free_bytes(node->paths.store));
     ent_json_object_end(&writer);

@@ -51,7 +51,7 @@ static ent_rc read_passphrase(const char *path, ent_buf *ret, ent_err *err)
 /* New keys are written too, hence more than reading. */
 static ent_rc enter_sandbox(const ent_paths *paths, ent_err *err)
 {
-    const ent_sandbox_path open[] = {{paths->keys, true}, {paths->marks, true}};
+    const ent_sandbox_path open[] = {{paths->keys, ENT_SANDBOX_WRITE}, {paths->marks, ENT_SANDBOX_WRITE}};
     ent_sandbox_state state;
     return ent_sandbox_enter(ENT_SANDBOX_KEEPER, open, sizeof open / sizeof *open, &state, err);
 }
@@ -112,6 +112,7 @@ int ent_keeper_process_run(const char *sockets, const ent_keeper_role *role)
     ent_keeper *keeper = NULL;
     ent_err err = {0};
     ent_err unheard = {0};
+    ent_process_name("entented-keeper");
     ent_process_harden();
     if (ent_process_sockets(sockets, lanes, &count, &err).code != ENT_OK) {
         (void)dprintf(STDERR_FILENO, "entented: --" ENT_KEEPER_OPTION ": %s\n", err.text);

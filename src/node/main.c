@@ -1,5 +1,6 @@
 /* entented --dir DIR [--passphrase-file FILE]: the node of one party. */
 #include "node/audit.h"
+#include "node/errands.h"
 #include "node/keeper_process.h"
 #include "node/node.h"
 #include "node/report.h"
@@ -30,7 +31,8 @@ static const char help[] =
 
 typedef struct {
     ent_keeper_role role;
-    const char *keeper; /* not for people: be the keeper on these sockets */
+    const char *keeper;  /* not for people: be the keeper on these sockets, … */
+    const char *errands; /* … or run the node's errands */
     const char *channel;
     bool audit;
 } options;
@@ -44,6 +46,7 @@ static int read_options(int count, char **arguments, options *ret)
         {ENT_KEEPER_OPTION, required_argument, NULL, 'k'},
         {"audit", no_argument, NULL, 'a'},
         {"channel", required_argument, NULL, 'c'},
+        {ENT_ERRANDS_OPTION, required_argument, NULL, 'e'},
         {"no-sandbox", no_argument, NULL, 'n'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
@@ -67,6 +70,9 @@ static int read_options(int count, char **arguments, options *ret)
             break;
         case 'c':
             ret->channel = optarg;
+            break;
+        case 'e':
+            ret->errands = optarg;
             break;
         case 'n':
             ret->role.no_sandbox = true;
@@ -99,22 +105,76 @@ static int fail(const ent_err *err)
     return ent_code_exit_status(err->code);
 }
 
-/* Until the node is to stop. Without its keeper it can neither sign nor open: then it stops at once. Gives the signal.
- */
-static int wait_for_signal(const sigset_t *signals, ent_process *keeper)
+/* The processes beside the node's. */
+typedef struct {
+    ent_process keeper;
+    ent_process errands;
+} company;
+
+static void stop_without(const char *who, const char *how, const char *because)
+{
+    ent_err err = {0};
+    (void)ent_fail(&err, ENT_IO, "design 8", "%s has %s; start entented again", who, how).code;
+    ent_report_stop(because, &err);
+}
+
+/* Until the node is to stop. Without its keeper it can neither sign nor open, without the other no alert may leave:
+ * then it stops at once. Gives the signal. */
+static int wait_for_signal(const sigset_t *signals, company *beside)
 {
     int caught = 0;
     char how[64];
-    ent_err err = {0};
     while (sigwait(signals, &caught) != 0 || caught == SIGCHLD) {
-        if (!ent_process_has_ended(keeper, how, sizeof how))
-            continue; /* a program that an alert has started */
-        (void)ent_fail(&err, ENT_IO, "design 8, keeper", "the keeper's process has %s: nothing can be signed or opened",
-                       how)
-            .code;
-        ent_report_stop("there is no keeper", &err);
+        if (ent_process_has_ended(&beside->keeper, how, sizeof how))
+            stop_without("the keeper's process", how, "nothing can be signed or opened");
+        if (ent_process_has_ended(&beside->errands, how, sizeof how))
+            stop_without("the process that runs the node's errands", how, "no alert could leave");
     }
     return caught;
+}
+
+/* The marker of a clean stop is looked at first, for the keeper writes its marks anew as it starts. */
+static ent_rc start_keeper(const options *chosen, ent_clean_stop *ret_before, ent_process *ret_process,
+                           ent_keeper **ret_keeper, ent_err *err)
+{
+    ENT_CLEANUP(ent_paths_release) ent_paths paths = {0};
+    ENT_TRY(ent_paths_make(chosen->role.folder, &paths, err));
+    ENT_TRY(ent_clean_stop_take(paths.marks, ret_before, err));
+    ent_rc rc = ent_keeper_process_start(&chosen->role, ret_process, ret_keeper, err);
+    if (rc.code != ENT_OK && ret_before->was_clean)
+        (void)ent_clean_stop_write(paths.marks, ret_before->boot_id, NULL).code; /* nothing has changed */
+    return rc;
+}
+
+/* The keeper first: only then is it known that the keys are there. */
+static ent_rc start(const options *chosen, company *beside, ent_node **ret, ent_err *err)
+{
+    ent_node_options with = {.folder = chosen->role.folder, .sandbox = !chosen->role.no_sandbox};
+    ENT_TRY(start_keeper(chosen, &with.before, &beside->keeper, &with.keeper, err));
+    if (with.sandbox) {
+        ent_rc rc = ent_errands_start(with.folder, &beside->errands, &with.errands, err);
+        if (rc.code != ENT_OK) {
+            ent_keeper_free(with.keeper);
+            return rc;
+        }
+    }
+    return ent_node_start(&with, ret, err);
+}
+
+static void wait_for_all(company *beside)
+{
+    ent_process_wait(&beside->keeper);
+    ent_process_wait(&beside->errands);
+}
+
+static void warn_of_no_sandbox(void)
+{
+    ent_report report = ent_report_begin("sandbox.off");
+    ent_report_string(
+        &report, "text",
+        "--no-sandbox: whoever takes over a process of this node has all its user's rights. For debugging "
+        "alone");
+    ent_report_end(&report);
 }
 
 /* Before any thread starts, so that all inherit it and only sigwait sees them. */
@@ -151,26 +211,11 @@ static int audit(const options *chosen)
     return ent_code_exit_status(err.code);
 }
 
-/* The marker of a clean stop is looked at first, for the keeper writes its marks anew as it starts. */
-static ent_rc start_keeper(const options *chosen, ent_clean_stop *ret_before, ent_process *ret_process,
-                           ent_keeper **ret_keeper, ent_err *err)
-{
-    ENT_CLEANUP(ent_paths_release) ent_paths paths = {0};
-    ENT_TRY(ent_paths_make(chosen->role.folder, &paths, err));
-    ENT_TRY(ent_clean_stop_take(paths.marks, ret_before, err));
-    ent_rc rc = ent_keeper_process_start(&chosen->role, ret_process, ret_keeper, err);
-    if (rc.code != ENT_OK && ret_before->was_clean)
-        (void)ent_clean_stop_write(paths.marks, ret_before->boot_id, NULL).code; /* nothing has changed */
-    return rc;
-}
-
 int main(int count, char **arguments)
 {
     options chosen = {0};
-    ent_clean_stop before = {.was_clean = false};
     ent_err err = {0};
-    ent_process process = {0};
-    ent_keeper *keeper = NULL;
+    company beside = {0};
     ent_node *node = NULL;
     sigset_t signals;
     int status = read_options(count, arguments, &chosen);
@@ -181,18 +226,20 @@ int main(int count, char **arguments)
     block_signals(&signals);
     if (chosen.keeper != NULL)
         return ent_keeper_process_run(chosen.keeper, &chosen.role);
-    if (start_keeper(&chosen, &before, &process, &keeper, &err).code != ENT_OK)
-        return fail(&err);
-    if (ent_node_start(chosen.role.folder, keeper, &before, &node, &err).code != ENT_OK) {
-        ent_process_wait(&process);
+    if (chosen.errands != NULL)
+        return ent_errands_run(chosen.errands, chosen.role.folder);
+    if (chosen.role.no_sandbox)
+        warn_of_no_sandbox();
+    if (start(&chosen, &beside, &node, &err).code != ENT_OK) {
+        wait_for_all(&beside);
         return fail(&err);
     }
-    int caught = wait_for_signal(&signals, &process);
+    int caught = wait_for_signal(&signals, &beside);
     ent_report report = ent_report_begin("node.stopping");
     ent_report_number(&report, "signal", (uint64_t)caught);
     ent_report_end(&report);
     ent_node_stop(node);
-    ent_process_wait(&process);
+    wait_for_all(&beside);
     report = ent_report_begin("node.stopped");
     ent_report_end(&report);
     return 0;

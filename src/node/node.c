@@ -10,6 +10,7 @@
 #include "node/channel.h"
 #include "node/checks.h"
 #include "node/courier.h"
+#include "node/errands.h"
 #include "node/events.h"
 #include "node/guard.h"
 #include "node/opener.h"
@@ -86,21 +87,66 @@ ent_rc ent_disk_has_room(const ent_node *node, uint64_t bytes, ent_err *err)
     return ENT_DONE;
 }
 
-ent_rc ent_node_start(const char *folder, ent_keeper *keeper, const ent_clean_stop *before, ent_node **ret,
-                      ent_err *err)
+/* Left to the node: its own data, and what names and certificates are looked up with. Neither keys nor marks, nor
+ * alerts.json, by which it could have a program run. */
+static ent_rc enter_sandbox(ent_node *node, const char *folder, ent_err *err)
+{
+    const ent_sandbox_path open[] = {
+        {folder, ENT_SANDBOX_SOCKETS}, /* DIR/socket */
+        {node->paths.store, ENT_SANDBOX_WRITE},
+        {node->paths.blobs, ENT_SANDBOX_WRITE},
+        {node->paths.spool, ENT_SANDBOX_WRITE},
+        {node->paths.certificate, ENT_SANDBOX_READ},
+        {"/etc", ENT_SANDBOX_READ}, /* resolv.conf, hosts, nsswitch.conf, certificates of authorities */
+        {"/run/systemd/resolve", ENT_SANDBOX_READ},
+        {"/run/resolvconf", ENT_SANDBOX_READ},
+        {"/lib", ENT_SANDBOX_READ}, /* libraries that nsswitch.conf names */
+        {"/lib64", ENT_SANDBOX_READ},
+        {"/usr/lib", ENT_SANDBOX_READ},
+        {"/usr/share", ENT_SANDBOX_READ},
+        {"/usr/local/share/ca-certificates", ENT_SANDBOX_READ},
+        {"/dev/null", ENT_SANDBOX_WRITE},
+        {"/dev/urandom", ENT_SANDBOX_READ},
+        {"/proc/self", ENT_SANDBOX_READ},
+        {"/proc/sys/kernel", ENT_SANDBOX_READ},
+    };
+    ENT_TRY(ent_http_unix_clear(node->paths.socket, err)); /* what a killed node left: it could not be removed later */
+    return ent_sandbox_enter(ENT_SANDBOX_NODE, open, sizeof open / sizeof *open, &node->sandbox, err);
+}
+
+static void report_started(const ent_node *node, size_t channel_count)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf sandbox = {0};
+    ent_report report = ent_report_begin("node.started");
+    ent_report_string(&report, "name", node->config.name);
+    ent_report_string(&report, "listen", node->config.listen == NULL ? "nothing (air-gapped)" : node->config.listen);
+    if (node->peers != NULL)
+        ent_report_number(&report, "port", ent_http_server_port(node->peers));
+    ent_report_number(&report, "channels", channel_count);
+    ent_report_string(&report, "after", node->before.was_clean ? "a clean stop" : "no clean stop");
+    ent_sandbox_describe(&node->sandbox, &sandbox);
+    ent_report_text(&report, "sandbox", ent_buf_text(&sandbox));
+    ent_report_end(&report);
+}
+
+ent_rc ent_node_start(const ent_node_options *options, ent_node **ret, ent_err *err)
 {
     ent_node *node = ent_alloc(sizeof *node);
     if (node == NULL) {
-        ent_keeper_free(keeper);
+        ent_keeper_free(options->keeper);
+        ent_errands_free(options->errands);
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     }
-    node->keeper = keeper;
+    node->keeper = options->keeper;
+    node->errands = options->errands;
     (void)pthread_rwlock_init(&node->channels_lock, NULL);
     (void)pthread_rwlock_init(&node->peers_lock, NULL);
     node->started_unix_s = ent_clock_unix_s();
     node->started_ms = ent_clock_monotonic_ms();
-    node->before = *before;
-    ent_rc rc = open_folder(node, folder, err);
+    node->before = options->before;
+    ent_rc rc = open_folder(node, options->folder, err);
+    if (rc.code == ENT_OK && options->sandbox)
+        rc = enter_sandbox(node, options->folder, err);
     size_t channel_count = node->channel_count;
     if (rc.code == ENT_OK)
         rc = start_threads(node, err);
@@ -109,14 +155,7 @@ ent_rc ent_node_start(const char *folder, ent_keeper *keeper, const ent_clean_st
         return rc;
     }
     node->is_started = true;
-    ent_report report = ent_report_begin("node.started");
-    ent_report_string(&report, "name", node->config.name);
-    ent_report_string(&report, "listen", node->config.listen == NULL ? "nothing (air-gapped)" : node->config.listen);
-    if (node->peers != NULL)
-        ent_report_number(&report, "port", ent_http_server_port(node->peers));
-    ent_report_number(&report, "channels", channel_count);
-    ent_report_string(&report, "after", node->before.was_clean ? "a clean stop" : "no clean stop");
-    ent_report_end(&report);
+    report_started(node, channel_count);
     ent_rotate_go_on(node);
     *ret = node;
     return ENT_DONE;
@@ -138,7 +177,9 @@ static bool stops_clean(ent_node *node)
 static void leave_marker(const ent_node *node)
 {
     ent_err err = {0};
-    if (ent_clean_stop_write(node->paths.marks, node->before.boot_id, &err).code == ENT_OK)
+    ent_rc rc = node->errands == NULL ? ent_clean_stop_write(node->paths.marks, node->before.boot_id, &err)
+                                      : ent_errands_stopped_clean(node->errands, &err);
+    if (rc.code == ENT_OK)
         return;
     ent_report report = ent_report_begin("node.no-clean-marker");
     ent_report_error(&report, &err);
@@ -152,7 +193,10 @@ void ent_node_stop(ent_node *node)
     atomic_store(&node->stopping, true);
     if (node->events != NULL)
         ent_events_close(node->events);
+    bool has_socket = node->local != NULL;
     ent_http_server_stop(node->local, STOP_GRACE_MS);
+    if (has_socket && node->errands != NULL) /* in the sandbox the server could not */
+        (void)ent_errands_remove_socket(node->errands, NULL).code;
     ent_http_server_stop(node->peers, STOP_GRACE_MS);
     ent_guard_free(node->guard);
     ent_opener_free(node->opener); /* before the others, which it wakes */
@@ -175,6 +219,7 @@ void ent_node_stop(ent_node *node)
     ent_keeper_free(node->keeper);
     if (is_clean)
         leave_marker(node);
+    ent_errands_free(node->errands);
     ent_config_release(&node->config);
     ent_paths_release(&node->paths);
     (void)pthread_rwlock_destroy(&node->channels_lock);

@@ -16,6 +16,7 @@
 #include "keeper/keeper.h"
 #include "message/kind.h"
 #include "pouch/check.h"
+#include "sandbox/sandbox.h"
 #include "store/blob_parts.h"
 #include "store/store.h"
 
@@ -159,6 +160,7 @@ typedef struct ent_opener ent_opener;
 typedef struct ent_alerts ent_alerts;
 typedef struct ent_checks ent_checks;
 typedef struct ent_reaches ent_reaches;
+typedef struct ent_errands ent_errands;
 typedef struct ent_blob_worker ent_blob_worker;
 typedef struct ent_guard ent_guard;
 
@@ -166,6 +168,8 @@ typedef struct ent_node {
     ent_config config;
     ent_paths paths;
     ent_keeper *keeper;
+    ent_errands *errands; /* nullable: then this process does them itself */
+    ent_sandbox_state sandbox;
     ent_store *store;
     ent_kinds *kinds;
     _Atomic(ent_own_card *) own; /* our card: rotate.h */
@@ -206,12 +210,18 @@ typedef struct ent_node {
  * IO_FULL. */
 ENT_RC ent_disk_has_room(const ent_node *node, uint64_t bytes, ent_err *err);
 
+/** What a node starts with. */
+typedef struct {
+    const char *folder;   /* the party's */
+    ent_keeper *keeper;   /* taken over, on failure too */
+    ent_errands *errands; /* nullable; taken over likewise */
+    ent_clean_stop before;
+    bool sandbox; /* enter it before any thread starts; needs the errands */
+} ent_node_options;
+
 /** Open everything in a folder and start the threads.
- *  @in   folder   the party's folder
- *  @in   keeper   taken over, on failure too
  *  Errors: ABSENT, REFUSED, IO, NOMEM: the text is for the person who started the daemon. */
-ENT_RC ent_node_start(const char *folder, ent_keeper *keeper, const ent_clean_stop *before, ent_node **ret,
-                      ent_err *err);
+ENT_RC ent_node_start(const ent_node_options *options, ent_node **ret, ent_err *err);
 /** Stop in order: listeners, opener, courier, sequencer; free. NULL is fine. */
 void ent_node_stop(ent_node *node);
 

@@ -124,6 +124,11 @@ ent_rc ent_process_sockets(const char *list, int *ret, size_t *ret_count, ent_er
     return ENT_DONE;
 }
 
+void ent_process_name(const char *name)
+{
+    (void)prctl(PR_SET_NAME, name, 0, 0, 0);
+}
+
 void ent_process_harden(void)
 {
     const struct rlimit none = {0, 0};

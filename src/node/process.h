@@ -28,6 +28,8 @@ void ent_process_wait(ent_process *process);
 
 /** The other side: read the numbers of the sockets.  Errors: USAGE. */
 ENT_RC ent_process_sockets(const char *list, int *ret, size_t *ret_count, ent_err *err);
+/** How `ps` shows it: at most 15 characters. */
+void ent_process_name(const char *name);
 /** No core file, no debugger that this user starts, no more rights than now. */
 void ent_process_harden(void);
 /** Close all but standard input, output and error, and these. */

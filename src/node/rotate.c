@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "log/tree.h"
 #include "node/channel.h"
+#include "node/errands.h"
 #include "node/report.h"
 #include "node/say.h"
 #include "node/sequencer.h"
@@ -214,7 +215,8 @@ static ent_rc carry_out(ent_node *node, const rotation *work, ent_err *err)
     if (work->opened.card.serial != ent_node_card(node)->card.card.serial)
         ENT_TRY(ent_own_card_use(node, ent_text_bytes(work->card), err));
     ENT_TRY(adopt_all(node, work, err));
-    ENT_TRY(ent_file_write(node->paths.card, 0644, ent_text_bytes(work->card), err));
+    ENT_TRY(node->errands == NULL ? ent_file_write(node->paths.card, 0644, ent_text_bytes(work->card), err)
+                                  : ent_errands_write_card(node->errands, ent_text_bytes(work->card), err));
     (void)unlink(node->paths.card_next);
     ent_report report = ent_report_begin("key.changed");
     ent_report_number(&report, "card", work->opened.card.serial);

@@ -68,8 +68,10 @@ static ent_rc allow(int rules, uint64_t known, const ent_sandbox_path *path, ent
     ENT_CLEANUP(ent_file_close) int fd = open(path->path, O_PATH | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &status) != 0)
         return ENT_DONE; /* it is not there */
-    struct landlock_path_beneath_attr rule = {.allowed_access = known & (path->write ? READING | WRITING : READING),
-                                              .parent_fd = fd};
+    uint64_t rights = path->access == ENT_SANDBOX_SOCKETS ? LANDLOCK_ACCESS_FS_MAKE_SOCK
+                      : path->access == ENT_SANDBOX_WRITE ? READING | WRITING
+                                                          : READING;
+    struct landlock_path_beneath_attr rule = {.allowed_access = known & rights, .parent_fd = fd};
     if (!S_ISDIR(status.st_mode))
         rule.allowed_access &= OF_A_FILE;
     if (syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0)

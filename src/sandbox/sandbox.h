@@ -10,10 +10,17 @@ typedef enum {
     ENT_SANDBOX_NODE    /* files, network, threads; no new process */
 } ent_sandbox_role;
 
-/** A file or folder that may still be opened, with all below it. One that does not exist is left out. */
+/** What may still be done with a file or folder and all below it. */
+typedef enum {
+    ENT_SANDBOX_READ,
+    ENT_SANDBOX_WRITE,  /* and read, create, rename, remove */
+    ENT_SANDBOX_SOCKETS /* make sockets there, and nothing else */
+} ent_sandbox_access;
+
+/** One that does not exist is left out. */
 typedef struct {
     const char *path;
-    bool write; /* else read only */
+    ent_sandbox_access access;
 } ent_sandbox_path;
 
 /** What is in force. */

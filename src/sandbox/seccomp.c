@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 /* Names and not numbers: what an architecture lacks (open, on arm64) is left out there. */
 static const char *const both[] = {
@@ -93,10 +94,12 @@ static int allow_memory(scmp_filter_ctx filter, ent_sandbox_role role)
                                       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 }
 
-/* To see what is left to a process, and nothing else. */
-static int allow_questions(scmp_filter_ctx filter)
+/* To ask for its limits, not to change them; to name its threads. */
+static int allow_parts(scmp_filter_ctx filter)
 {
-    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0, 0));
+    int rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0, 0));
+    return rc != 0 ? rc
+                   : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
 }
 
 static ent_rc fill(scmp_filter_ctx filter, ent_sandbox_role role, ent_err *err)
@@ -110,7 +113,7 @@ static ent_rc fill(scmp_filter_ctx filter, ent_sandbox_role role, ent_err *err)
     if (rc == 0)
         rc = allow_memory(filter, role);
     if (rc == 0 && !IS_SANITIZED)
-        rc = allow_questions(filter);
+        rc = allow_parts(filter);
     return rc == 0 ? ENT_DONE : fail_rule(err, "make a rule", rc);
 }
 

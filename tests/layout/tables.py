@@ -111,6 +111,8 @@ DECODERS = {
     "ent_key_file_parse": "key_file",
     "ent_wire_request_parse": "keeper_request",
     "ent_wire_answer_parse": "keeper_answer",
+    "ent_errand_request_parse": "errand",
+    "ent_errand_answer_parse": "errand",
     "ent_blob_range_parse": "blob_range",
     "ent_cli_verify_report": "report",  # reports of anybody
 }

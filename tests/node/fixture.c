@@ -194,7 +194,8 @@ ent_rc fixture_node_start(const char *folder, ent_node **ret, ent_err *err)
     ENT_TRY(ent_crypto_init(err));
     ENT_TRY(ent_clean_stop_take(paths.marks, &before, err));
     ENT_TRY(ent_keeper_open(paths.keys, paths.marks, (ent_bytes){NULL, 0}, &keeper, err));
-    return ent_node_start(folder, keeper, &before, ret, err);
+    ent_node_options options = {.folder = folder, .keeper = keeper, .before = before};
+    return ent_node_start(&options, ret, err);
 }
 
 ent_node *fixture_start(const char *folder)

@@ -112,7 +112,7 @@ class Keys(OutsideTest):
                 self.aurora.kill()
                 rotating.wait(20)
             self.aurora.start()
-            wait_for(lambda: not os.path.exists(os.path.join(self.aurora.dir, "card.next")))
+            wait_for(lambda: not os.path.exists(os.path.join(self.aurora.dir, "store", "card.next")))
             now = self.card(self.aurora)["serial"]
             self.assertIn(now, (serial, serial + 1))
             if now == serial:  # the same command again: what lay there of the try is used

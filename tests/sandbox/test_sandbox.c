@@ -189,7 +189,7 @@ static int do_memory_file(void)
 
 static int do_other_sandbox(void)
 {
-    ent_sandbox_path all = {"/", true};
+    ent_sandbox_path all = {"/", ENT_SANDBOX_WRITE};
     ent_sandbox_state state;
     (void)ent_sandbox_enter(ENT_SANDBOX_NODE, &all, 1, &state, NULL).code; /* may be refused: as good */
     return read_in(outside);
@@ -202,7 +202,8 @@ static int outcome(ent_sandbox_role role, deed what)
     (void)fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
-        const ent_sandbox_path paths[] = {{inside, true}, {readable, false}, {"/nowhere", true}};
+        const ent_sandbox_path paths[] = {
+            {inside, ENT_SANDBOX_WRITE}, {readable, ENT_SANDBOX_READ}, {"/nowhere", ENT_SANDBOX_WRITE}};
         ent_sandbox_state state;
         if (ent_sandbox_enter(role, paths, 3, &state, NULL).code != ENT_OK || !state.is_on)
             _exit(CANNOT_ENTER);
