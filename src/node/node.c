@@ -91,12 +91,16 @@ ent_rc ent_disk_has_room(const ent_node *node, uint64_t bytes, ent_err *err)
  * alerts.json, by which it could have a program run. */
 static ent_rc enter_sandbox(ent_node *node, const char *folder, ent_err *err)
 {
+    ENT_CLEANUP(ent_free_pointer) char *set_aside = ent_file_join(folder, "set-aside");
+    if (set_aside == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    ENT_TRY(ent_file_make_folder(set_aside, 0700, err)); /* for `entente recover`; it could not be made later */
     const ent_sandbox_path open[] = {
         {folder, ENT_SANDBOX_SOCKETS}, /* DIR/socket */
         {node->paths.store, ENT_SANDBOX_WRITE},
         {node->paths.blobs, ENT_SANDBOX_WRITE},
         {node->paths.spool, ENT_SANDBOX_WRITE},
-        {node->paths.certificate, ENT_SANDBOX_READ},
+        {set_aside, ENT_SANDBOX_WRITE},
         {"/etc", ENT_SANDBOX_READ}, /* resolv.conf, hosts, nsswitch.conf, certificates of authorities */
         {"/run/systemd/resolve", ENT_SANDBOX_READ},
         {"/run/resolvconf", ENT_SANDBOX_READ},

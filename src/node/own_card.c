@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "node/channel.h"
 #include "node/peer.h"
+#include "node/errands.h"
 #include "node/report.h"
 
 #include <stdio.h>
@@ -126,6 +127,8 @@ ent_rc ent_own_card_known(ent_node *node, bool *ret, ent_err *err)
 
 static ent_rc read_certificate(ent_node *node, uint64_t serial, ent_buf *ret, ent_err *err)
 {
+    if (node->errands != NULL)
+        return ent_errands_certificate(node->errands, serial, ret, err);
     ENT_CLEANUP(ent_free_pointer) char *path = NULL;
     if (serial <= 1)
         return ent_file_read(node->paths.certificate, 65536, ret, err);
