@@ -45,6 +45,8 @@ static const ent_cli_command *const commands[] = {
     &ent_cli_audit,
     &ent_cli_release_channel,
     &ent_cli_recover,
+    &ent_cli_backup,
+    &ent_cli_restore,
     &ent_cli_alerts,
     NULL,
 };

@@ -40,6 +40,8 @@ extern const ent_cli_command ent_cli_fork_export;
 extern const ent_cli_command ent_cli_fork_import;
 extern const ent_cli_command ent_cli_pouch_export;
 extern const ent_cli_command ent_cli_pouch_import;
+extern const ent_cli_command ent_cli_backup;
+extern const ent_cli_command ent_cli_restore;
 extern const ent_cli_command ent_cli_recover;
 extern const ent_cli_command ent_cli_release_channel;
 extern const ent_cli_command ent_cli_status;

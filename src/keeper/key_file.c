@@ -57,21 +57,26 @@ static ent_rc put_sealed(ent_buf *text, const char *role, ent_bytes secret, ent_
     return ENT_DONE;
 }
 
+ent_rc ent_key_file_put(ent_buf *buf, const char *role, ent_bytes secret, ent_key_lock *lock, ent_err *err)
+{
+    if (ent_buf_reserve(buf, 256 + secret.size * 2) == NULL) /* no copy of the secret stays behind a growing buffer */
+        return ent_buf_check(buf, err);
+    ent_buf_put_string(buf, magic);
+    ent_buf_put_string(buf, role);
+    if (lock->passphrase.size > 0) {
+        ENT_TRY(put_sealed(buf, role, secret, lock, err));
+    } else {
+        ent_buf_put_u8(buf, '\n');
+        ent_buf_put_base64(buf, secret);
+    }
+    ent_buf_put_u8(buf, '\n');
+    return ent_buf_check(buf, err);
+}
+
 ent_rc ent_key_file_create(const char *path, const char *role, ent_bytes secret, ent_key_lock *lock, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_wipe) ent_buf text = {0};
-    if (ent_buf_reserve(&text, 256 + secret.size * 2) == NULL) /* no copy of the secret stays behind a growing buffer */
-        return ent_buf_check(&text, err);
-    ent_buf_put_string(&text, magic);
-    ent_buf_put_string(&text, role);
-    if (lock->passphrase.size > 0) {
-        ENT_TRY(put_sealed(&text, role, secret, lock, err));
-    } else {
-        ent_buf_put_u8(&text, '\n');
-        ent_buf_put_base64(&text, secret);
-    }
-    ent_buf_put_u8(&text, '\n');
-    ENT_TRY(ent_buf_check(&text, err));
+    ENT_TRY(ent_key_file_put(&text, role, secret, lock, err));
     return ent_file_create(path, 0600, ent_buf_bytes(&text), err);
 }
 

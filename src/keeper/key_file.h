@@ -17,6 +17,8 @@ typedef struct {
 
 void ent_key_lock_release(ent_key_lock *lock);
 
+/** Append what a key file holds.  Errors: NOMEM. */
+ENT_RC ent_key_file_put(ent_buf *buf, const char *role, ent_bytes secret, ent_key_lock *lock, ent_err *err);
 /** Create a key file (0600) that must not exist.
  *  Form: "entente.key/v1 <role>\n" and one base64 line: the secret; or "entente.key/v1 <role> argon2id <base64 salt>\n"
  * and base64(12-byte nonce || ChaCha20-Poly1305 of the secret under HKDF(Argon2id(passphrase, salt), info = role)).

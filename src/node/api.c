@@ -36,6 +36,7 @@ static const route routes[] = {
     {"POST", "channels/*/accept", ent_api_channel_accept, 4096},
     {"POST", "channels/*/refuse", ent_api_channel_refuse, 4096},
     {"POST", "channels/*/release", ent_api_channel_release, 4096},
+    {"GET", "backup", ent_api_backup, 0},
     {"POST", "recover", ent_api_recover, 4096},
     {"POST", "attachments", ent_api_attachment_seal, 0}, /* a sink takes its body */
     {"GET", "attachments/*/*/*/*", ent_api_attachment_open, 0},

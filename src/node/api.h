@@ -57,6 +57,7 @@ ENT_RC ent_api_channel_open(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_channel_list(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_channel_show(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_channel_accept(ent_api_call *call, ent_err *err);
+ENT_RC ent_api_backup(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_recover(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_channel_release(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_channel_refuse(ent_api_call *call, ent_err *err);

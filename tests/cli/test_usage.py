@@ -31,10 +31,10 @@ EVIDENCE = os.path.abspath(sys.argv[2])
 VERBS = ["init", "card", "peer add", "peer list", "peer show", "peer remove", "channel open", "channel list",
          "channel show", "channel accept", "channel refuse", "send", "list", "show", "open", "watch", "prove", "verify",
          "pouch export", "pouch import", "status", "doctor", "agreement new", "agreement check", "agreement diff", "agreement fields",
-         "agreement show", "agreement propose", "agreement accept", "kinds", "alerts", "ledger", "report", "audit", "release", "recover", "key show", "key rotate", "key revoke",
+         "agreement show", "agreement propose", "agreement accept", "kinds", "alerts", "ledger", "report", "audit", "release", "recover", "backup", "restore", "key show", "key rotate", "key revoke",
          "fork list", "fork export", "fork import"]
 # Verbs that need no node.
-ALONE = ["init", "card", "verify", "kinds", "audit", "doctor", "agreement new", "agreement check", "agreement diff", "agreement fields"]
+ALONE = ["init", "restore", "card", "verify", "kinds", "audit", "doctor", "agreement new", "agreement check", "agreement diff", "agreement fields"]
 MSG = "north/aurora.example/3"
 CHANNEL_ID = "5d1f09ab" * 8
 
@@ -93,6 +93,9 @@ MISTAKES = {
                           (["f", "--channel", "c", "--lang", "fr"], "--lang"), (["f", "--channel", "c", "--timeout", "3"], "--wait")],
     "ledger": [(["x"], "too many"), (["--at", "yesterday"], "--at"), (["--at", "2016-12-31T23:59:60Z"], "--at"), (["--channel", "a/b"], "not a channel"),
                (["--lines", "all"], "--lines"), (["--lines", "state", "--digest"], "--lines"), (["--digest=x"], "no value")],
+    "backup": [([], "FILE"), (["x", "--with-keys"], "--passphrase-file"), (["x", "--passphrase-file", "y"], "--with-keys"),
+               (["x", "y"], "too many")],
+    "restore": [([], "FILE"), (["x", "y"], "too many")],
     "recover": [([], "--from"), (["--from", "x"], "party's name"), (["--from", "a.b", "--channel", "a/b"], "not a channel"),
                 (["--from", "a.b", "x"], "too many")],
     "release": [([], "CHANNEL"), (["north"], "--accept-fork-risk"), (["a/b", "--accept-fork-risk"], "not a channel"),
@@ -114,7 +117,7 @@ ASKING = {
     "list": [], "show": [MSG], "open": [MSG], "watch": [], "prove": [MSG, "-o", "p"],
     "pouch export": ["--channel", "north", "--to", "b.c", "-o", "p"], "pouch import": ["CARD"], "status": [], "alerts": [],
     "agreement show": ["--channel", "north"], "agreement propose": ["CARD", "--channel", "north"], "agreement accept": [MSG],
-    "ledger": [], "report": ["--channel", "north"], "release": ["north", "--accept-fork-risk"], "recover": ["--from", "boreal.example"],
+    "ledger": [], "report": ["--channel", "north"], "release": ["north", "--accept-fork-risk"], "recover": ["--from", "boreal.example"], "backup": ["b.tar"],
     "key show": [], "key rotate": ["log"], "key revoke": ["tls"],
     "fork list": [], "fork export": ["north/b.c", "-o", "p"], "fork import": ["CARD"],
 }

@@ -90,6 +90,7 @@ static const ent_store_engine engine = {
     .blob_is_named = ent_sqlite_blob_is_named,
     .blob_send_walk = ent_sqlite_blob_send_walk,
     .fork_walk = ent_sqlite_fork_walk,
+    .backup = ent_sqlite_backup,
     .release_walk = ent_sqlite_release_walk,
     .alert_get = ent_sqlite_alert_get,
     .alert_walk = ent_sqlite_alert_walk,

@@ -111,6 +111,7 @@ typedef enum {
     ENT_SQL_FORK_ADD,
     ENT_SQL_FORK_WALK,
     ENT_SQL_RELEASE_ADD,
+    ENT_SQL_BACKUP,
     ENT_SQL_RELEASE_WALK,
     ENT_SQL_ALERT_ADD,
     ENT_SQL_ALERT_SEEN,
@@ -267,6 +268,9 @@ ENT_RC ent_sqlite_head_get(ent_store *store, int64_t log, uint64_t at_most, ent_
 
 /* cut.c */
 ENT_RC ent_sqlite_log_cut(ent_store *store, const ent_store_log *log, ent_err *err);
+
+/* backup.c */
+ENT_RC ent_sqlite_backup(ent_store *store, const char *path, ent_err *err);
 
 /* releases.c */
 ENT_RC ent_sqlite_release_add(ent_store *store, ent_store_released *release, ent_err *err);
