@@ -6,6 +6,7 @@
 #include "node/courier.h"
 #include "node/receive.h"
 #include "node/report.h"
+#include "node/turnstile.h"
 
 #include <stdio.h>
 
@@ -56,6 +57,9 @@ static ent_rc admit_pouch(ent_node *node, ent_http_request *request, const ent_h
     uint64_t held = 0;
     char size[24];
     ent_announced announced = {0};
+    ent_ticket *ticket = NULL;
+    ENT_TRY(ent_turnstile_enter(node->turnstile, pin, &ticket, err));
+    ent_http_attach(request, ticket, ent_ticket_free);
     ENT_TRY(read_announced(request, &announced, err));
     if (!ent_http_content_length(request, &announced.length))
         return ent_fail(err, ENT_PEER_MALFORMED, "design 3", "a pouch is sent with its Content-Length");

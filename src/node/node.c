@@ -19,6 +19,7 @@
 #include "node/report.h"
 #include "node/rotate.h"
 #include "node/sequencer.h"
+#include "node/turnstile.h"
 #include "store/blobs.h"
 
 #include <sys/statvfs.h>
@@ -51,6 +52,7 @@ static ent_rc start_threads(ent_node *node, ent_err *err)
     bool has_border = !node->config.air_gapped;
     ENT_TRY(ent_events_new(&node->events, err));
     ENT_TRY(ent_reaches_new(&node->reaches, err));
+    ENT_TRY(ent_turnstile_new(&node->turnstile, err));
     ENT_TRY(ent_sequencer_new(node, &node->sequencer, err));
     ENT_TRY(ent_alerts_new(node, &node->alerts, err)); /* before all that wake it */
     if (has_border) {
@@ -212,6 +214,7 @@ void ent_node_stop(ent_node *node)
     ent_alerts_free(node->alerts); /* after the last that could wake it */
     ent_events_free(node->events);
     ent_reaches_free(node->reaches);
+    ent_turnstile_free(node->turnstile);
     bool is_clean = stops_clean(node);
     ent_channels_free(node);
     ent_peers_free(node);

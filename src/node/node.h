@@ -161,6 +161,7 @@ typedef struct ent_alerts ent_alerts;
 typedef struct ent_checks ent_checks;
 typedef struct ent_reaches ent_reaches;
 typedef struct ent_errands ent_errands;
+typedef struct ent_turnstile ent_turnstile;
 typedef struct ent_blob_worker ent_blob_worker;
 typedef struct ent_guard ent_guard;
 
@@ -198,8 +199,9 @@ typedef struct ent_node {
     ent_opener *opener;
     ent_alerts *alerts;
     ent_checks *checks;
-    ent_reaches *reaches;  /* how each peer was last met */
-    ent_blob_parts *parts; /* attachments on their way in */
+    ent_reaches *reaches;     /* how each peer was last met */
+    ent_turnstile *turnstile; /* requests of each peer under way */
+    ent_blob_parts *parts;    /* attachments on their way in */
     ent_blob_worker *blob_worker;
     ent_guard *guard;
     ent_http_server *peers;
