@@ -72,6 +72,19 @@ static const char *kind_word(ent_cli_file_kind kind)
 
 /* ---- cards ------------------------------------------------------------------------ */
 
+bool ent_cli_card_has(const ent_card *card, ent_cli_key which, const ent_public_key *key)
+{
+    ent_key_role role = which == ENT_CLI_LOG_KEY ? ENT_KEY_ROLE_LOG : ENT_KEY_ROLE_RECEIPT;
+    if (memcmp(ent_card_key(card, role), key->bytes, sizeof key->bytes) == 0)
+        return true;
+    for (size_t i = 0; i < card->former_count; i++) {
+        const ent_card_former *row = &card->former[i];
+        if (row->role == role && !row->revoked && memcmp(row->value, key->bytes, sizeof key->bytes) == 0)
+            return true;
+    }
+    return false;
+}
+
 ent_cli_comparison ent_cli_compare(const ent_cli_verifier *verifier, ent_text party, ent_cli_key which,
                                    const ent_public_key *key, const ent_card **ret_card)
 {
@@ -80,7 +93,7 @@ ent_cli_comparison ent_cli_compare(const ent_cli_verifier *verifier, ent_text pa
         const ent_card *card = &verifier->cards[i].card;
         if (!ent_text_equal(card->name, party))
             continue;
-        if (ent_public_key_equal(which == ENT_CLI_LOG_KEY ? &card->log : &card->receipt, key)) {
+        if (ent_cli_card_has(card, which, key)) {
             if (ret_card != NULL)
                 *ret_card = card;
             return ENT_CLI_AS_ON_CARD;

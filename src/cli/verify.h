@@ -53,6 +53,8 @@ typedef enum {
     ENT_CLI_NOT_ON_CARD
 } ent_cli_comparison;
 
+/** Whether a card names this key, or lists it as one that was replaced and not revoked. */
+bool ent_cli_card_has(const ent_card *card, ent_cli_key which, const ent_public_key *key);
 /** Compare a party's key with its cards.
  *  @out  ret_card   nullable; the card that has the key, set with AS_ON_CARD */
 ent_cli_comparison ent_cli_compare(const ent_cli_verifier *verifier, ent_text party, ent_cli_key which,

@@ -63,6 +63,22 @@ static ent_rc check_receipt(const signed_note *receipt, const ent_public_key *ke
     return ENT_DONE;
 }
 
+/* The key that the card names, or one that it replaced. */
+static ent_rc try_card(const signed_note *note, const ent_card *card, ent_cli_key which, ent_err *err)
+{
+    ent_rc rc = which == ENT_CLI_LOG_KEY ? check_head(note, &card->log, err) : check_receipt(note, &card->receipt, err);
+    for (size_t i = 0; i < card->former_count && rc.code != ENT_OK; i++) {
+        ent_public_key key;
+        memcpy(key.bytes, card->former[i].value, sizeof key.bytes);
+        if (!ent_cli_card_has(card, which, &key))
+            continue;
+        ent_rc by_former = which == ENT_CLI_LOG_KEY ? check_head(note, &key, NULL) : check_receipt(note, &key, NULL);
+        if (by_former.code == ENT_OK)
+            return by_former;
+    }
+    return rc;
+}
+
 /* Try a note with every key that a party may have: those of its cards, else the one of the genesis, to which the
  * channel's id commits.
  *  @out  ret_checked   false when there is no key to try */
@@ -77,7 +93,7 @@ static ent_rc try_keys(opened *at, ent_text party, ent_cli_key which, const sign
         if (!ent_text_equal(card->name, party))
             continue;
         tried = true;
-        rc = which == ENT_CLI_LOG_KEY ? check_head(note, &card->log, err) : check_receipt(note, &card->receipt, err);
+        rc = try_card(note, card, which, err);
         if (rc.code == ENT_OK)
             break;
     }

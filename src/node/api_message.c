@@ -6,6 +6,7 @@
 #include "ledger/ledger.h"
 #include "node/channel.h"
 #include "node/courier.h"
+#include "node/keys.h"
 #include "node/message_row.h"
 #include "node/opener.h"
 #include "store/blobs.h"
@@ -73,6 +74,17 @@ static bool is_reason(ent_text word)
     return false;
 }
 
+/* Said under a log key that was revoked from before it on. */
+static void put_revoked(const view *seen, const ent_row *row, ent_buf *text)
+{
+    uint64_t serial = 0;
+    ent_channel *channel = seen->set->channel;
+    ent_rc rc = ent_keys_contested(seen->node, channel, row->member, row->entry.index, &serial, NULL);
+    if (rc.code == ENT_OK && serial != 0)
+        ent_buf_put_format(text, "%scard %llu of %.*s revoked the log key from before this entry on",
+                           text->size == 0 ? "" : "; ", (unsigned long long)serial, ENT_TEXT_ARG(row->entry.writer));
+}
+
 /* "contested": who found what wrong with its body; "not_allowed": who found that it may not stand where it does. */
 static void put_notice(const view *seen, ent_json_writer *writer, const ent_row *row)
 {
@@ -89,10 +101,14 @@ static void put_notice(const view *seen, ent_json_writer *writer, const ent_row 
         ent_buf_put_text(&text, ent_json_string(ent_json_get(fields, "reason")));
         not_allowed = is_reason(ent_json_string(ent_json_get(fields, "code")));
     }
+    ENT_CLEANUP(ent_buf_release) ent_buf contested = {0};
     ent_text none = {NULL, 0};
-    if (text.failed != ENT_OK)
-        writer->buf->failed = text.failed;
-    ent_json_member_text(writer, "contested", notice == NULL || not_allowed ? none : ent_buf_text(&text));
+    if (notice != NULL && !not_allowed)
+        ent_buf_put(&contested, ent_buf_bytes(&text));
+    put_revoked(seen, row, &contested);
+    if (text.failed != ENT_OK || contested.failed != ENT_OK)
+        writer->buf->failed = text.failed != ENT_OK ? text.failed : contested.failed;
+    ent_json_member_text(writer, "contested", contested.size == 0 ? none : ent_buf_text(&contested));
     ent_json_member_text(writer, "not_allowed", not_allowed ? ent_buf_text(&text) : none);
 }
 

@@ -42,6 +42,7 @@ void ent_known_keys_free(ent_known_keys *known)
     if (known == NULL)
         return;
     ent_keys_release(&known->keys);
+    ent_free((void *)known->contested_end);
     ent_free(known);
 }
 
@@ -73,8 +74,13 @@ ent_rc ent_known_keys_make(const ent_channel *channel, uint32_t member, ent_byte
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     ent_rc rc = ent_keys_make(&first, card_bytes.size > 0 ? &card.card : NULL, cutoff_bytes.size > 0 ? &cutoffs : NULL,
                               &known->keys, err);
+    if (rc.code == ENT_OK) {
+        known->contested_end = ent_alloc_array(known->keys.log_count, sizeof *known->contested_end);
+        if (known->contested_end == NULL)
+            rc = ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    }
     if (rc.code != ENT_OK) {
-        ent_free(known);
+        ent_known_keys_free(known);
         return rc;
     }
     known->announced = announced;

@@ -11,6 +11,7 @@ struct ent_known_keys {
     ent_keys keys;
     uint64_t announced; /* ours: serial of the last card that an entry of our log told of */
     ent_known_keys *before;
+    _Atomic(uint64_t) *contested_end; /* per log key: 1 + index of the entry that tells of it; 0 = not known yet */
 };
 
 /** A member's keys.  Threads: safe. */
@@ -24,6 +25,12 @@ uint32_t ent_channel_receipt_key(const ent_channel *channel);
 
 /** Our receipt key at a place. */
 ent_public_key ent_channel_receipt_public(const ent_channel *channel, uint32_t place);
+
+/** Whether an entry lies between the cutoff of a revoked log key and the entry that tells of it: *contested*.
+ *  @out  ret_serial   of the card that revoked the key; 0 = it does not
+ *  Errors: those of the store. */
+ENT_RC ent_keys_contested(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, uint64_t *ret_serial,
+                          ent_err *err);
 
 /** Those of the genesis, for a channel that is being made; and what the store knows beyond them.
  *  Errors: NOMEM; those of the store, PEER_MALFORMED for what is damaged there. */

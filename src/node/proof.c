@@ -37,15 +37,15 @@ static ent_rc receipts_at(ent_node *node, ent_channel *channel, uint32_t member,
 }
 
 /* "`prove` takes the smallest that carries all, else one proof per receiver" (design 3). */
-static ent_rc choose(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, choice *ret,
-                     size_t *ret_count, ent_err *err)
+static ent_rc choose_from(ent_node *node, ent_channel *channel, uint32_t member, uint64_t first_size, choice *ret,
+                          size_t *ret_count, ent_err *err)
 {
     const ent_store_engine *engine = node->store->engine;
     int64_t log = channel->members[member].log.number;
     size_t count = 0;
     for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
         ent_store_receipt receipt;
-        uint64_t from = index + 1;
+        uint64_t from = first_size;
         if (m == member)
             continue;
         bool first = true;
@@ -69,6 +69,18 @@ static ent_rc choose(ent_node *node, ent_channel *channel, uint32_t member, uint
     }
     *ret_count = count;
     return ENT_DONE;
+}
+
+/* "Proofs are reissued under the newest head": one by the newest log key, as long as somebody has receipted one. */
+static ent_rc choose(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, choice *ret,
+                     size_t *ret_count, ent_err *err)
+{
+    const ent_keys *keys = ent_channel_keys(channel, member);
+    uint64_t newest = keys->log[keys->log_count - 1].from;
+    *ret_count = 0;
+    if (newest > index)
+        ENT_TRY(choose_from(node, channel, member, newest + 1, ret, ret_count, err));
+    return *ret_count > 0 ? ENT_DONE : choose_from(node, channel, member, index + 1, ret, ret_count, err);
 }
 
 /* The signed head of exactly this size; without a receipt, the newest there is. */

@@ -93,15 +93,43 @@ class Keys(OutsideTest):
         self.assertIn("nonce", opened)  # sealed to the age key of before
 
     def test_4_revoke__what_all_had_stands(self):
-        self.say(self.aurora)
+        stands = self.say(self.aurora)
         wait_for(self.settled)
+        self.cobalt.stop()
+        after_cutoff = self.say(self.aurora, wait=False)
+        wait_for(lambda: self.boreal.run("show", after_cutoff, check=False).returncode == 0)
         before = self.card(self.aurora)
         self.aurora.run("key", "revoke", "log", "--reason", "compromise")
         after = self.card(self.aurora)
         self.assertEqual([row["revoked"] for row in after["former"] if row["value"] == before["log"]], [True])
+        self.cobalt.start()
+        later = self.say(self.aurora)
+        wait_for(self.settled)
+        for node in self.nodes:  # the same on all sides, whatever came first
+            contested = {name: node.json("show", name)["contested"] for name in (stands, after_cutoff, later)}
+            self.assertIsNone(contested[stands])
+            self.assertIn(f"card {after['serial']} of aurora.example revoked", contested[after_cutoff])
+            self.assertIsNone(contested[later])
+            self.assertIn("contested", node.text("show", after_cutoff).lower())
+        self.say(self.boreal)
+
+    def test_4b_prove__under_the_newest_key(self):
+        message = self.say(self.aurora)
+        old = self.card(self.aurora)
+        self.aurora.run("key", "rotate", "log", "receipt")
         self.say(self.aurora)
         self.say(self.boreal)
         wait_for(self.settled)
+        base = os.path.join(self.aurora.dir, "proof")
+        self.boreal.run("prove", message, "-o", base)
+        with open(base + ".policy", encoding="utf-8") as file:
+            policy = file.read()
+        self.assertNotIn(formats.vkey(policy.split()[1].split("+")[0], formats.ED25519, bytes.fromhex(old["log"])), policy)
+        card = os.path.join(self.aurora.dir, "card")
+        more = [part for node in self.nodes[1:] for part in ("--card", node.card_path)]
+        told = self.boreal.text("verify", base + ".tlog-proof", "--card", card, *more)
+        self.assertIn("VALID", told)
+        self.assertIn("as on its card", told)
 
     def test_5_rotate__killed_anywhere_is_old_or_new(self):
         for delay in (0.0, 0.01, 0.02, 0.04, 0.08):
