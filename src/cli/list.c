@@ -21,6 +21,8 @@ static ent_text state_words(ent_json_value message)
     ent_text state = ent_cli_text(message, "state");
     if (ent_json_type_of(ent_json_get(message, "recalled")) == ENT_JSON_OBJECT)
         return ENT_TEXT("RECALLED");
+    if (ent_text_is(ent_cli_text(ent_json_get(message, "revealed"), "shows"), "bad"))
+        return ENT_TEXT("PROVEN BAD");
     if (ent_cli_text(message, "contested").size > 0)
         return ENT_TEXT("CONTESTED");
     if (ent_json_count(ent_json_get(message, "answered_by")) > 0)

@@ -35,6 +35,7 @@ static const ent_cli_command *const commands[] = {
     &ent_cli_report,
     &ent_cli_prove,
     &ent_cli_verify,
+    &ent_cli_reveal,
     &ent_cli_fork_list,
     &ent_cli_fork_export,
     &ent_cli_fork_import,

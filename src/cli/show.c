@@ -60,6 +60,20 @@ static void put_time_flag(ent_cli *cli, ent_text flag)
         put_styled(cli, ENT_CLI_RED, flag);
 }
 
+/* What the file key that its writer has shown tells of the body. */
+static void put_revealed(ent_cli *cli, ent_json_value revealed)
+{
+    if (ent_json_type_of(revealed) != ENT_JSON_OBJECT)
+        return;
+    bool bad = ent_text_is(ent_cli_text(revealed, "shows"), "bad");
+    ent_cli_put_label(&cli->out, "File key");
+    put_styled(cli, bad ? ENT_CLI_RED : ENT_CLI_GREEN, bad ? ENT_TEXT("PROVEN BAD") : ENT_TEXT("well-formed"));
+    ent_buf_put_string(&cli->out, bad ? ": not sealed as agreed, or not valid; it counts as not said" : "");
+    ent_buf_put_string(&cli->out, ", shown by ");
+    ent_cli_put_line(&cli->out, ent_cli_text(revealed, "by"));
+    ent_buf_put_u8(&cli->out, '\n');
+}
+
 static void put_facts(ent_cli *cli, ent_json_value message)
 {
     ent_buf *out = &cli->out;
@@ -93,8 +107,9 @@ static void put_facts(ent_cli *cli, ent_json_value message)
     if (ent_cli_text(message, "contested").size > 0) {
         ent_cli_put_label(out, "CONTESTED");
         put_styled(cli, ENT_CLI_RED, ent_cli_text(message, "contested"));
-        ent_buf_put_u8(out, '\n');
+        ent_buf_put_string(out, "\n              Its writer can settle that: `entente reveal MSG`\n");
     }
+    put_revealed(cli, ent_json_get(message, "revealed"));
 }
 
 static void put_receipts(ent_cli *cli, ent_json_value message)
@@ -105,7 +120,8 @@ static void put_receipts(ent_cli *cli, ent_json_value message)
     if (ent_text_is(ent_cli_text(message, "state"), "held")) {
         ent_buf_put_string(out, "  ");
         put_styled(cli, ENT_CLI_RED, ENT_TEXT("HELD"));
-        ent_buf_put_string(out, ": logged here and durable, but not signed and not sent; `entente status` tells why.\n");
+        ent_buf_put_string(out,
+                           ": logged here and durable, but not signed and not sent; `entente status` tells why.\n");
     } else if (ent_json_count(receipts) == 0)
         ent_buf_put_string(
             out, "  None yet: nobody else has signed for it. The node goes on trying; `entente status` tells why.\n");

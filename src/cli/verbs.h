@@ -35,6 +35,7 @@ extern const ent_cli_command ent_cli_ledger;
 extern const ent_cli_command ent_cli_report;
 extern const ent_cli_command ent_cli_prove;
 extern const ent_cli_command ent_cli_verify;
+extern const ent_cli_command ent_cli_reveal;
 extern const ent_cli_command ent_cli_fork_list;
 extern const ent_cli_command ent_cli_fork_export;
 extern const ent_cli_command ent_cli_fork_import;

@@ -261,6 +261,8 @@ void ent_message_fill(const ent_ledger *ledger, uint32_t member, const ent_entry
     ret->is_reply = entry->has_reply_to;
     ret->replies = entry->has_reply_to && (reply == ENT_ALLOWED || reply == ENT_REASON_OWN_MESSAGE);
     ent_reason reason = fill_addressees(ledger, entry, ret);
+    if (facts->proven_bad)
+        reason = ENT_REASON_PROVEN_BAD;
     if (reason == ENT_ALLOWED)
         reason = admit(ledger, ret, reply, facts);
     if (is_too_long(ledger, ret)) {

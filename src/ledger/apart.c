@@ -11,6 +11,8 @@ ent_rc ent_ledger_walk_apart(const ent_ledger *ledger, ent_moment moment, ent_me
             const ent_message *message = ent_ledger_message(ledger, m, i);
             ent_reason reason = (ent_reason)message->reason;
             bool stands_apart = message->thread == ENT_NO_THREAD && reason != ENT_ALLOWED;
+            if (reason == ENT_REASON_PROVEN_BAD && !stands_apart)
+                continue;
             if (message->readable && message->kind != NULL && !stands_apart)
                 continue;
             ent_thread_message row = {.message = {m, i}, .reason = stands_apart ? reason : ENT_ALLOWED};

@@ -149,6 +149,9 @@ ent_rc ent_facts_read(const ent_body *body, ent_text kind, ent_facts *ret, ent_e
         facts.declines_extension = ent_text_is(text_of(body, "purpose"), "decline-extension");
     } else if (ent_text_is(kind, "proposal.accept")) {
         facts.has_digest = bytes_of(body, "digest", &facts.digest, sizeof facts.digest);
+    } else if (ent_text_is(kind, "channel.reveal")) {
+        facts.reveals = bytes_of(body, "digest", &facts.revealed, sizeof facts.revealed) &&
+                        bytes_of(body, "file_key", facts.file_key.bytes, sizeof facts.file_key.bytes);
     } else if (ent_text_is(kind, "contact.check")) {
         read_check(body, &facts);
     } else if (ent_text_is(kind, "attribution.claim")) {

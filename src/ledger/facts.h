@@ -58,6 +58,10 @@ typedef struct {
     ent_hash replaces;
     ent_hash commitment;
     ent_buf terms; /* owned */
+    bool reveals;  /* channel.reveal: for the node; what it shows makes a message proven_bad, or not */
+    ent_hash revealed;
+    ent_file_key file_key;
+    bool proven_bad; /* its writer has shown the file key, and the body is not well-formed; then nothing else is set */
     ent_message_ref
         refs[ENT_FACTS_MAX_REFS]; /* evidence of a claim; what an item supports; further ones are not counted */
     size_t ref_count;

@@ -140,9 +140,10 @@ static ent_rc put_log(writing *w, uint32_t member, uint64_t cut, ent_root_fn roo
     put_receipts(w, member, cut);
     for (uint64_t i = 0; i < cut; i++) {
         const ent_message *message = ent_ledger_message(w->ledger, member, i);
-        if (message->readable || message->kind == NULL)
+        bool bad = message->reason == ENT_REASON_PROVEN_BAD;
+        if (!bad && (message->readable || message->kind == NULL))
             continue;
-        begin_line(w, "unread");
+        begin_line(w, bad ? "bad" : "unread");
         put_ref(w, (ent_ledger_ref){member, i});
         end_line(w);
     }

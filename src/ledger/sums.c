@@ -274,7 +274,8 @@ static void count_messages(const summing *s, const uint64_t *cut)
         for (uint64_t i = 0; i < cut[m]; i++) {
             const ent_message *message = ent_ledger_message(s->ledger, m, i);
             s->sums->unknown += message->kind == NULL;
-            s->sums->contested += message->kind != NULL && !message->readable;
+            s->sums->contested +=
+                message->kind != NULL && !message->readable && message->reason != ENT_REASON_PROVEN_BAD;
             s->sums->refused += message->thread == ENT_NO_THREAD && message->reason != ENT_ALLOWED;
         }
     }

@@ -214,7 +214,7 @@ static ent_rc copy_apart(void *context, const ent_thread_message *message, bool 
     ent_account *account = context;
     if (message->kind == NULL)
         ENT_TRY(add_ref(&account->unknown, message->message, err));
-    else if (!readable)
+    else if (!readable && message->reason != ENT_REASON_PROVEN_BAD)
         ENT_TRY(add_ref(&account->contested, message->message, err));
     return message->reason == ENT_ALLOWED ? ENT_DONE : add_refusal(account, message, err);
 }

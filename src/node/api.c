@@ -48,6 +48,7 @@ static const route routes[] = {
     {"GET", "messages/*/*/*", ent_api_message_show, 0},
     {"GET", "bodies/*/*/*", ent_api_body_open, 0},
     {"GET", "sealed/*/*/*", ent_api_body_sealed, 0},
+    {"POST", "reveals/*/*/*", ent_api_reveal, 65536},
     {"GET", "proofs/*/*/*", ent_api_proofs, 0},
     {"GET", "forks", ent_api_fork_list, 0},
     {"POST", "forks", ent_api_fork_import, ENT_FORK_PROOF_MAX_BYTES},

@@ -78,6 +78,7 @@ ENT_RC ent_api_body_sealed(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_fork_list(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_fork_export(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_fork_import(ent_api_call *call, ent_err *err);
+ENT_RC ent_api_reveal(ent_api_call *call, ent_err *err);
 ENT_RC ent_api_proofs(ent_api_call *call, ent_err *err);
 
 ENT_RC ent_api_ledger(ent_api_call *call, ent_err *err);

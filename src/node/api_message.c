@@ -85,9 +85,30 @@ static void put_revoked(const view *seen, const ent_row *row, ent_buf *text)
                            text->size == 0 ? "" : "; ", (unsigned long long)serial, ENT_TEXT_ARG(row->entry.writer));
 }
 
+/* What its writer's file key has shown: that settles whatever a notice says. */
+static bool put_revealed(const view *seen, ent_json_writer *writer, const ent_row *row)
+{
+    ent_channel *channel = seen->set->channel;
+    ent_store_revealed revealed;
+    ent_json_key(writer, "revealed");
+    if (seen->node->store->engine
+            ->reveal_get(seen->node->store, channel->members[row->member].log.number, row->entry.index, &revealed, NULL)
+            .code != ENT_OK) {
+        ent_json_put_null(writer);
+        return false;
+    }
+    bool good = revealed.state == ENT_REVEALED_GOOD;
+    ent_json_object_begin(writer);
+    ent_channel_member_message(channel, writer, "by", (ent_message_ref){row->entry.writer, revealed.by});
+    ent_json_member_string(writer, "shows", good ? "well-formed" : "bad");
+    ent_json_object_end(writer);
+    return true;
+}
+
 /* "contested": who found what wrong with its body; "not_allowed": who found that it may not stand where it does. */
 static void put_notice(const view *seen, ent_json_writer *writer, const ent_row *row)
 {
+    bool settled = put_revealed(seen, writer, row);
     ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
     const ent_row *notice = row->notice;
     bool not_allowed = false;
@@ -103,7 +124,7 @@ static void put_notice(const view *seen, ent_json_writer *writer, const ent_row 
     }
     ENT_CLEANUP(ent_buf_release) ent_buf contested = {0};
     ent_text none = {NULL, 0};
-    if (notice != NULL && !not_allowed)
+    if (notice != NULL && !not_allowed && !settled)
         ent_buf_put(&contested, ent_buf_bytes(&text));
     put_revoked(seen, row, &contested);
     if (text.failed != ENT_OK || contested.failed != ENT_OK)

@@ -21,11 +21,24 @@ static ent_rc examine(ent_node *node, ent_channel *channel, uint32_t member, con
                       ent_err *err)
 {
     ent_seal_verdict seal = ENT_SEAL_NOT_CHECKED;
-    bool is_own = member == channel->self; /* sealed by this node */
+    ent_store_revealed revealed = {.log = 0};
     if (!entry->has_body)
         return ent_kind_check_entry(entry, err); /* an unknown kind may do without */
-    ENT_TRY(ent_open_body(node, channel, member, entry->index, &work->plain, is_own ? NULL : &seal, err));
-    if (!is_own && seal != ENT_SEAL_AS_AGREED)
+    ent_rc rc =
+        node->store->engine->reveal_get(node->store, channel->members[member].log.number, entry->index, &revealed, err);
+    if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
+        return rc;
+    work->facts.proven_bad = revealed.state == ENT_REVEALED_BAD;
+    if (work->facts.proven_bad)
+        return ent_fail(
+            err, ENT_PEER_INVALID, "design 3",
+            "its writer has shown the file key with entry %llu: the body is not sealed as agreed, or is not "
+            "valid",
+            (unsigned long long)revealed.by);
+    /* Our own was sealed by this node; what a key has shown to be well-formed stays so. */
+    bool is_sure = member == channel->self || revealed.state == ENT_REVEALED_GOOD;
+    ENT_TRY(ent_open_body(node, channel, member, entry->index, &work->plain, is_sure ? NULL : &seal, err));
+    if (!is_sure && seal != ENT_SEAL_AS_AGREED)
         return ent_fail(err, ENT_PEER_INVALID, "design 2, Body",
                         "the body is not sealed as agreed: some member may be unable to open it");
     ENT_TRY(ent_body_parse(node->kinds, entry->kind, ent_buf_bytes(&work->plain), entry->attachment_count, &work->body,
@@ -38,9 +51,12 @@ ent_rc ent_examine(ent_node *node, ent_channel *channel, uint32_t member, const 
 {
     ent_examined work = {0};
     ent_rc rc = examine(node, channel, member, entry, &work, err);
-    if (rc.code != ENT_OK)
-        ent_examined_release(&work);
-    else
+    if (rc.code == ENT_OK) {
         *ret = work;
+        return rc;
+    }
+    bool bad = work.facts.proven_bad;
+    ent_examined_release(&work);
+    *ret = (ent_examined){.facts.proven_bad = bad};
     return rc;
 }

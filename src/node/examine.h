@@ -13,7 +13,7 @@ typedef struct {
 } ent_examined;
 
 /** Open and validate the body of one entry.
- *  @out  ret   release with ent_examined_release; zeroed when something is wrong
+ *  @out  ret   release with ent_examined_release; zeroed when something is wrong, but for facts.proven_bad
  *  Errors: what is wrong with the message, or our own trouble: ent_examine_failed tells which. */
 ENT_RC ent_examine(ent_node *node, ent_channel *channel, uint32_t member, const ent_entry *entry, ent_examined *ret,
                    ent_err *err);

@@ -24,8 +24,8 @@ enum { SEALS_TRIED = 64 };
 
 /* "until then either is valid": a member's recipient and the one before it. The newest of all is what most are sealed
  * to; whoever had not got a card yet used another of the few that there can be. */
-static ent_rc check_seal(const ent_channel *channel, ent_bytes sealed, const ent_file_key *key, ent_seal_verdict *ret,
-                         ent_err *err)
+ent_rc ent_open_check_seal(const ent_channel *channel, ent_bytes sealed, const ent_file_key *key, ent_seal_verdict *ret,
+                           ent_err *err)
 {
     size_t count = channel->genesis.member_count;
     ent_recipient recipients[ENT_ENTRY_MAX_MEMBERS];
@@ -62,7 +62,7 @@ ent_rc ent_open_body(ent_node *node, ent_channel *channel, uint32_t member, uint
     ENT_TRY(node->store->engine->body_read(node->store, channel->members[member].log.number, index, &sealed, err));
     ent_rc rc = ent_age_open(ent_buf_bytes(&sealed), ent_keeper_unwrapper(node->keeper), ret_plain, &key, err);
     if (rc.code == ENT_OK && ret_seal != NULL)
-        rc = check_seal(channel, ent_buf_bytes(&sealed), &key, ret_seal, err);
+        rc = ent_open_check_seal(channel, ent_buf_bytes(&sealed), &key, ret_seal, err);
     explicit_bzero(&key, sizeof key);
     return rc;
 }

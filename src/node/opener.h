@@ -19,4 +19,9 @@ void ent_reading_free(ent_reading *reading);
 ENT_RC ent_open_body(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, ent_buf *ret_plain,
                      ent_seal_verdict *ret_seal, ent_err *err);
 
+/** Whether sealed bytes are sealed as agreed: to a recipient of every member that was valid at some time.
+ *  Errors: those of ent_seal_check. */
+ENT_RC ent_open_check_seal(const ent_channel *channel, ent_bytes sealed, const ent_file_key *key, ent_seal_verdict *ret,
+                           ent_err *err);
+
 #endif

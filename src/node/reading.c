@@ -11,6 +11,7 @@
 #include "node/message_row.h"
 #include "node/opener.h"
 #include "node/report.h"
+#include "node/reveal.h"
 #include "node/say.h"
 
 enum {
@@ -309,6 +310,7 @@ static ent_rc open_entry(look *work, ent_bytes bytes, ent_err *err)
             *err = wrong;
         return rc;
     }
+    ENT_TRY(ent_reveal_take(work->node, work->channel, work->member, &entry, &examined.facts, err));
     bool is_notice = ent_text_is(entry.kind, "channel.notice"); /* "never a notice about a notice" (design 3) */
     ENT_TRY(reserve_remark(work->reading, err));
     text = ent_alloc(sizeof wrong.text); /* before the ledger moves */

@@ -8,6 +8,7 @@
 #include "node/ledgers.h"
 #include "node/quota.h"
 #include "node/report.h"
+#include "node/reveal.h"
 #include "seal/age.h"
 #include "store/blobs.h"
 
@@ -29,9 +30,10 @@ typedef struct {
     ent_ack acks[ENT_ENTRY_MAX_MEMBERS];
     size_t ack_count;
     char time[ENT_TIME_TEXT_SIZE + 1];
-    ent_entry drafted; /* as logged */
-    bool behind;       /* the ledger does not hold all that we said */
-    bool busy;         /* it could not be had at once */
+    ent_entry drafted;           /* as logged */
+    ent_store_revealed revealed; /* what it shows, if it is a reveal; state 0 = nothing */
+    bool behind;                 /* the ledger does not hold all that we said */
+    bool busy;                   /* it could not be had at once */
 } say_job;
 
 void ent_channel_recipients(const ent_channel *channel, ent_recipient ret[ENT_ENTRY_MAX_MEMBERS])
@@ -301,6 +303,9 @@ static ent_rc apply_with(say_job *work, ent_node *node, ent_ledger *ledger, ent_
     ENT_TRY(prepare(work, node, ledger, err));
     if (saying->also != NULL)
         ENT_TRY(saying->also(saying->also_context, node, err));
+    work->revealed.by = work->index;
+    if (work->revealed.state != 0)
+        ENT_TRY(node->store->engine->reveal_put(node->store, &work->revealed, err));
     ENT_TRY(record_acks(work, err));
     ent_quota_said(saying->channel, work->entry.size + saying->sealed.size);
     ENT_TRY(
@@ -448,6 +453,9 @@ ent_rc ent_say(ent_node *node, const ent_saying *saying, uint64_t *ret_index, en
     ent_sha256(saying->sealed, &work.digest);
     work.job.weight_bytes = saying->sealed.size + ENT_ENTRY_LIMIT_BYTES;
     ENT_TRY(await_opener(node, saying, deadline_ms, err));
+    if (saying->facts != NULL && saying->has_reply_to)
+        ENT_TRY(ent_reveal_judge(node, saying->channel, saying->channel->self, &saying->reply_to, saying->facts,
+                                 &work.revealed, err));
     ent_rc rc = run_patiently(node, &work, deadline_ms, err);
     ent_buf_release(&work.entry);
     if (rc.code == ENT_REFUSED_KEEPER && !is_by_node(saying)) {
@@ -456,6 +464,8 @@ ent_rc ent_say(ent_node *node, const ent_saying *saying, uint64_t *ret_index, en
     }
     if (rc.code == ENT_OK || rc.code == ENT_REFUSED_KEEPER) {
         *ret_index = work.index;
+        if (work.revealed.state == ENT_REVEALED_BAD)
+            ent_ledgers_forget(saying->channel);
         if (saying->ret_urgency != NULL)
             *saying->ret_urgency = work.drafted.urgency;
     }

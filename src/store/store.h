@@ -139,6 +139,19 @@ typedef struct {
     ent_text unanswered; /* what stood in the way; borrowed for the call */
 } ent_store_released;
 
+typedef enum {
+    ENT_REVEALED_GOOD = 1, /* sealed as agreed, and valid */
+    ENT_REVEALED_BAD       /* proven: it counts as not said */
+} ent_revealed_state;
+
+/** What a writer's own reveal of a file key has shown of a message's body. */
+typedef struct {
+    int64_t log;
+    uint64_t index; /* of the message */
+    uint64_t by;    /* index of the reveal, in the same log */
+    ent_revealed_state state;
+} ent_store_revealed;
+
 /** Where an alert goes. */
 typedef enum { ENT_SINK_EMAIL = 1, ENT_SINK_WEBHOOK, ENT_SINK_EXECUTE } ent_sink;
 enum { ENT_SINK_COUNT = 3, ENT_ALERT_KEY_MAX_BYTES = 256, ENT_ALERT_KEPT_DAYS = 90 };
@@ -251,6 +264,9 @@ typedef struct {
     ENT_RC (*release_add)(ent_store *store, ent_store_released *release, ent_err *err);
     ENT_RC (*fork_add)(ent_store *store, const ent_store_fork *fork, ent_err *err);
 
+    /** The first for a message stays. */
+    ENT_RC (*reveal_put)(ent_store *store, const ent_store_revealed *revealed, ent_err *err);
+
     /** Add an alert that waits for these sinks; *ret_new is false when its key is there already: then only the time
      * when it was last known to stand is moved to now. Finished alerts that nobody has put for ENT_ALERT_KEPT_DAYS are
      * removed.  Errors: USAGE for a key that is empty or too long, JSON that is empty, or a sink twice. */
@@ -328,6 +344,7 @@ typedef struct {
     ENT_RC (*backup)(ent_store *store, const char *path, ent_err *err);
     ENT_RC(*release_walk)
     (ent_store *store, int64_t channel, ent_store_release_row row, void *context, ent_err *err);
+    ENT_RC (*reveal_get)(ent_store *store, int64_t log, uint64_t index, ent_store_revealed *ret, ent_err *err);
     /** When an alert with this key was last put; 0 = there is none. */
     ENT_RC (*alert_get)(ent_store *store, ent_text key, int64_t *ret_unix_s, ent_err *err);
     /** Alerts with a number below `before` (INT64_MAX: all), newest first, at most limit.

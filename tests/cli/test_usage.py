@@ -32,7 +32,7 @@ VERBS = ["init", "card", "peer add", "peer list", "peer show", "peer remove", "c
          "channel show", "channel accept", "channel refuse", "send", "list", "show", "open", "watch", "prove", "verify",
          "pouch export", "pouch import", "status", "doctor", "agreement new", "agreement check", "agreement diff", "agreement fields",
          "agreement show", "agreement propose", "agreement accept", "kinds", "alerts", "ledger", "report", "audit", "release", "recover", "backup", "restore", "key show", "key rotate", "key revoke",
-         "fork list", "fork export", "fork import"]
+         "fork list", "fork export", "fork import", "reveal"]
 # Verbs that need no node.
 ALONE = ["init", "restore", "card", "verify", "kinds", "audit", "doctor", "agreement new", "agreement check", "agreement diff", "agreement fields"]
 MSG = "north/aurora.example/3"
@@ -78,6 +78,7 @@ MISTAKES = {
     "fork list": [(["x"], "too many"), (["--channel", "a/b"], "not a channel")],
     "fork export": [([], "missing"), (["c/b.c"], "-o"), (["c", "-o", "f"], "CHANNEL/PARTY"), (["c/b.c/3", "-o", "f"], "CHANNEL/PARTY")],
     "fork import": [([], "missing"), (["a", "b"], "too many")],
+    "reveal": [([], "missing"), (["x"], "CHANNEL/PARTY/INDEX"), ([MSG, "--reason"], "needs a value")],
     "status": [(["x"], "too many")],
     "alerts": [(["x"], "alerts"), (["list", "x"], "too many")],
     "audit": [(["x"], "audit")], "doctor": [(["x"], "doctor")],
@@ -119,7 +120,7 @@ ASKING = {
     "agreement show": ["--channel", "north"], "agreement propose": ["CARD", "--channel", "north"], "agreement accept": [MSG],
     "ledger": [], "report": ["--channel", "north"], "release": ["north", "--accept-fork-risk"], "recover": ["--from", "boreal.example"], "backup": ["b.tar"],
     "key show": [], "key rotate": ["log"], "key revoke": ["tls"],
-    "fork list": [], "fork export": ["north/b.c", "-o", "p"], "fork import": ["CARD"],
+    "fork list": [], "fork export": ["north/b.c", "-o", "p"], "fork import": ["CARD"], "reveal": [MSG],
 }
 
 

@@ -231,6 +231,7 @@ class Evidence:
     logs: dict
     receipts: dict
     bodies: dict
+    bad: frozenset = frozenset()  # messages (member, index) whose file key has shown that the body is not well-formed
     forked: frozenset = frozenset()  # members whose logs forked: nothing more of them comes
 
     def __post_init__(self):
@@ -314,7 +315,8 @@ class Message:
         self.fields = {}
         self.continues = None  # a message of the channel before
         self.contested = False
-        if self.known:
+        self.bad = (self.writer, self.index) in ledger.evidence.bad
+        if self.known and not self.bad:
             try:
                 need(entry["body"] is not None, "invalid", "no body")
                 body = ledger.evidence.bodies.get((self.writer, self.index))
@@ -549,6 +551,8 @@ class Ledger:
 
     def refusal(self, message, reply):
         """The first that applies, of what its writer knew."""
+        if message.bad:
+            return "proven-bad"
         if any(name == message.writer or name not in self.members for name in message.entry["to"]):
             return "to-stranger"
         if not message.known:
@@ -1156,7 +1160,7 @@ class Ledger:
                 for of, time in staircase((min(of, size), time) for of, time in steps if time <= self.until):
                     lines.append(f"receipt {name} {receiver} {of} {time_text(time)}")
             of_log = [self.messages[name, index] for index in range(size)]
-            lines += [f"unread {message.ref}" for message in of_log if message.contested]
+            lines += [f"{'bad' if message.bad else 'unread'} {message.ref}" for message in of_log if message.contested or message.bad]
         return lines
 
     def agreement_line(self):

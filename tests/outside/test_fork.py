@@ -151,7 +151,7 @@ class SplitView(OutsideTest):
                 receipts.setdefault((name, row["by"]), set()).add((row["size"], kinds.parse_time(row["time"])))
             bodies[name, index] = node.api_bytes("GET", f"/bodies/{channel['id']}/{name}/{index}")
         logs = {name: [entry for _, entry in sorted(rows)] for name, rows in logs.items()}
-        return Evidence(self.genesis[channel["id"]], logs, receipts, bodies, frozenset([self.cobalt.name]))
+        return Evidence(self.genesis[channel["id"]], logs, receipts, bodies, forked=frozenset([self.cobalt.name]))
 
     def test_split_view__of_different_sizes_is_found_by_both_and_proven(self):
         self.split("sizes", to_aurora=2, to_boreal=4)

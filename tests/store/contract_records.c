@@ -691,6 +691,33 @@ static void test_store__fork_proof_is_kept_once(void **state)
     assert_string_equal(walk.seen, "");
 }
 
+static void test_store__first_reveal_stays(void **state)
+{
+    contract_state *contract = *state;
+    ent_store *store = contract->store;
+    ent_store_channel channel;
+    ent_store_log logs[2];
+    ent_store_revealed found;
+    fixture_channel(store, "a", &channel, logs);
+    ent_store_revealed revealed = {.log = logs[1].number, .index = 3, .by = 7, .state = ENT_REVEALED_BAD};
+    assert_fails(store->engine->reveal_put(store, &revealed, NULL), ENT_USAGE);
+    assert_ok(store->engine->begin(store, NULL));
+    assert_ok(store->engine->reveal_put(store, &revealed, NULL));
+    revealed.by = 9;
+    revealed.state = ENT_REVEALED_GOOD;
+    assert_ok(store->engine->reveal_put(store, &revealed, NULL));
+    assert_ok(store->engine->commit(store, NULL));
+    contract_reopen(contract);
+    store = contract->store;
+    assert_ok(store->engine->reveal_get(store, logs[1].number, 3, &found, NULL));
+    assert_int_equal(found.log, logs[1].number);
+    assert_int_equal(found.index, 3);
+    assert_int_equal(found.by, 7);
+    assert_int_equal(found.state, ENT_REVEALED_BAD);
+    assert_fails(store->engine->reveal_get(store, logs[1].number, 4, &found, NULL), ENT_ABSENT);
+    assert_fails(store->engine->reveal_get(store, logs[0].number, 3, &found, NULL), ENT_ABSENT);
+}
+
 const struct CMUnitTest *contract_record_tests(size_t *ret_count)
 {
     static const struct CMUnitTest tests[] = {
@@ -710,6 +737,7 @@ const struct CMUnitTest *contract_record_tests(size_t *ret_count)
         cmocka_unit_test(test_store__blob_sends_wait_until_done),
         cmocka_unit_test(test_store__blob_that_a_member_holds_is_struck_off),
         cmocka_unit_test(test_store__fork_proof_is_kept_once),
+        cmocka_unit_test(test_store__first_reveal_stays),
     };
     *ret_count = sizeof tests / sizeof tests[0];
     return tests;

@@ -123,6 +123,8 @@ typedef enum {
     ENT_SQL_ALERT_SINK_PUT,
     ENT_SQL_ALERT_SINK_STATE,
     ENT_SQL_ALERT_SINKS,
+    ENT_SQL_REVEAL_PUT,
+    ENT_SQL_REVEAL_GET,
     ENT_SQL_READ_PUT,
     ENT_SQL_READ_GET,
     ENT_SQL_COUNT
@@ -344,6 +346,10 @@ ENT_RC ent_sqlite_blob_send_walk(ent_store *store, int64_t after, size_t limit, 
 /* forks.c */
 ENT_RC ent_sqlite_fork_add(ent_store *store, const ent_store_fork *fork, ent_err *err);
 ENT_RC ent_sqlite_fork_walk(ent_store *store, int64_t log, ent_store_fork_row row, void *context, ent_err *err);
+
+/* reveals.c */
+ENT_RC ent_sqlite_reveal_put(ent_store *store, const ent_store_revealed *revealed, ent_err *err);
+ENT_RC ent_sqlite_reveal_get(ent_store *store, int64_t log, uint64_t index, ent_store_revealed *ret, ent_err *err);
 
 /* alerts.c */
 ENT_RC ent_sqlite_alert_put(ent_store *store, ent_text key, ent_text json, const ent_sink *sinks, size_t sink_count,

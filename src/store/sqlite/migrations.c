@@ -268,6 +268,19 @@ static const char guard_7[] =
 /* The proof with its path; empty in rows from before. */
 static const char fork_proofs_8[] = "ALTER TABLE forks ADD COLUMN proof BLOB NOT NULL DEFAULT x''";
 
+/* id = log << 40 | index, as in entries: of the message whose file key its writer has shown. */
+static const char reveals_9[] = "CREATE TABLE reveals ("
+                                "  id INTEGER PRIMARY KEY CHECK (id >= 0),"
+                                "  shown_by INTEGER NOT NULL CHECK (shown_by >= 0),"
+                                "  state INTEGER NOT NULL CHECK (state IN (1, 2))"
+                                ") STRICT;"
+                                "CREATE TRIGGER reveals_stay BEFORE DELETE ON reveals BEGIN"
+                                "  SELECT RAISE(ABORT, 'what a key has shown stays shown');"
+                                "END;"
+                                "CREATE TRIGGER reveals_change BEFORE UPDATE ON reveals BEGIN"
+                                "  SELECT RAISE(ABORT, 'what a key has shown stays shown');"
+                                "END;";
+
 /* Step i brings version i to i + 1. A step that was released is never edited; a change is a new one. */
 enum { MOST_PARTS = 3 };
 static const char *const steps[][MOST_PARTS] = {
@@ -279,6 +292,7 @@ static const char *const steps[][MOST_PARTS] = {
     {keys_6},
     {guard_7},
     {fork_proofs_8},
+    {reveals_9},
 };
 enum { VERSION = sizeof steps / sizeof steps[0] };
 
