@@ -15,6 +15,9 @@
 
 enum { PIECE_BYTES = 256 << 10, DIGEST_DIGITS = 64, SMALL_FILE_BYTES = 1 << 20, MARKS_MAX_BYTES = 1 << 30 };
 
+static const char copy_pattern[] = "backup-XXXXXX";
+static const char copy_prefix[] = "backup-";
+
 /* A member is at most 4 GiB; a longer file is several: NAME, NAME.part-1, … */
 static const uint64_t part_bytes = (uint64_t)4 << 30;
 
@@ -30,16 +33,16 @@ struct ent_backup {
     size_t count;
     size_t capacity;
     size_t at;
-    int fd; /* of the one at hand, -1 = none */
-    uint64_t size;
+    uint64_t size;      /* of the source at hand */
     uint64_t done;      /* of it */
     uint64_t part_left; /* of the member at hand */
-    unsigned part;
-    ent_sha256_state hash;
-    char member[ENT_USTAR_NAME_MAX + 1];
     uint64_t member_size;
-    ent_buf members; /* the list at the end */
     char *copy;      /* of the database; unlinked at the end */
+    ent_buf members; /* the list at the end */
+    ent_sha256_state hash;
+    int fd; /* of the source at hand, -1 = none */
+    unsigned part;
+    char member[ENT_USTAR_NAME_MAX + 1]; /* "" = none is begun */
     bool ended;
 };
 
@@ -125,9 +128,21 @@ static ent_rc add_title(ent_backup *backup, const ent_node *node, ent_err *err)
     return add_source(backup, "entente-backup", NULL, &title, err);
 }
 
+void ent_backup_clean(const ent_node *node)
+{
+    DIR *listing = opendir(node->paths.spool);
+    if (listing == NULL)
+        return;
+    for (const struct dirent *row = readdir(listing); row != NULL; row = readdir(listing)) {
+        if (strncmp(row->d_name, copy_prefix, sizeof copy_prefix - 1) == 0)
+            (void)unlinkat(dirfd(listing), row->d_name, 0);
+    }
+    (void)closedir(listing);
+}
+
 static ent_rc copy_store(ent_backup *backup, ent_node *node, ent_err *err)
 {
-    backup->copy = ent_file_join(node->paths.spool, "backup-XXXXXX");
+    backup->copy = ent_file_join(node->paths.spool, copy_pattern);
     if (backup->copy == NULL)
         return no_memory(err);
     int fd = mkostemp(backup->copy, O_CLOEXEC);

@@ -6,6 +6,7 @@
 #include "node/alerts.h"
 #include "node/api.h"
 #include "node/blob_worker.h"
+#include "node/backup.h"
 #include "node/border.h"
 #include "node/channel.h"
 #include "node/checks.h"
@@ -36,6 +37,7 @@ static ent_rc open_folder(ent_node *node, const char *folder, ent_err *err)
     ENT_TRY(ent_file_make_folder(node->paths.store, 0700, err));
     ENT_TRY(ent_file_make_folder(node->paths.blobs, 0700, err));
     ENT_TRY(ent_file_make_folder(node->paths.spool, 0700, err));
+    ent_backup_clean(node);
     ENT_TRY(ent_store_sqlite_open(node->paths.store, &node->store, err));
     ENT_TRY(ent_blobs_clean(node->paths.blobs, err));
     ENT_TRY(ent_blob_parts_open(node->paths.blobs, &node->parts, err));
