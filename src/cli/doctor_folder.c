@@ -201,6 +201,21 @@ static ent_rc look_at_node(ent_json_writer *writer, const char *folder, const en
     return ENT_DONE;
 }
 
+/* Made as the last act of a clean stop. */
+static ent_rc look_at_marker(ent_json_writer *writer, const ent_paths *paths, ent_err *err)
+{
+    ENT_CLEANUP(ent_free_pointer) char *marker = ent_file_join(paths->marks, "clean");
+    ENT_CLEANUP(ent_free_pointer) char *marks = ent_file_join(paths->marks, "marks");
+    if (marker == NULL || marks == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    if (ent_file_exists(marks) && !ent_file_exists(marker))
+        find(writer, true, "not-clean",
+             "The node may have been killed, or this folder be a copy: what was signed last may be missing here.",
+             "Nothing, if it was killed: when it starts it asks the other members before it signs anything new.",
+             "the node was not stopped cleanly");
+    return ENT_DONE;
+}
+
 static void look_at_disk(ent_json_writer *writer, const char *folder)
 {
     struct statvfs status;
@@ -238,6 +253,7 @@ ent_rc ent_cli_doctor_folder(const char *folder, bool runs, ent_bytes passphrase
     if (runs)
         return ENT_DONE;
     look_at_disk(writer, folder);
+    ENT_TRY(look_at_marker(writer, &paths, err));
     ENT_TRY(look_at_node(writer, folder, &paths, &locked, err));
     return has_card && !locked ? look_at_keys(writer, &paths, &card.card, passphrase, err) : ENT_DONE;
 }

@@ -37,6 +37,14 @@ static const complaint clock_off = {
 static const complaint disk_low = {"disk", false,
                                    "On a full disk nothing more is taken in or said. What was receipted is not lost.",
                                    "Make room on that disk, or stop the node and move its folder to a larger one."};
+static const complaint unconfined = {"sandbox", false,
+                                     "An error in what reads hostile input could then reach whatever this user may.",
+                                     "Start `entented` without --no-sandbox, which is for finding faults alone."};
+static const complaint no_landlock = {
+    "sandbox", true,
+    "The node's own list of system calls holds; files outside its folder are kept from it by their "
+    "modes alone.",
+    "A kernel from 5.13 on with Landlock switched on."};
 static const complaint unreachable = {
     "unreachable", false, "What is said to this party waits here until it is reached.",
     "Ask it by telephone whether its node runs, and whether its address is still that of its card (`entente peer "
@@ -418,6 +426,10 @@ ent_rc ent_doctor_put(ent_node *node, ent_json_writer *writer, ent_err *err)
     ent_json_array_begin(writer);
     look_at_disk(&work, node->paths.store);
     look_at_disk(&work, node->paths.blobs);
+    if (!node->sandbox.is_on)
+        find(&work, &unconfined, (place){.channel = NULL}, "the node runs without its sandbox");
+    else if (node->sandbox.landlock == 0)
+        find(&work, &no_landlock, (place){.channel = NULL}, "this kernel has no Landlock");
     for (size_t i = 0; ent_peer_at(node, i, &peer); i++)
         look_at_peer(&work, &peer);
     for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++)

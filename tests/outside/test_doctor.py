@@ -69,6 +69,15 @@ class Folder(DoctorTest):
         for word in ("PROBLEM stopped", "why it matters", "what to do", f"entented --dir {self.node.dir}", "note root-key"):
             self.assertIn(word, shown)
 
+    def test_not_clean__where_the_marker_is_missing(self):
+        self.assertEqual(self.found(self.node, "not-clean"), [])
+        with open(self.path("marks", "marks"), "ab"):
+            pass
+        for name in os.listdir(self.path("marks")):
+            if name == "clean":
+                os.unlink(self.path("marks", name))
+        self.assert_found(self.node, "not-clean", "not stopped cleanly", level="note")
+
     def test_permissions(self):
         os.chmod(self.path("keys"), 0o750)
         os.chmod(self.path("keys", "age.key"), 0o644)
