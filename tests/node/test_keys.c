@@ -1,0 +1,328 @@
+/* Keys that change, carried by hand between two nodes: cards and cutoffs in any order, and bad ones. */
+#include "fixture.h"
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "node/channel.h"
+#include "node/invite.h"
+#include "node/peer.h"
+#include "node/rotate.h"
+
+#include <stdio.h>
+
+static const char *const aliases[] = {"north", "south"};
+static const char *const names[] = {"aurora.example", "boreal.example"};
+static const ent_bytes none = {NULL, 0};
+
+static void export_pouch(const fixture_pair *pair, unsigned from, ent_buf *ret)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "pouches?channel=%s&to=%s", aliases[from], names[1 - from]);
+    ent_buf_clear(ret);
+    assert_int_equal(fixture_api_bytes(pair->folders[from], "GET", path, none, ret), 200);
+}
+
+static int import_bytes(const fixture_pair *pair, unsigned to, ent_bytes pouch, ent_buf *ret_answer)
+{
+    return fixture_api_bytes(pair->folders[to], "POST", "pouches", pouch, ret_answer);
+}
+
+static void carry(const fixture_pair *pair, unsigned from)
+{
+    ent_buf pouch = {0};
+    export_pouch(pair, from, &pouch);
+    assert_true(import_bytes(pair, 1 - from, ent_buf_bytes(&pouch), NULL) < 300);
+    ent_buf_release(&pouch);
+}
+
+static void make_open(fixture_pair *pair)
+{
+    ent_err err = {0};
+    ent_text with[] = {ENT_TEXT("boreal.example")};
+    ent_opening opening = {
+        .with = with, .with_count = 1, .terms = ent_text_bytes(ENT_TEXT("{\"v\":1}")), .alias = ENT_TEXT("north")};
+    ent_channel *channel = NULL;
+    fixture_pair_make_apart(pair);
+    fixture_introduce(pair->nodes[AURORA], pair->nodes[BOREAL]);
+    assert_ok(ent_channel_open(pair->nodes[AURORA], &opening, &channel, &err));
+    pair->channel = channel->id;
+    carry(pair, AURORA);
+    assert_ok(ent_channel_accept(pair->nodes[BOREAL], fixture_channel(pair, BOREAL), ENT_TEXT("south"), &err));
+    carry(pair, BOREAL);
+    carry(pair, AURORA);
+    carry(pair, BOREAL);
+}
+
+static void say(const fixture_pair *pair, unsigned who)
+{
+    ent_err err = {0};
+    uint64_t index = 0;
+    assert_ok(fixture_say(pair->nodes[who], fixture_channel(pair, who), fixture_mark_of(who, 1, 0), &index, &err));
+}
+
+static uint64_t size_of(const fixture_pair *pair, unsigned who, unsigned writer)
+{
+    ent_store_log log;
+    ent_channel_log(fixture_channel(pair, who), writer, &log);
+    return log.tree.size;
+}
+
+static bool frozen(const fixture_pair *pair, unsigned who, unsigned writer)
+{
+    ent_store_log log;
+    ent_channel_log(fixture_channel(pair, who), writer, &log);
+    return log.frozen;
+}
+
+/* A new log key for Aurora, with a cutoff; the root key of `root` signs the cutoff. */
+static void make_rotation(const fixture_pair *pair, ent_cutoff cutoff, unsigned root, ent_buf *ret_card,
+                          ent_buf *ret_cutoffs)
+{
+    ent_err err = {0};
+    ent_paths paths = {0};
+    ent_paths other = {0};
+    ent_root *own_root = NULL;
+    ent_root *signer = NULL;
+    const ent_own_card *own = ent_node_card(pair->nodes[AURORA]);
+    ent_card card = own->card.card;
+    ent_cutoffs cutoffs = {.count = 1};
+    assert_ok(ent_paths_make(pair->folders[AURORA], &paths, &err));
+    assert_ok(ent_paths_make(pair->folders[root], &other, &err));
+    card.serial++;
+    card.has_previous = true;
+    card.previous = own->card.text_hash;
+    card.former[card.former_count] =
+        (ent_card_former){.role = ENT_KEY_ROLE_LOG, .last = own->card.card.serial, .revoked = cutoff.revoked};
+    memcpy(card.former[card.former_count++].value, own->card.card.log.bytes, 32);
+    assert_ok(ent_keeper_make_key(paths.keys, card.name, none, ENT_KEY_ROLE_LOG, card.serial, none, card.log.bytes,
+                                  NULL, &err));
+    assert_ok(ent_root_open(paths.root, none, &card.root, &own_root, &err));
+    assert_ok(ent_root_open(other.root, none, &ent_node_card(pair->nodes[root])->card.card.root, &signer, &err));
+    assert_ok(ent_root_card(own_root, &card, ret_card, &err));
+    cutoff.serial = card.serial;
+    cutoffs.rows[0] = cutoff;
+    cutoffs.origin = ent_text_of(fixture_channel(pair, AURORA)->members[AURORA].origin);
+    assert_ok(ent_root_cutoffs(signer, card.name, &cutoffs, ret_cutoffs, &err));
+    ent_root_free(own_root);
+    ent_root_free(signer);
+    ent_paths_release(&paths);
+    ent_paths_release(&other);
+}
+
+/* Our log at a size, as the cutoff says it. */
+static ent_cutoff cutoff_at(const fixture_pair *pair, uint64_t size, bool revoked)
+{
+    ent_err err = {0};
+    ent_store_log log;
+    ent_cutoff cutoff = {.head.size = size, .revoked = revoked};
+    ent_channel_log(fixture_channel(pair, AURORA), AURORA, &log);
+    ent_store_tiles tiles = {pair->nodes[AURORA]->store, log.number};
+    ent_tile_reader reader = ent_store_tile_reader(&tiles);
+    assert_ok(ent_tree_root_at(size, &reader, &cutoff.head.root, &err));
+    return cutoff;
+}
+
+static void put_bundle(const fixture_pair *pair, const ent_buf *card, const ent_buf *cutoffs, ent_buf *ret)
+{
+    ent_json_writer writer = ent_json_writer_of(ret);
+    ent_json_object_begin(&writer);
+    ent_json_member_text(&writer, "card", ent_buf_text(card));
+    ent_json_key(&writer, "cutoffs");
+    ent_json_object_begin(&writer);
+    ent_json_member_text(&writer, fixture_channel(pair, AURORA)->id_text, ent_buf_text(cutoffs));
+    ent_json_object_end(&writer);
+    ent_json_object_end(&writer);
+}
+
+static ent_code rotate(const fixture_pair *pair, ent_cutoff cutoff, unsigned root, ent_err *err)
+{
+    ent_buf card = {0};
+    ent_buf cutoffs = {0};
+    ent_buf bundle = {0};
+    make_rotation(pair, cutoff, root, &card, &cutoffs);
+    put_bundle(pair, &card, &cutoffs, &bundle);
+    ent_rc rc = ent_rotate(pair->nodes[AURORA], ent_buf_bytes(&bundle), err);
+    ent_buf_release(&card);
+    ent_buf_release(&cutoffs);
+    ent_buf_release(&bundle);
+    return rc.code;
+}
+
+static uint64_t contested(const fixture_pair *pair, unsigned who, uint64_t index)
+{
+    ent_err err = {0};
+    uint64_t serial = 0;
+    assert_ok(ent_keys_contested(pair->nodes[who], fixture_channel(pair, who), AURORA, index, &serial, &err));
+    return serial;
+}
+
+static void test_keys__card_first_by_hand_then_the_cutoff(void **state)
+{
+    (void)state;
+    fixture_pair pair;
+    ent_err err = {0};
+    ent_peer peer;
+    make_open(&pair);
+    uint64_t size = size_of(&pair, AURORA, AURORA);
+    assert_int_equal(rotate(&pair, cutoff_at(&pair, size, false), AURORA, &err), ENT_OK);
+    assert_int_equal(size_of(&pair, AURORA, AURORA), size + 1); /* the entry that tells of it */
+    assert_ok(
+        ent_peer_add(pair.nodes[BOREAL], ent_buf_bytes(&ent_node_card(pair.nodes[AURORA])->bytes), NULL, &peer, &err));
+    assert_int_equal(peer.serial, 2); /* its log key counts in the channel from the cutoff on */
+    assert_int_equal(ent_channel_keys(fixture_channel(&pair, BOREAL), AURORA)->log_count, 1);
+    say(&pair, BOREAL);
+    carry(&pair, AURORA);
+    carry(&pair, BOREAL);
+    assert_int_equal(ent_channel_keys(fixture_channel(&pair, BOREAL), AURORA)->log_count, 2);
+    assert_int_equal(size_of(&pair, BOREAL, AURORA), size + 1);
+    fixture_pair_stop(&pair, BOREAL); /* and it is known after a restart */
+    fixture_pair_start(&pair, BOREAL);
+    assert_int_equal(ent_channel_keys(fixture_channel(&pair, BOREAL), AURORA)->log_count, 2);
+    say(&pair, AURORA);
+    carry(&pair, AURORA);
+    assert_int_equal(size_of(&pair, BOREAL, AURORA), size_of(&pair, AURORA, AURORA));
+    fixture_pair_release(&pair);
+}
+
+static void test_keys__revoked_key_beyond_the_cutoff_is_refused(void **state)
+{
+    (void)state;
+    fixture_pair pair;
+    ent_err err = {0};
+    ent_buf old = {0};
+    ent_buf answer = {0};
+    make_open(&pair);
+    uint64_t mutual = size_of(&pair, AURORA, AURORA);
+    say(&pair, AURORA);
+    export_pouch(&pair, AURORA, &old); /* by the key that is revoked now, and not there yet */
+    assert_int_equal(rotate(&pair, cutoff_at(&pair, mutual, true), AURORA, &err), ENT_OK);
+    carry(&pair, AURORA);
+    assert_int_equal(size_of(&pair, BOREAL, AURORA), mutual + 2);
+    assert_int_equal(import_bytes(&pair, BOREAL, ent_buf_bytes(&old), &answer), 422);
+    assert_non_null(strstr(ent_buf_string(&answer), "revoked"));
+    for (unsigned who = AURORA; who <= BOREAL; who++) { /* what came after the cutoff, and nothing else */
+        assert_int_equal(contested(&pair, who, mutual - 1), 0);
+        assert_int_equal(contested(&pair, who, mutual), 2);
+        assert_int_equal(contested(&pair, who, mutual + 1), 0);
+    }
+    ent_buf_release(&old);
+    ent_buf_release(&answer);
+    fixture_pair_release(&pair);
+}
+
+static void test_keys__what_came_before_the_card_is_the_same(void **state)
+{
+    (void)state;
+    fixture_pair pair;
+    ent_err err = {0};
+    make_open(&pair);
+    uint64_t mutual = size_of(&pair, AURORA, AURORA);
+    say(&pair, AURORA);
+    carry(&pair, AURORA); /* Boreal holds it, by the old key; its receipt has not come back */
+    assert_int_equal(rotate(&pair, cutoff_at(&pair, mutual, true), AURORA, &err), ENT_OK);
+    carry(&pair, AURORA);
+    carry(&pair, BOREAL);
+    assert_false(frozen(&pair, BOREAL, AURORA));
+    assert_int_equal(size_of(&pair, BOREAL, AURORA), mutual + 2);
+    assert_int_equal(contested(&pair, BOREAL, mutual), 2);
+    assert_int_equal(contested(&pair, AURORA, mutual), 2);
+    fixture_pair_release(&pair);
+}
+
+/* Aurora's pouch after a rotation, with another cutoff note in it. */
+static int import_with(const fixture_pair *pair, const ent_buf *cutoffs, ent_buf *answer)
+{
+    ent_err err = {0};
+    ent_buf bytes = {0};
+    ent_buf changed = {0};
+    ent_pouch pouch = {0};
+    export_pouch(pair, AURORA, &bytes);
+    assert_ok(ent_pouch_parse(ent_buf_bytes(&bytes), &pouch, &err));
+    assert_int_equal(pouch.cutoff_count, 1);
+    pouch.cutoffs[0].data = ent_buf_bytes(cutoffs);
+    assert_ok(ent_pouch_put(&changed, &pouch, &err));
+    ent_buf_clear(answer);
+    int status = import_bytes(pair, BOREAL, ent_buf_bytes(&changed), answer);
+    ent_pouch_release(&pouch);
+    ent_buf_release(&bytes);
+    ent_buf_release(&changed);
+    return status;
+}
+
+static void test_keys__bad_cutoffs_are_refused_and_another_root_is_a_fork(void **state)
+{
+    (void)state;
+    fixture_pair pair;
+    ent_err err = {0};
+    ent_buf unused = {0};
+    ent_buf by_other = {0};
+    ent_buf other_root = {0};
+    ent_buf answer = {0};
+    make_open(&pair);
+    uint64_t size = size_of(&pair, AURORA, AURORA);
+    ent_cutoff good = cutoff_at(&pair, size, false);
+    ent_cutoff wrong = good;
+    wrong.head.root.bytes[0] ^= 1;
+    make_rotation(&pair, good, BOREAL, &unused, &by_other);
+    ent_buf_clear(&unused);
+    make_rotation(&pair, wrong, AURORA, &unused, &other_root);
+    /* Our own node takes no cutoff that its log does not bear out, nor one beyond it. */
+    assert_int_equal(rotate(&pair, wrong, AURORA, &err), ENT_REFUSED);
+    ent_cutoff beyond = good;
+    beyond.head.size += 5;
+    assert_int_equal(rotate(&pair, beyond, AURORA, &err), ENT_REFUSED);
+    assert_int_equal(rotate(&pair, good, BOREAL, &err), ENT_PEER_SIGNATURE);
+    assert_int_equal(ent_node_card(pair.nodes[AURORA])->card.card.serial, 1);
+
+    assert_int_equal(rotate(&pair, good, AURORA, &err), ENT_OK);
+    assert_int_equal(import_with(&pair, &by_other, &answer), 422);
+    assert_non_null(strstr(ent_buf_string(&answer), "not signed by the root key"));
+    assert_int_equal(size_of(&pair, BOREAL, AURORA), size);
+    assert_int_equal(ent_channel_keys(fixture_channel(&pair, BOREAL), AURORA)->serial, 0);
+    assert_false(frozen(&pair, BOREAL, AURORA));
+    assert_true(import_with(&pair, &other_root, &answer) >= 400);
+    assert_true(frozen(&pair, BOREAL, AURORA));
+    assert_int_equal(size_of(&pair, BOREAL, AURORA), size);
+    ent_buf_release(&unused);
+    ent_buf_release(&by_other);
+    ent_buf_release(&other_root);
+    ent_buf_release(&answer);
+    fixture_pair_release(&pair);
+}
+
+static void test_keys__no_memory_changes_nothing(void **state)
+{
+    (void)state;
+    fixture_pair pair;
+    make_open(&pair);
+    ent_channel *channel = fixture_channel(&pair, AURORA);
+    const ent_buf *card = &ent_node_card(pair.nodes[AURORA])->bytes;
+    for (unsigned long nth = 1;; nth++) {
+        ent_err err = {0};
+        ent_known_keys *known = NULL;
+        ent_alloc_fail_at(nth);
+        ent_rc rc = ent_known_keys_make(channel, AURORA, ent_buf_bytes(card), none, 0, &known, &err);
+        bool reached = ent_alloc_count() >= nth;
+        ent_alloc_fail_at(0);
+        if (!reached) {
+            assert_ok(rc);
+            ent_known_keys_free(known);
+            break;
+        }
+        assert_fails(rc, ENT_NOMEM);
+        assert_null(known);
+    }
+    fixture_pair_release(&pair);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_keys__card_first_by_hand_then_the_cutoff),
+        cmocka_unit_test(test_keys__revoked_key_beyond_the_cutoff_is_refused),
+        cmocka_unit_test(test_keys__what_came_before_the_card_is_the_same),
+        cmocka_unit_test(test_keys__bad_cutoffs_are_refused_and_another_root_is_a_fork),
+        cmocka_unit_test(test_keys__no_memory_changes_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
