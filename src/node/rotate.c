@@ -9,6 +9,7 @@
 #include "node/say.h"
 #include "node/sequencer.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 static const char rule[] = "design 2, Rotation";
@@ -76,6 +77,23 @@ static ent_rc keys_in(const rotation *work, const ent_channel *channel, uint64_t
                        "channel %.8s", channel->id_text);
 }
 
+/* The cutoffs in force stay as they are: heads were signed by them. Another rotation may have come into use since this
+ * one was prepared. */
+static bool keeps_cutoffs(const ent_keys *held, const ent_keys *keys)
+{
+    size_t before = held->cutoffs == NULL ? 0 : held->cutoffs->count;
+    if (before > (keys->cutoffs == NULL ? 0 : keys->cutoffs->count))
+        return false;
+    for (size_t i = 0; i < before; i++) {
+        const ent_cutoff *old = &held->cutoffs->rows[i];
+        const ent_cutoff *new = &keys->cutoffs->rows[i];
+        if (old->head.size != new->head.size || !ent_hash_equal(&old->head.root, &new->head.root) ||
+            old->serial != new->serial || old->revoked != new->revoked)
+            return false;
+    }
+    return true;
+}
+
 static ent_rc check_channel(ent_node *node, ent_channel *channel, const rotation *work, ent_err *err)
 {
     ent_known_keys *known = NULL;
@@ -83,9 +101,10 @@ static ent_rc check_channel(ent_node *node, ent_channel *channel, const rotation
     ENT_TRY(keys_in(work, channel, 0, &known, err));
     const ent_keys *keys = &known->keys;
     ent_rc rc = ENT_DONE;
-    if (keys->log_count < held->log_count)
-        rc =
-            ent_fail(err, ENT_REFUSED, rule, "the cutoffs of channel %.8s lack one that is in force", channel->id_text);
+    if (keys->log_count < held->log_count || !keeps_cutoffs(held, keys))
+        rc = ent_fail(err, ENT_REFUSED, rule,
+                      "the cutoffs of channel %.8s lack one that is in force: prepare the rotation again",
+                      channel->id_text);
     for (size_t i = held->log_count - 1; rc.code == ENT_OK && keys->cutoffs != NULL && i < keys->cutoffs->count; i++)
         rc = check_root_at(node, channel, &keys->cutoffs->rows[i], err);
     if (rc.code == ENT_OK && !ent_public_key_equal(&keys->log[keys->log_count - 1].key, &work->opened.card.log))
@@ -236,7 +255,7 @@ static ent_rc have_keys(ent_node *node, const ent_card *card, ent_err *err)
     return ENT_DONE;
 }
 
-ent_rc ent_rotate(ent_node *node, ent_bytes bundle, ent_err *err)
+static ent_rc rotate(ent_node *node, ent_bytes bundle, ent_err *err)
 {
     ENT_CLEANUP(release) rotation work = {0};
     ENT_TRY(read_bundle(bundle, &work, err));
@@ -244,6 +263,17 @@ ent_rc ent_rotate(ent_node *node, ent_bytes bundle, ent_err *err)
     ENT_TRY(have_keys(node, &work.opened.card, err));
     ENT_TRY(ent_file_write(node->paths.card_next, 0600, bundle, err));
     return carry_out(node, &work, err);
+}
+
+/* One at a time: a new one is checked against what is in force once the one before is. */
+static pthread_mutex_t one_rotation = PTHREAD_MUTEX_INITIALIZER;
+
+ent_rc ent_rotate(ent_node *node, ent_bytes bundle, ent_err *err)
+{
+    (void)pthread_mutex_lock(&one_rotation);
+    ent_rc rc = rotate(node, bundle, err);
+    (void)pthread_mutex_unlock(&one_rotation);
+    return rc;
 }
 
 /* ABSENT when nothing is on its way. */
@@ -320,7 +350,10 @@ void ent_rotate_announce(ent_node *node)
 void ent_rotate_go_on(ent_node *node)
 {
     ent_err err = {0};
-    if (go_on(node, &err).code != ENT_OK) {
+    (void)pthread_mutex_lock(&one_rotation);
+    ent_rc rc = go_on(node, &err);
+    (void)pthread_mutex_unlock(&one_rotation);
+    if (rc.code != ENT_OK) {
         ent_report report = ent_report_begin("key.not-changed");
         ent_report_error(&report, &err);
         ent_report_end(&report);
