@@ -59,6 +59,10 @@ static bool is_known(const char *name)
             (name[size] == 0 || strncmp(name + size, part_mark, sizeof part_mark - 1) == 0))
             return true;
     }
+    unsigned long long serial = 0;
+    int end = 0;
+    if (sscanf(name, "tls.%19llu.crt%n", &serial, &end) == 1 && end > 0 && name[end] == 0) /* NOLINT(cert-err34-c) */
+        return true;
     return is_below(name, "store/bodies") || is_below(name, "blobs");
 }
 

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "crypto/crypto.h"
+#include "node/errands.h"
+#include "node/rotate.h"
 #include "pouch/ustar.h"
 
 #include <dirent.h>
@@ -154,6 +156,22 @@ static ent_rc copy_store(ent_backup *backup, ent_node *node, ent_err *err)
     return path == NULL ? no_memory(err) : add_source(backup, "store/store.db", path, NULL, err);
 }
 
+/* Those that later cards brought: tls.SERIAL.crt. */
+static ent_rc add_certificates(ent_backup *backup, const ent_node *node, ent_err *err)
+{
+    for (uint64_t serial = 2; node->errands != NULL && serial <= ent_node_card(node)->card.card.serial; serial++) {
+        ENT_CLEANUP(ent_buf_release) ent_buf certificate = {0};
+        char name[48];
+        ent_rc rc = ent_errands_certificate(node->errands, serial, &certificate, err);
+        if (rc.code == ENT_ABSENT)
+            continue;
+        ENT_TRY(rc);
+        (void)snprintf(name, sizeof name, "tls.%llu.crt", (unsigned long long)serial);
+        ENT_TRY(add_source(backup, name, NULL, &certificate, err));
+    }
+    return ENT_DONE;
+}
+
 static ent_rc collect(ent_backup *backup, ent_node *node, ent_err *err)
 {
     ENT_CLEANUP(ent_free_pointer) char *bodies = ent_file_join(node->paths.store, "bodies");
@@ -162,8 +180,12 @@ static ent_rc collect(ent_backup *backup, ent_node *node, ent_err *err)
         return no_memory(err);
     ENT_TRY(add_title(backup, node, err));
     ENT_TRY(add_small(backup, "node.json", node->paths.config, SMALL_FILE_BYTES, err));
-    ENT_TRY(add_small(backup, "card", node->paths.card, SMALL_FILE_BYTES, err));
+    ENT_CLEANUP(ent_buf_release) ent_buf card = {0};
+    ent_buf_put(&card, ent_buf_bytes(&ent_node_card(node)->bytes));
+    ENT_TRY(ent_buf_check(&card, err));
+    ENT_TRY(add_source(backup, "card", NULL, &card, err));
     ENT_TRY(add_small(backup, "tls.crt", node->paths.certificate, SMALL_FILE_BYTES, err));
+    ENT_TRY(add_certificates(backup, node, err));
     ENT_TRY(copy_store(backup, node, err));
     ENT_TRY(add_small(backup, "marks/marks", marks, MARKS_MAX_BYTES, err)); /* after the store: never older */
     ENT_TRY(add_folder(backup, bodies, "store/bodies", 1, err));

@@ -91,8 +91,8 @@ ent_rc ent_disk_has_room(const ent_node *node, uint64_t bytes, ent_err *err)
     return ENT_DONE;
 }
 
-/* Left to the node: its own data, and what names and certificates are looked up with. Neither keys nor marks, nor
- * alerts.json, by which it could have a program run. */
+/* Left to the node: its own data, and what names and certificates are looked up with. Not the keys; the marks only to
+ * read; not alerts.json, by which it could have a program run. */
 static ent_rc enter_sandbox(ent_node *node, const char *folder, ent_err *err)
 {
     ENT_CLEANUP(ent_free_pointer) char *set_aside = ent_file_join(folder, "set-aside");
@@ -105,6 +105,9 @@ static ent_rc enter_sandbox(ent_node *node, const char *folder, ent_err *err)
         {node->paths.blobs, ENT_SANDBOX_WRITE},
         {node->paths.spool, ENT_SANDBOX_WRITE},
         {set_aside, ENT_SANDBOX_WRITE},
+        {node->paths.config, ENT_SANDBOX_READ}, /* these for backups */
+        {node->paths.certificate, ENT_SANDBOX_READ},
+        {node->paths.marks, ENT_SANDBOX_READ},
         {"/etc", ENT_SANDBOX_READ}, /* resolv.conf, hosts, nsswitch.conf, certificates of authorities */
         {"/run/systemd/resolve", ENT_SANDBOX_READ},
         {"/run/resolvconf", ENT_SANDBOX_READ},
