@@ -104,6 +104,11 @@ static void put_facts(ent_cli *cli, ent_json_value message)
         ent_cli_put_joined(out, ent_json_get(message, "answered_by"), ", ");
         ent_buf_put_u8(out, '\n');
     }
+    if (ent_json_true(ent_json_get(message, "log_frozen"))) {
+        ent_cli_put_label(out, "FORKED");
+        put_styled(cli, ENT_CLI_RED, ENT_TEXT("two histories of this log were signed; it is frozen as it stands here"));
+        ent_buf_put_string(out, "\n              `entente fork list` shows both, `entente fork export` writes proof\n");
+    }
     if (ent_cli_text(message, "contested").size > 0) {
         ent_cli_put_label(out, "CONTESTED");
         put_styled(cli, ENT_CLI_RED, ent_cli_text(message, "contested"));

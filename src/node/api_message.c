@@ -155,6 +155,13 @@ static void put_recall(const view *seen, ent_json_writer *writer, const ent_row 
     ent_json_object_end(writer);
 }
 
+static bool is_frozen(ent_channel *channel, uint32_t member)
+{
+    ent_store_log log;
+    ent_channel_log(channel, member, &log);
+    return log.frozen;
+}
+
 static void put_header(const view *seen, ent_json_writer *writer, const ent_row *row)
 {
     ent_channel *channel = seen->set->channel;
@@ -183,6 +190,7 @@ static void put_header(const view *seen, ent_json_writer *writer, const ent_row 
     ent_json_member_string(writer, "marking", ent_marking_word(entry->marking));
     ent_json_member_string(writer, "urgency", ent_urgency_word(entry->urgency));
     ent_json_member_bool(writer, "exercise", entry->exercise);
+    ent_json_member_bool(writer, "log_frozen", is_frozen(channel, row->member));
     ent_json_member_unsigned(writer, "attachments", entry->attachment_count);
     ent_json_member_unsigned(writer, "body_bytes", entry->has_body ? entry->body.size : 0);
     ent_json_member_string(writer, "state", state_of(seen, row));

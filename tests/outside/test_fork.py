@@ -105,6 +105,8 @@ class SplitView(OutsideTest):
             self.assert_proven(node, alias, sizes)
             self.assertIn("FORK", node.text("status"))
             self.assertIn("FROZEN", node.text("channel", "show", alias))
+            self.assertIn("FORKED", node.text("show", f"{alias}/{self.cobalt.name}/0"))
+            self.assertNotIn("FORKED", node.text("show", f"{alias}/{node.name}/0"))
 
     def assert_others_go_on(self, alias):
         for node, other in (self.nodes, self.nodes[::-1]):
