@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 from fault import Faults
-from judge import Finding, World, need
+from judge import LIBRARY_ENDS, Finding, World, need
 from node import BUILD, PATIENCE_S, wait_for
 
 # What a request meets when the node dies, answers with an error, or is not there.
@@ -240,6 +240,8 @@ class Init(Scenario):
         shutil.rmtree(self.dir, ignore_errors=True)
         done = self.run({**os.environ, **self.faults.environment})
         allowed = {0, 1, 4} | ({-9, 137} if self.faults.hits else set())
+        if self.faults.kind == "nomem-library":
+            allowed |= LIBRARY_ENDS
         need(done.returncode in allowed, "crashes", f"init ended with {done.returncode}: {done.stderr.decode()}")
 
     def settle(self):
