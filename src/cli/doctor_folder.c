@@ -108,7 +108,15 @@ static ent_rc look_at_certificate(ent_json_writer *writer, const ent_paths *path
     ENT_CLEANUP(ent_buf_release) ent_buf certificate = {0};
     ent_hash pin;
     ent_err why = {0};
-    ent_rc rc = ent_file_read(paths->certificate, CERTIFICATE_MAX_BYTES, &certificate, &why);
+    char name[48] = "tls.crt";
+    uint64_t serial = ent_card_key_serial(card, ENT_KEY_ROLE_TLS, card->former_count);
+    if (serial > 1) /* the card that brought it names it */
+        (void)snprintf(name, sizeof name, "tls.%llu.crt", (unsigned long long)serial);
+    size_t folder = strlen(paths->certificate) - strlen("tls.crt");
+    ENT_CLEANUP(ent_buf_release) ent_buf path = {0};
+    ent_buf_put_format(&path, "%.*s%s", (int)folder, paths->certificate, name);
+    ENT_TRY(ent_buf_check(&path, err));
+    ent_rc rc = ent_file_read(ent_buf_string(&path), CERTIFICATE_MAX_BYTES, &certificate, &why);
     if (rc.code == ENT_OK)
         rc = ent_tls_pin(ent_buf_bytes(&certificate), &pin, &why);
     if (rc.code == ENT_NOMEM)
@@ -117,7 +125,7 @@ static ent_rc look_at_certificate(ent_json_writer *writer, const ent_paths *path
         return ENT_DONE;
     find(writer, false, "certificate", "Peers talk only to the certificate that is pinned in the card they hold.",
          "Put back the certificate that belongs to the card, or replace card and certificate together (a new card).",
-         "%s %s%s", paths->certificate,
+         "%s %s%s", ent_buf_string(&path),
          rc.code == ENT_OK ? "is not the certificate pinned in the card" : "cannot be used: ",
          rc.code == ENT_OK ? "" : why.text);
     return ENT_DONE;
