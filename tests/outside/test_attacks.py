@@ -263,6 +263,8 @@ class Starved(OutsideTest):
         cls.node = cls.new_node("aurora.example")
         cls.party = cls.new_party("vega.example", cls.node, listens=True)
         cls.channel = cls.open_with(cls.party, cls.node, "line")
+        cls.villain = cls.new_party("villain.example", cls.node)  # a known peer, within its rights
+        cls.evil = cls.open_with(cls.villain, cls.node, "evil")
         cls.starving = contextlib.ExitStack()
         cls.addClassCleanup(cls.starving.close)
         cls.begun = time.monotonic()
@@ -293,7 +295,7 @@ class Starved(OutsideTest):
 
     @classmethod
     def headers(cls, size):
-        pouch = cls.channel.pouch(cls.node.name)
+        pouch = cls.evil.pouch(cls.node.name)
         return (
             f"POST /pouch HTTP/1.1\r\nHost: x\r\nEntente-Origin: {pouch.origin}\r\nEntente-Old-Size: {pouch.old_size}\r\n"
             f"Entente-Size: {pouch.size + 1}\r\nContent-Length: {size}\r\n\r\n"
@@ -301,19 +303,19 @@ class Starved(OutsideTest):
 
     @classmethod
     def announce(cls):
-        connection = cls.keep(cls.party.to[cls.node.name].socket())
+        connection = cls.keep(cls.villain.to[cls.node.name].socket())
         connection.sendall(cls.headers(50 << 20))
         return connection
 
     @classmethod
     def trickle(cls):
-        connection = cls.keep(cls.party.to[cls.node.name].socket())
+        connection = cls.keep(cls.villain.to[cls.node.name].socket())
         connection.sendall(cls.headers(1 << 20))
         return cls.dribble(connection, b"x" * 200)
 
     @classmethod
     def trickle_headers(cls):
-        return cls.dribble(cls.keep(cls.party.to[cls.node.name].socket()), cls.headers(1 << 20))
+        return cls.dribble(cls.keep(cls.villain.to[cls.node.name].socket()), cls.headers(1 << 20))
 
     @classmethod
     def half_handshake(cls):
@@ -323,7 +325,7 @@ class Starved(OutsideTest):
 
     @classmethod
     def never_read(cls):
-        connection = cls.keep(cls.party.to[cls.node.name].socket())
+        connection = cls.keep(cls.villain.to[cls.node.name].socket())
         connection.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
         return connection
 
