@@ -122,14 +122,27 @@ static ent_rc take_title(ent_archive *archive, ent_err *err)
     return ENT_DONE;
 }
 
+/* A key file can also hold its secret openly: in a backup anybody could have put such a one there, and alerts.json
+ * names a program to run. Only what the passphrase has sealed is the party's own. */
+static ent_rc check_sealed(const ent_archive *archive, const char *role, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf start = {0};
+    ent_buf_put_format(&start, "entente.key/v1 %s argon2id ", role);
+    ENT_TRY(ent_buf_check(&start, err));
+    return ent_text_starts(ent_buf_text(&archive->text), ent_buf_text(&start))
+               ? ENT_DONE
+               : fail_damaged(err, "it is not sealed with a passphrase:", archive->name);
+}
+
 static ent_rc take_key(ent_archive *archive, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_wipe) ent_buf key = {0};
     archive->keys++;
-    if (archive->lock == NULL)
-        return ENT_DONE;
     const char *name = archive->name + sizeof keys_prefix - 1;
     const char *role = archive->name; /* so that no key can stand for another */
+    ENT_TRY(check_sealed(archive, role, err));
+    if (archive->lock == NULL)
+        return ENT_DONE;
     ENT_TRY(ent_fail_in(err, ent_key_file_parse(ent_buf_bytes(&archive->text), role, archive->lock, &key, err), "%s",
                         archive->name));
     if (archive->folder == NULL)

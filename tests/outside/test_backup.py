@@ -1,6 +1,7 @@
 """A backup that is made while both sides speak, put back elsewhere: what was signed since comes back from the peer, no index
 is signed twice, and both go on. A damaged backup is refused and leaves nothing."""
 
+import base64
 import collections
 import copy
 import hashlib
@@ -137,7 +138,7 @@ class Backup(OutsideTest):
             with self.subTest(name):
                 with open(self.path("damaged.tar"), "wb") as file:
                     file.write(data)
-                done = node.run("restore", self.path("damaged.tar"), check=False)
+                done = node.run("restore", self.path("damaged.tar"), "--passphrase-file", self.passphrase, check=False)
                 self.assertEqual(done.returncode, 1, done.stderr)
                 self.assertEqual([found for found in os.listdir(self.folder) if found.startswith("again")], [])
         told = node.run("restore", tar).stdout.decode()
@@ -147,7 +148,8 @@ class Backup(OutsideTest):
 
     @staticmethod
     def forged(whole):
-        """Whole tars with a member that no backup has, or none of those that every backup has."""
+        """Whole tars with a member that no backup has, one that no passphrase sealed, or none of those that every backup
+        has."""
         with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
             members = [(member, tar.extractfile(member).read()) for member in tar.getmembers()]
 
@@ -164,7 +166,11 @@ class Backup(OutsideTest):
         strange.mode, strange.uname, strange.gname = 0o644, "", ""
         other = tarfile.TarInfo("marks/clean")
         other.mode, other.uname, other.gname = 0o644, "", ""
+        program = tarfile.TarInfo("keys/alerts.json")
+        program.mode, program.uname, program.gname = 0o644, "", ""
+        unsealed = b"entente.key/v1 keys/alerts.json\n" + base64.b64encode(b'{"execute":{"path":"/bin/sh"}}') + b"\n"
         return {
+            "not sealed": tar_of([(program, unsealed), *members]),
             "outside": tar_of([members[0], (strange, b"x"), *members[1:]]),
             "marker": tar_of([members[0], (other, b"x"), *members[1:]]),
             "no title": tar_of(members[1:]),
