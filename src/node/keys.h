@@ -50,6 +50,8 @@ void ent_keys_news_release(ent_keys_news *news);
 
 /** Check the cards and cutoffs of a pouch ("`cards/` in a pouch are checked first").  Cards that are not newer than
  * what is known, and our own, are passed over.
+ * Those of another than the pouch's writer that do not fit what is known are left out and reported: no member can make
+ * two others refuse each other.
  *  Errors: PEER_MISMATCH, PEER_SIGNATURE, PEER_MALFORMED naming the part; PEER_FORK when a cutoff gives another root
  * than that log has here: it is frozen then. */
 ENT_RC ent_keys_of_pouch(ent_node *node, ent_channel *channel, const ent_pouch *pouch, ent_keys_news *ret,

@@ -5,6 +5,7 @@
 #include "node/channel.h"
 #include "node/fork.h"
 #include "node/peer.h"
+#include "node/report.h"
 #include "node/sequencer.h"
 
 static const char rule[] = "design 2, Rotation";
@@ -226,15 +227,50 @@ static ent_rc check_against_held(ent_node *node, ent_channel *channel, uint32_t 
     return ENT_DONE;
 }
 
+static ent_rc read_and_check(ent_node *node, ent_channel *channel, uint32_t member, const ent_pouch *pouch,
+                             ent_keys_news *news, ent_err *err)
+{
+    ENT_TRY(read_member(node, channel, member, pouch, news, err));
+    return news->members[member] == NULL || channel->row.number == 0
+               ? ENT_DONE
+               : check_against_held(node, channel, member, news, err);
+}
+
+/* Whoever shows each of us another card, or other cutoffs, must not set us against each other: what does not fit here
+ * is left out, and the log in the pouch goes on. Its own bearer is another matter, and so is what nobody signed. */
+static bool is_left_out(const ent_channel *channel, uint32_t member, const ent_pouch *pouch, ent_rc rc)
+{
+    bool is_writer = ent_text_is(pouch->origin, channel->members[member].origin);
+    return !is_writer && ent_code_class(rc.code) == ENT_CLASS_PEER && rc.code != ENT_PEER_MALFORMED;
+}
+
+static void leave_out(const ent_channel *channel, uint32_t member, ent_keys_news *news, const ent_err *why)
+{
+    ent_known_keys_free(news->members[member]);
+    news->members[member] = NULL;
+    ent_buf_clear(&news->cards[member]);
+    ent_buf_clear(&news->cutoffs[member]);
+    ent_report report = ent_report_begin("keys.refused");
+    ent_report_string(&report, "channel", channel->id_text);
+    ent_report_text(&report, "peer", channel->genesis.members[member].name);
+    ent_report_error(&report, why);
+    ent_report_end(&report);
+}
+
 ent_rc ent_keys_of_pouch(ent_node *node, ent_channel *channel, const ent_pouch *pouch, ent_keys_news *ret, ent_err *err)
 {
     ENT_CLEANUP(ent_keys_news_release) ent_keys_news news = {.any = false};
     ENT_TRY(check_names(channel, pouch->cards, pouch->card_count, "cards", err));
     ENT_TRY(check_names(channel, pouch->cutoffs, pouch->cutoff_count, "cutoffs", err));
     for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
-        ENT_TRY(read_member(node, channel, m, pouch, &news, err));
-        if (news.members[m] != NULL && channel->row.number != 0)
-            ENT_TRY(check_against_held(node, channel, m, &news, err));
+        ent_err why = {0};
+        ent_rc rc = read_and_check(node, channel, m, pouch, &news, &why);
+        if (rc.code != ENT_OK && is_left_out(channel, m, pouch, rc)) {
+            leave_out(channel, m, &news, &why);
+        } else if (rc.code != ENT_OK) {
+            *err = why;
+            return rc;
+        }
     }
     *ret = news;
     news = (ent_keys_news){.any = false};

@@ -5,9 +5,11 @@
 #include "base/config.h"
 #include "node/channel.h"
 #include "node/invite.h"
+#include "node/keys.h"
 #include "node/pack.h"
 #include "node/receipt.h"
 #include "node/receive.h"
+#include "node/rotate.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -366,6 +368,60 @@ static void test_three__proof_carries_the_receipts_of_both(void **state)
     three_release(&t);
 }
 
+/* A card of Cobalt under a root key that nobody knows. */
+static void make_strange_card(const three *t, ent_buf *ret)
+{
+    ent_err err = {0};
+    ent_paths paths = {0};
+    ent_root *root = NULL;
+    ent_card card = ent_node_card(t->nodes[2])->card.card;
+    card.root = ent_node_card(t->nodes[0])->card.card.root;
+    card.serial++;
+    card.has_previous = true;
+    card.previous = ent_node_card(t->nodes[2])->card.text_hash;
+    assert_ok(ent_paths_make(t->folders[0], &paths, &err));
+    assert_ok(ent_root_open(paths.root, (ent_bytes){NULL, 0}, &card.root, &root, &err));
+    assert_ok(ent_root_card(root, &card, ret, &err));
+    ent_root_free(root);
+    ent_paths_release(&paths);
+}
+
+/* Aurora brings a card of Cobalt that does not fit what Boreal knows: Cobalt's doing, and no reason to refuse Aurora.
+ * In Cobalt's own pouch it is one. */
+static void test_three__a_third_partys_card_stops_nobodys_log(void **state)
+{
+    (void)state;
+    three t;
+    ent_err err = {0};
+    ent_buf card = {0};
+    three_make(&t);
+    say_some(&t, 0, 1);
+    say_some(&t, 2, 3);
+    assert_true(fixture_wait(everywhere, &t, 60));
+    make_strange_card(&t, &card);
+    for (unsigned of = 0; of < PARTIES; of += 2) {
+        ent_packed packed;
+        ent_pouch pouch = {0};
+        ent_buf bytes = {0};
+        ent_received received = {0};
+        ent_pouch_item item = {.party = ent_text_of(names[2]), .data = ent_buf_bytes(&card)};
+        assert_ok(ent_pack_again(t.nodes[0], channel_of(&t, 0), of, 1, EACH, &packed, &err));
+        assert_ok(ent_pouch_parse(ent_buf_bytes(&packed.bytes), &pouch, &err));
+        pouch.cards = &item;
+        pouch.card_count = 1;
+        assert_ok(ent_pouch_put(&bytes, &pouch, &err));
+        ent_rc rc = ent_receive(t.nodes[1], ent_buf_bytes(&bytes), NULL, NULL, &received, &err);
+        assert_int_equal(rc.code, of == 0 ? ENT_OK : ENT_PEER_MISMATCH);
+        assert_int_equal(ent_channel_keys(channel_of(&t, 1), 2)->serial, 0);
+        ent_received_release(&received);
+        ent_buf_release(&bytes);
+        ent_pouch_release(&pouch);
+        ent_packed_release(&packed);
+    }
+    ent_buf_release(&card);
+    three_release(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_three__who_was_away_for_long_gets_all_from_one),
         cmocka_unit_test(test_three__first_receipt_is_given_whoever_carries_it),
         cmocka_unit_test(test_three__proof_carries_the_receipts_of_both),
+        cmocka_unit_test(test_three__a_third_partys_card_stops_nobodys_log),
     };
     return cmocka_run_group_tests_name("node-three", tests, NULL, NULL);
 }
