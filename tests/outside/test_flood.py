@@ -53,7 +53,7 @@ class FloodTest(OutsideTest):
         self.addCleanup(stranger.close)
         floods = {
             "another party's log": (403, lambda: self.border.post(right, origin="corvus.example/entente/" + self.channel.id)),
-            "beyond what is held": (409, lambda: self.border.post(right, old_size="99", size="100")),
+            "beyond what is held": (409, lambda: self.border.post(right, old_size="1000000", size="1000001")),
             "beyond the quota": (429, lambda: self.border.post(narrow.pouch(self.node.name))),
             "no tar": (422, lambda: self.border.post(b"\xff" * 2000, like=right)),
             "a signature that is none": (422, lambda: self.border.post(unsigned)),
