@@ -47,15 +47,31 @@ static ent_rc read_head(ent_packing *work, uint64_t at_most, ent_tree_head *ret,
                                                ret, &work->checkpoint, err);
 }
 
-/* Our newest signed head, or an older one that `most` entries reach. */
-static ent_rc choose_own_head(ent_packing *work, uint64_t most, ent_tree_head *ret, ent_err *err)
+/* The same, or a head of size 0 when there is none so small. */
+static ent_rc read_head_or_none(ent_packing *work, uint64_t at_most, ent_tree_head *ret, ent_err *err)
+{
+    ent_rc rc = read_head(work, at_most, ret, err);
+    if (rc.code == ENT_ABSENT)
+        *ret = (ent_tree_head){.size = 0};
+    return rc.code == ENT_ABSENT ? ENT_DONE : rc;
+}
+
+static ent_rc read_next_head(ent_packing *work, uint64_t from, ent_tree_head *ret, ent_err *err)
+{
+    ent_buf_clear(&work->checkpoint);
+    return work->node->store->engine->head_from(work->node->store, work->channel->members[work->of].log.number,
+                                                from + 1, ret, &work->checkpoint, err);
+}
+
+/* Our newest signed head, if it is no larger than `most`; its size in any case. */
+static ent_rc take_newest(ent_packing *work, uint64_t most, ent_tree_head *ret, uint64_t *ret_newest, ent_err *err)
 {
     ent_channel *channel = work->channel;
+    ent_buf_clear(&work->checkpoint);
     (void)pthread_mutex_lock(&channel->lock);
     bool held = ent_hold_stops_all(channel->hold);
     uint64_t newest = channel->head.size;
-    bool fits = newest > 0 && newest <= most;
-    if (fits) {
+    if (newest > 0 && newest <= most) {
         *ret = channel->head;
         ent_buf_put(&work->checkpoint, ent_buf_bytes(&channel->head_note));
     }
@@ -66,7 +82,23 @@ static ent_rc choose_own_head(ent_packing *work, uint64_t most, ent_tree_head *r
     if (newest == 0)
         return ent_fail(err, ENT_REFUSED_NOT_OPEN, "design 2, Genesis", "we have said nothing in channel %.8s",
                         channel->id_text);
-    return fits ? ent_buf_check(&work->checkpoint, err) : read_head(work, most, ret, err);
+    *ret_newest = newest;
+    return ent_buf_check(&work->checkpoint, err);
+}
+
+/* Our newest signed head, or an older one that `most` entries reach. Where none lies between `from` and there, the next
+ * one: what is said while the members are asked is signed all at once. */
+static ent_rc choose_own_head(ent_packing *work, uint64_t from, uint64_t most, ent_tree_head *ret, ent_err *err)
+{
+    uint64_t newest = 0;
+    ENT_TRY(take_newest(work, most, ret, &newest, err));
+    if (newest <= most)
+        return ENT_DONE;
+    ENT_TRY(read_head_or_none(work, most, ret, err));
+    if (ret->size > from)
+        return ENT_DONE;
+    ent_rc rc = read_next_head(work, from, ret, err);
+    return rc.code == ENT_ABSENT ? take_newest(work, UINT64_MAX, ret, &newest, err) : rc; /* it is not stored yet */
 }
 
 /* Another member's head that `most` entries reach. Where none lies between `from` and there, the next one: its writer
@@ -74,27 +106,13 @@ static ent_rc choose_own_head(ent_packing *work, uint64_t most, ent_tree_head *r
 static ent_rc choose_head(ent_packing *work, uint64_t from, uint64_t most, uint64_t held, ent_tree_head *ret,
                           ent_err *err)
 {
-    ent_tree_head head;
     if (work->of == work->channel->self)
-        return choose_own_head(work, most, ret, err);
+        return choose_own_head(work, from, most, ret, err);
     if (held == 0)
         return ent_fail(err, ENT_REFUSED_NOT_OPEN, "design 2, Genesis", "nothing of %.*s is held in channel %.8s",
                         ENT_TEXT_ARG(work->channel->genesis.members[work->of].name), work->channel->id_text);
-    ENT_TRY(read_head(work, most, &head, err));
-    if (head.size > from || from == held) {
-        *ret = head;
-        return ENT_DONE;
-    }
-    uint64_t wanted = 0;
-    uint64_t at_most = held - from > ENT_POUCH_MAX_ENTRIES ? from + ENT_POUCH_MAX_ENTRIES : held;
-    while (at_most > from) {
-        ENT_TRY(read_head(work, at_most, &head, err));
-        if (head.size <= from)
-            break;
-        wanted = head.size;
-        at_most = wanted - 1;
-    }
-    return read_head(work, wanted, ret, err);
+    ENT_TRY(read_head_or_none(work, most, ret, err));
+    return ret->size > from || from == held ? ENT_DONE : read_next_head(work, from, ret, err);
 }
 
 /* How many of the read entries one pouch can take, by the sizes of their bodies. */

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { MANY = 1100 };
+
 static void say_some(const fixture_pair *pair, unsigned who, uint32_t thread, unsigned count)
 {
     ent_err err = {0};
@@ -124,6 +126,24 @@ static void test_guard__unreachable_peer_holds_what_is_said_until_it_answers(voi
     fixture_pair_assert_same(&pair);
     assert_int_equal(size_held(&pair, BOREAL, AURORA), 5);
     assert_status(&pair, AURORA, NULL, 0);
+    fixture_pair_release(&pair);
+}
+
+/* All that was said meanwhile is signed by one head, and is more than a pouch takes as a rule. */
+static void test_guard__much_that_was_held_gets_across(void **state)
+{
+    (void)state;
+    fixture_pair pair;
+    make_pair(&pair, 2);
+    fixture_pair_crash(&pair, AURORA);
+    fixture_pair_stop(&pair, BOREAL);
+    fixture_pair_start(&pair, AURORA);
+    for (unsigned i = 0; i < MANY; i++)
+        assert_fails(say_one(&pair, AURORA, 2 + i), ENT_REFUSED_KEEPER);
+    fixture_pair_start(&pair, BOREAL);
+    await_hold(&pair, AURORA, ENT_HOLD_NONE);
+    fixture_pair_settle(&pair, 60);
+    assert_int_equal(size_held(&pair, BOREAL, AURORA), 3 + MANY);
     fixture_pair_release(&pair);
 }
 
@@ -278,6 +298,7 @@ int main(void)
         cmocka_unit_test(test_guard__after_a_crash_the_peer_agrees_and_it_goes_on),
         cmocka_unit_test(test_guard__unreachable_peer_holds_what_is_said_until_it_answers),
         cmocka_unit_test(test_guard__restored_with_its_marks_it_is_held_before_it_forks),
+        cmocka_unit_test(test_guard__much_that_was_held_gets_across),
         cmocka_unit_test(test_guard__officer_releases_after_a_minute_and_it_is_remembered),
         cmocka_unit_test(test_guard__forgotten_channel_is_not_accepted_a_second_time),
         cmocka_unit_test(test_guard__without_a_network_the_marks_alone_guard),
