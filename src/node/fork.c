@@ -5,6 +5,7 @@
 #include "node/courier.h"
 #include "node/events.h"
 #include "node/fork_proof.h"
+#include "node/guard.h"
 #include "node/opener.h"
 #include "node/sequencer.h"
 
@@ -269,8 +270,9 @@ static ent_rc compare_own_heads(ent_node *node, ent_channel *channel, const ent_
     uint64_t signed_size = ent_channel_signed_size(channel);
     for (size_t i = 0; i < checked->head_count; i++) {
         const ent_checked_head *given = &checked->heads[i];
+        bool held = false;
         if (given->member == channel->self && given->head.size > signed_size)
-            ENT_TRY(ent_fork_hold(node, channel, &given->head, given->note, NULL, err));
+            ENT_TRY(ent_guard_compare(node, channel, &given->head, given->note, NULL, &held, err));
     }
     return ENT_DONE;
 }

@@ -5,6 +5,8 @@
 #include "node/channel.h"
 #include "node/guard.h"
 #include "node/invite.h"
+#include "node/pack.h"
+#include "node/receive.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,6 +146,35 @@ static void test_guard__much_that_was_held_gets_across(void **state)
     await_hold(&pair, AURORA, ENT_HOLD_NONE);
     fixture_pair_settle(&pair, 60);
     assert_int_equal(size_held(&pair, BOREAL, AURORA), 3 + MANY);
+    fixture_pair_release(&pair);
+}
+
+/* Marks that were put back from an older copy, and a crash before the last head was stored: a peer that shows this head
+ * shows nothing that is not here. */
+static void test_guard__own_head_that_is_here_holds_nothing(void **state)
+{
+    (void)state;
+    fixture_pair pair;
+    ent_err err = {0};
+    ent_packed packed;
+    ent_received received = {0};
+    make_pair(&pair, 3);
+    say_some(&pair, BOREAL, 2, 1);
+    fixture_pair_settle(&pair, 20);
+    ent_channel *channel = fixture_channel(&pair, AURORA);
+    ent_channel *peers = fixture_channel(&pair, BOREAL);
+    (void)pthread_mutex_lock(&channel->lock);
+    uint64_t size = channel->signed_size;
+    channel->signed_size = 1;
+    (void)pthread_mutex_unlock(&channel->lock);
+    assert_ok(ent_pack_again(pair.nodes[BOREAL], peers, peers->self, channel->self, 0, &packed, &err));
+    assert_ok(ent_receive(pair.nodes[AURORA], ent_buf_bytes(&packed.bytes), NULL, NULL, &received, &err));
+    assert_int_equal(hold_of(&pair, AURORA), ENT_HOLD_NONE);
+    (void)pthread_mutex_lock(&channel->lock);
+    channel->signed_size = size;
+    (void)pthread_mutex_unlock(&channel->lock);
+    ent_received_release(&received);
+    ent_packed_release(&packed);
     fixture_pair_release(&pair);
 }
 
@@ -299,6 +330,7 @@ int main(void)
         cmocka_unit_test(test_guard__unreachable_peer_holds_what_is_said_until_it_answers),
         cmocka_unit_test(test_guard__restored_with_its_marks_it_is_held_before_it_forks),
         cmocka_unit_test(test_guard__much_that_was_held_gets_across),
+        cmocka_unit_test(test_guard__own_head_that_is_here_holds_nothing),
         cmocka_unit_test(test_guard__officer_releases_after_a_minute_and_it_is_remembered),
         cmocka_unit_test(test_guard__forgotten_channel_is_not_accepted_a_second_time),
         cmocka_unit_test(test_guard__without_a_network_the_marks_alone_guard),
