@@ -122,7 +122,7 @@ static bool is_log_key(const ent_pouch_checking *checking, size_t member, const 
 
 /* Both heads as any other head is checked: a key that was replaced or revoked proves nothing beyond its cutoff. */
 static ent_rc check_fork_signatures(const ent_pouch_checking *checking, size_t member, const ent_fork_proof *proof,
-                                    ent_err *err)
+                                    bool *ret_replaced, ent_err *err)
 {
     for (size_t i = 0; i < proof->key_count; i++) {
         if (!is_log_key(checking, member, &proof->keys[i].key))
@@ -132,14 +132,14 @@ static ent_rc check_fork_signatures(const ent_pouch_checking *checking, size_t m
     for (size_t i = 0; i < 2; i++) {
         ENT_CLEANUP(ent_note_release) ent_note note = {0};
         ent_checkpoint checkpoint;
-        ENT_TRY(ent_pouch_checking_open(checking, member, proof->note_bytes[i], proof->origin, &note, &checkpoint, NULL,
-                                        err));
+        ENT_TRY(ent_pouch_checking_open(checking, member, proof->note_bytes[i], proof->origin, &note, &checkpoint,
+                                        ret_replaced, err));
     }
     return ENT_DONE;
 }
 
 static ent_rc check_fork_item(const ent_pouch_checking *checking, const ent_pouch_item *item, size_t *ret_member,
-                              ent_err *err)
+                              bool *ret_replaced, ent_err *err)
 {
     const ent_pouch_known *known = checking->known;
     ENT_CLEANUP(ent_fork_proof_release) ent_fork_proof proof = {0};
@@ -151,7 +151,7 @@ static ent_rc check_fork_item(const ent_pouch_checking *checking, const ent_pouc
                         ENT_TEXT_ARG(member->name));
     if (ent_fork_proof_verify(&proof) != ENT_FORK_PROVEN)
         return ent_fail(err, ENT_PEER_INCONSISTENT, ENT_STEP_ENTRIES, "it does not prove that this log forked");
-    return check_fork_signatures(checking, *ret_member, &proof, err);
+    return check_fork_signatures(checking, *ret_member, &proof, ret_replaced, err);
 }
 
 ent_rc ent_pouch_check_forks(ent_pouch_checking *checking, ent_err *err)
@@ -165,10 +165,13 @@ ent_rc ent_pouch_check_forks(ent_pouch_checking *checking, ent_err *err)
     for (size_t i = 0; i < pouch->fork_count; i++) {
         const ent_pouch_item *item = &pouch->forks[i];
         ent_checked_fork fork = {.proof = item->data};
-        ent_rc rc = check_fork_item(checking, item, &fork.member, err);
+        bool replaced = false;
+        ent_rc rc = check_fork_item(checking, item, &fork.member, &replaced, err);
         if (rc.code != ENT_OK)
             return ent_pouch_checking_fail_in(err, rc, ENT_STEP_ENTRIES, "forks/%.*s", ENT_TEXT_ARG(item->party));
-        if (!ent_pouch_checking_forked(checking, fork.member))
+        /* Whoever hands it on saw the fork before it knew of the cutoff, and brings it with every pouch from then on.
+         */
+        if (!replaced && !ent_pouch_checking_forked(checking, fork.member))
             ent_pouch_checking_fork(checking, &fork);
     }
     return ENT_DONE;

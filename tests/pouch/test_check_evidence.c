@@ -359,6 +359,36 @@ static void test_check_evidence__proof_of_a_fork_is_given_once(void **state)
     scene_free(s);
 }
 
+/* Its bearer saw the fork before it knew that the key was revoked at 2 entries. */
+static void test_check_evidence__proof_by_a_revoked_key_says_nothing(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    world *other = world_new();
+    world_say(other, COBALT, 4, "otherwise");
+    ent_buf proof = {0};
+    make_proof(s->w, other, COBALT, &proof);
+    ent_pouch_item item = {world_name(COBALT), ent_buf_bytes(&proof)};
+    s->p->pouch.forks = &item;
+    s->p->pouch.fork_count = 1;
+    ent_key receipt = {.revoked = false};
+    memcpy(receipt.value, s->w->members[COBALT].receipt.bytes, sizeof receipt.value);
+    ent_log_key log[] = {{.key = s->w->members[COBALT].log},
+                         {.key = s->w->members[BOREAL].log, .from = 2, .serial = 2, .revokes = true}};
+    ent_keys keys = {.serial = 2, .log = log, .log_count = 2};
+    keys.roles[ENT_KEY_ROLE_RECEIPT] = &receipt;
+    keys.role_count[ENT_KEY_ROLE_RECEIPT] = 1;
+    s->h->keys[COBALT] = &keys;
+    delivery *d = deliver(s->h, s->p, AURORA);
+    assert_int_equal(d->code, ENT_OK);
+    assert_int_equal(d->checked.fork_count, 0);
+    assert_int_equal(d->checked.new_count, 3);
+    delivery_free(d);
+    ent_buf_release(&proof);
+    world_free(other);
+    scene_free(s);
+}
+
 static void refuse_proof(ent_code code, const char *reason,
                          void (*change)(scene *s, world *other, ent_pouch_item *item))
 {
@@ -610,6 +640,7 @@ int main(void)
         cmocka_unit_test(test_check_evidence__fork_shown_with_a_held_pouch_is_seen),
         cmocka_unit_test(test_check_evidence__other_history_of_a_forked_log_stops_no_other),
         cmocka_unit_test(test_check_evidence__proof_of_a_fork_is_given_once),
+        cmocka_unit_test(test_check_evidence__proof_by_a_revoked_key_says_nothing),
         cmocka_unit_test(test_check_evidence__proof_that_shows_no_fork_is_refused),
         cmocka_unit_test(test_check_evidence__receipts_of_any_log_are_given),
         cmocka_unit_test(test_check_evidence__receipt_of_our_log_beyond_its_size_is_refused),

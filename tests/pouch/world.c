@@ -342,6 +342,7 @@ int check_parts(holder *h, const ent_pouch *pouch, size_t writer, ent_pouch_chec
         .context = h,
     };
     known.forked = h->forked;
+    memcpy(known.keys, h->keys, sizeof h->keys);
     memcpy(known.acked, h->acked[writer], sizeof known.acked);
     return ent_pouch_check(pouch, &known, ret, err).code;
 }

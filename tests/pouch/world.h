@@ -79,8 +79,9 @@ typedef struct {
     ent_tree_head heads[MOST_ITEMS];
     size_t head_members[MOST_ITEMS];
     size_t head_count;
-    uint32_t forked; /* bits of the logs that are known to have forked */
-    int fail;        /* a code that its callbacks give */
+    uint32_t forked;               /* bits of the logs that are known to have forked */
+    const ent_keys *keys[MEMBERS]; /* NULL = those of the genesis alone */
+    int fail;                      /* a code that its callbacks give */
 } holder;
 
 holder *holder_new(const world *w, size_t self);
