@@ -69,9 +69,10 @@ ENT_RC ent_http_pool_new(ent_http_pool **ret, ent_err *err);
 /** Start a call; the strings and bodies it borrows must live until done is told. */
 ENT_RC ent_http_pool_start(ent_http_pool *pool, const ent_http_call *call, ent_http_done done, void *context,
                            ent_err *err);
-/** Work for at most timeout_ms (or until woken); tells `done` from inside. */
+/** Work until woken (before the call or in it), but at most for timeout_ms and for a second; tells `done` from inside.
+ */
 ENT_RC ent_http_pool_work(ent_http_pool *pool, uint32_t timeout_ms, ent_err *err);
-/** Make ent_http_pool_work return soon. Any thread. */
+/** Make ent_http_pool_work return soon: within a second even where the system refuses to pass it on. Any thread. */
 void ent_http_pool_wake(ent_http_pool *pool);
 size_t ent_http_pool_active(const ent_http_pool *pool);
 /** Cut what is under way (each is told UNREACHABLE) and free. */

@@ -1,11 +1,14 @@
 #include "http/client.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
 #include "http/client_internal.h"
 
-enum { KEPT_CONNECTIONS = 64 };
+/* libcurl wakes through a pair of sockets: it does without when there is none, and a send on it may fail. So a wake-up
+ * is noted as well, and no wait is longer than it may take to see the note. */
+enum { KEPT_CONNECTIONS = 64, LONGEST_WAIT_MS = 1000 };
 
 typedef struct job {
     ent_http_transfer transfer;
@@ -19,6 +22,7 @@ struct ent_http_pool {
     CURLM *multi;
     job *jobs;
     size_t active;
+    atomic_bool woken;
 };
 
 ent_rc ent_http_pool_new(ent_http_pool **ret, ent_err *err)
@@ -33,6 +37,7 @@ ent_rc ent_http_pool_new(ent_http_pool **ret, ent_err *err)
     (void)curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     (void)curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)KEPT_CONNECTIONS);
     pool->multi = multi;
+    atomic_init(&pool->woken, false);
     *ret = pool;
     return ENT_DONE;
 }
@@ -117,8 +122,10 @@ ent_rc ent_http_pool_work(ent_http_pool *pool, uint32_t timeout_ms, ent_err *err
     /* The caller may have more to start when something has ended: no waiting then. */
     if (ended > 0)
         return ENT_DONE;
-    CURLMcode polled =
-        curl_multi_poll(pool->multi, NULL, 0, timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms, NULL);
+    int wait_ms = atomic_exchange(&pool->woken, false) ? 0
+                  : timeout_ms > LONGEST_WAIT_MS       ? LONGEST_WAIT_MS
+                                                       : (int)timeout_ms;
+    CURLMcode polled = curl_multi_poll(pool->multi, NULL, 0, wait_ms, NULL);
     if (polled != CURLM_OK)
         return ent_fail(err, polled == CURLM_OUT_OF_MEMORY ? ENT_NOMEM : ENT_BUG, NULL, "libcurl: %s",
                         curl_multi_strerror(polled));
@@ -127,6 +134,7 @@ ent_rc ent_http_pool_work(ent_http_pool *pool, uint32_t timeout_ms, ent_err *err
 
 void ent_http_pool_wake(ent_http_pool *pool)
 {
+    atomic_store(&pool->woken, true);
     (void)curl_multi_wakeup(pool->multi);
 }
 

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -192,6 +193,31 @@ static void test_pool__woken_from_another_thread(void **state)
     ent_http_pool_free(pool);
 }
 
+/* libcurl goes on without its pair of sockets when there is no descriptor left for it. */
+static void test_pool__woken_without_a_socket_to_wake_by(void **state)
+{
+    (void)state;
+    ent_http_pool *pool = NULL;
+    pthread_t thread;
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit none = {.rlim_cur = 0, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    ent_rc made = ent_http_pool_new(&pool, NULL);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(made.code, ENT_OK);
+    ent_http_pool_wake(pool); /* before it waits */
+    int64_t begun = ent_clock_monotonic_ms();
+    assert_int_equal(ent_http_pool_work(pool, 60000, NULL).code, ENT_OK);
+    assert_true(ent_clock_monotonic_ms() - begun < 900);
+    assert_int_equal(pthread_create(&thread, NULL, wake_later, pool), 0); /* while it waits */
+    begun = ent_clock_monotonic_ms();
+    assert_int_equal(ent_http_pool_work(pool, 60000, NULL).code, ENT_OK);
+    assert_true(ent_clock_monotonic_ms() - begun < 30000);
+    (void)pthread_join(thread, NULL);
+    ent_http_pool_free(pool);
+}
+
 static void test_pool__freed_under_way_each_call_told(void **state)
 {
     fixture *made = *state;
@@ -303,6 +329,7 @@ int main(void)
         WITH_SERVER(test_pool__300_connections_held_others_still_served),
         cmocka_unit_test(test_pool__connections_of_one_address_limited),
         cmocka_unit_test(test_pool__woken_from_another_thread),
+        cmocka_unit_test(test_pool__woken_without_a_socket_to_wake_by),
         WITH_SERVER(test_pool__freed_under_way_each_call_told),
         WITH_SERVER(test_pool__calls_started_from_inside_done),
         cmocka_unit_test(test_pool__server_restarted_kept_connection_replaced),
