@@ -181,6 +181,8 @@ ent_rc ent_cli_rotation_make(ent_cli_rotation *rotation, const char *keys_folder
     else
         ENT_TRY(ent_root_open(root_folder, passphrase, &old->root, &root, err));
     ent_rc rc = add_former(rotation, err);
+    if (rc.code == ENT_OK && rotation->changes_root)
+        rc = ent_root_take_over(root, next, err);
     if (rc.code == ENT_OK)
         rc = make_keys(rotation, keys_folder, folder, passphrase, err);
     if (rc.code == ENT_OK)

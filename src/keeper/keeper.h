@@ -55,7 +55,8 @@ ENT_RC ent_root_open(const char *folder, ent_bytes passphrase, const ent_public_
 ENT_RC ent_root_open_next(const char *folder, ent_bytes passphrase, const ent_hash *committed, uint64_t serial,
                           ent_root **ret, ent_public_key *ret_root, ent_hash *ret_next, ent_err *err);
 void ent_root_free(ent_root *root);
-/** Errors: those of ent_card_sign, ent_cutoffs_sign. */
+/** Errors: those of ent_card_add_root, ent_card_sign, ent_cutoffs_sign. */
+ENT_RC ent_root_take_over(const ent_root *root, ent_card *card, ent_err *err);
 ENT_RC ent_root_card(const ent_root *root, const ent_card *card, ent_buf *ret, ent_err *err);
 ENT_RC ent_root_cutoffs(const ent_root *root, ent_text party, const ent_cutoffs *cutoffs, ent_buf *ret, ent_err *err);
 

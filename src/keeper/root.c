@@ -141,6 +141,11 @@ ent_rc ent_root_card(const ent_root *root, const ent_card *card, ent_buf *ret, e
     return ent_card_sign(card, &root->secret, ret, err);
 }
 
+ent_rc ent_root_take_over(const ent_root *root, ent_card *card, ent_err *err)
+{
+    return ent_card_add_root(card, &root->secret, err);
+}
+
 ent_rc ent_root_cutoffs(const ent_root *root, ent_text party, const ent_cutoffs *cutoffs, ent_buf *ret, ent_err *err)
 {
     return ent_cutoffs_sign(cutoffs, party, &root->secret, ret, err);

@@ -218,20 +218,20 @@ ent_rc ent_card_succeeds(const ent_card_opened *current, const ent_card_opened *
 {
     const ent_card *old = &current->card;
     const ent_card *new = &next->card;
-    ent_hash committed;
     if (!ent_text_equal(old->name, new->name))
         return no_successor(err, new, "it is another party's");
     if (new->serial <= old->serial)
         return no_successor(err, new, "its serial is not a larger one");
     if (new->serial == old->serial + 1 && (!new->has_previous || !ent_hash_equal(&new->previous, &current->text_hash)))
         return no_successor(err, new, "it names another card as the one before");
-    ent_sha256(ent_bytes_of(new->root.bytes, sizeof new->root.bytes), &committed);
     if (ent_public_key_equal(&old->root, &new->root)) {
         /* Else whoever steals the root key could replace the commitment, which is there for that very case. */
         if (!ent_hash_equal(&old->next_root, &new->next_root))
             return no_successor(err, new, "it changes the committed next root key without using it");
-    } else if (!ent_hash_equal(&committed, &old->next_root)) {
-        return no_successor(err, new, "its root key is neither the known one nor the one committed to");
+    } else if (!ent_card_root_committed(new, &old->next_root)) {
+        return no_successor(err, new,
+                            "its root key is neither the known one nor the one committed to, nor do its roots "
+                            "lead there");
     }
     return check_kept(old, new, err);
 }

@@ -14,6 +14,7 @@ enum {
     ENT_CARD_MAX_LANGUAGES = 16,
     ENT_CARD_TEXT_MAX_BYTES = 256, /* url and texts of contacts */
     ENT_CARD_MAX_FORMER = 64,
+    ENT_CARD_MAX_ROOTS = 16,
     ENT_FINGERPRINT_TEXT_SIZE = 49 /* 10 groups of 4 hex digits, 9 spaces */
 };
 
@@ -57,6 +58,14 @@ typedef struct {
     bool revoked;  /* it may be in other hands */
 } ent_card_former;
 
+/** A root key that took over, and what it commits to: by its own signature over the lines "entente.root/v1 <party>",
+ * its public key and the hash of the next one, in hex. */
+typedef struct {
+    ent_public_key root;
+    ent_hash next; /* SHA-256 of the next root public key */
+    ent_signature signature;
+} ent_card_root;
+
 /** A card's contents; texts borrow (from the arena of an opened card, or from the caller's memory when making one). */
 typedef struct {
     ent_text name;
@@ -76,6 +85,9 @@ typedef struct {
     size_t contact_count;
     ent_card_former former[ENT_CARD_MAX_FORMER]; /* all that there ever were, by `last`, then by role */
     size_t former_count;
+    ent_card_root
+        roots[ENT_CARD_MAX_ROOTS]; /* all that took over, each committed to by the one before; this card's last */
+    size_t root_count;
 } ent_card;
 
 /** Serial of the first card that named a key of a role: that of the card's own key, or of its former one in that row.
@@ -91,6 +103,11 @@ typedef struct {
     ent_arena arena;
 } ent_card_opened;
 
+/** Add the card's root key, which takes over with this card, to its roots.
+ *  @in   root   the secret half of card->root
+ *  Errors: USAGE when it is not, or too many took over before; NOMEM. */
+ENT_RC ent_card_add_root(ent_card *card, const ent_secret_key *root, ent_err *err);
+
 /** Append the signed note of a card.
  *  Errors: USAGE when a field is not allowed (the text names it) or root is not card->root's key, those of the
  *  buffer. */
@@ -99,16 +116,17 @@ ENT_RC ent_card_sign(const ent_card *card, const ent_secret_key *root, ent_buf *
  *  compare the fingerprint, or check it against a card known before (ent_card_succeeds). JSON members that are not
  *  known are ignored.
  *  Owns: caller releases with ent_card_release.
- *  Errors: PEER_MALFORMED naming the field, PEER_SIGNATURE, PEER_MISMATCH (one public key in two roles),
+ *  Errors: PEER_MALFORMED naming the field, PEER_SIGNATURE, PEER_MISMATCH (one public key in two roles, roots that do
+ *  not follow each other),
  *  PEER_TOO_LARGE, NOMEM. */
 ENT_RC ent_card_parse(ent_bytes bytes, ent_card_opened *ret, ent_err *err);
 void ent_card_release(ent_card_opened *card);
 
 /** Whether `next` may follow `current`, at once or after cards that did not come here: same name, a larger serial
- *  (previous = hash of current where it is the next one), and its root key is the one committed by current, or the same
- *  with the same commitment (a stolen root key must not replace it). Every key of current that it does not name any
- *  more is among its former ones, and what was revoked stays so.
- *  Errors: PEER_MISMATCH with the reason. */
+ *  (previous = hash of current where it is the next one), and its root key is the same with the same commitment (a
+ * stolen root key must not replace it), or the one committed by current, or one that its roots lead to from there.
+ * Every key of current that it does not name any more is among its former ones, and what was revoked stays so. Errors:
+ * PEER_MISMATCH with the reason. */
 ENT_RC ent_card_succeeds(const ent_card_opened *current, const ent_card_opened *next, ent_err *err);
 
 /** Fingerprint for people to compare: the first 160 bits of SHA-256 over the root vkey's text, as "xxxx xxxx …" and a

@@ -13,6 +13,12 @@
  *  Errors: as told; the text names the field. */
 ENT_RC ent_card_check(const ent_card *card, bool own, ent_err *err);
 
+/** Check that each of the roots commits to the next one, and that the last is the card's.  Errors: as ent_card_check;
+ *  PEER_SIGNATURE. */
+ENT_RC ent_card_check_roots(const ent_card *card, bool own, ent_err *err);
+/** Whether the root key that this hash commits to is the card's, or leads to it. */
+bool ent_card_root_committed(const ent_card *card, const ent_hash *commitment);
+
 /** Append the one line of JSON, without a newline. */
 void ent_card_json_put(ent_buf *buf, const ent_card *card);
 /** Read the public root key alone: with it the signature is checked before anything else is looked at. */

@@ -77,6 +77,22 @@ static void put_former(ent_json_writer *writer, const ent_card *card)
     ent_json_array_end(writer);
 }
 
+static void put_roots(ent_json_writer *writer, const ent_card *card)
+{
+    ent_json_key(writer, "roots");
+    ent_json_array_begin(writer);
+    for (size_t i = 0; i < card->root_count; i++) {
+        const ent_card_root *row = &card->roots[i];
+        ent_json_object_begin(writer);
+        put_key(writer, "root", row->root.bytes);
+        put_key(writer, "next_root", row->next.bytes);
+        ent_json_key(writer, "signature");
+        ent_json_put_hex(writer, ent_bytes_of(row->signature.bytes, sizeof row->signature.bytes));
+        ent_json_object_end(writer);
+    }
+    ent_json_array_end(writer);
+}
+
 void ent_card_json_put(ent_buf *buf, const ent_card *card)
 {
     ent_json_writer writer = ent_json_writer_of(buf);
@@ -105,6 +121,8 @@ void ent_card_json_put(ent_buf *buf, const ent_card *card)
     ent_json_array_end(&writer);
     if (card->former_count > 0)
         put_former(&writer, card);
+    if (card->root_count > 0)
+        put_roots(&writer, card);
     ent_json_object_end(&writer);
 }
 
@@ -251,6 +269,31 @@ static ent_rc read_former(const scope *in, ent_card *ret, ent_err *err)
     return ENT_DONE;
 }
 
+static ent_rc read_roots(const scope *in, ent_card *ret, ent_err *err)
+{
+    ent_json_value list = ent_json_get(in->object, "roots");
+    if (!ent_json_present(list))
+        return ENT_DONE;
+    if (ent_json_type_of(list) != ENT_JSON_ARRAY || ent_json_count(list) > ENT_CARD_MAX_ROOTS)
+        return wrong(err, in, "roots", "an array of at most 16 objects");
+    for (ent_json_iter i = ent_json_iterate(list); ent_json_next(&i);) {
+        if (ent_json_type_of(i.value) != ENT_JSON_OBJECT || ret->root_count == ENT_CARD_MAX_ROOTS)
+            return wrong(err, in, "roots", "an array of at most 16 objects");
+        scope root = {.object = i.value, .arena = in->arena};
+        ent_card_root *row = &ret->roots[ret->root_count];
+        (void)snprintf(root.path, sizeof root.path, "roots[%zu].", ret->root_count);
+        ENT_TRY(read_key(&root, "root", row->root.bytes, err));
+        ENT_TRY(read_key(&root, "next_root", row->next.bytes, err));
+        ent_json_value signature = ent_json_get(i.value, "signature");
+        if (ent_json_type_of(signature) != ENT_JSON_STRING ||
+            ent_hex_decode(ent_json_string(signature), row->signature.bytes, sizeof row->signature.bytes, NULL).code !=
+                ENT_OK)
+            return wrong(err, &root, "signature", "128 lower-case hex digits");
+        ret->root_count++;
+    }
+    return ENT_DONE;
+}
+
 ent_rc ent_card_json_root(ent_json_value object, ent_public_key *ret, ent_err *err)
 {
     scope card = {.object = object};
@@ -274,5 +317,6 @@ ent_rc ent_card_json_read(ent_json_value object, ent_arena *arena, ent_card *ret
     ENT_TRY(read_text(&card, "url", &ret->url, err));
     ENT_TRY(read_quotas(&card, &ret->quotas, err));
     ENT_TRY(read_contacts(&card, ret, err));
-    return read_former(&card, ret, err);
+    ENT_TRY(read_former(&card, ret, err));
+    return read_roots(&card, ret, err);
 }

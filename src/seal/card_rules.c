@@ -226,6 +226,7 @@ ent_rc ent_card_check(const ent_card *card, bool own, ent_err *err)
         return not_allowed(own, err, "", "issued", "is not a time YYYY-MM-DDThh:mm:ssZ");
     ENT_TRY(check_keys(card, own, err));
     ENT_TRY(check_former(card, own, err));
+    ENT_TRY(ent_card_check_roots(card, own, err));
     if (card->url.size > 0 && !is_url(card->url))
         return not_allowed(own, err, "", "url", "is neither empty nor https://host:port");
     ENT_TRY(check_quotas(&card->quotas, own, err));

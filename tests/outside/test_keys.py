@@ -168,6 +168,22 @@ class Keys(OutsideTest):
         self.say(self.aurora)
         wait_for(self.settled)
 
+    def test_9b_root__several_while_a_member_is_away(self):
+        self.cobalt.stop()
+        for _ in range(3):
+            self.aurora.run("key", "rotate", "root")
+            self.say(self.aurora, wait=False)
+        self.aurora.run("key", "rotate", "log", "receipt")
+        card = self.card(self.aurora)
+        self.say(self.aurora, wait=False)
+        self.cobalt.start()
+        wait_for(self.settled)
+        self.say(self.cobalt)
+        self.say(self.aurora)
+        held = formats.card_parse(self.cobalt.text("peer", "show", NAMES[0], "--card").encode() + b"\n")
+        self.assertEqual(held["root"], card["root"])
+        self.assertEqual(len(card["roots"]), 4)  # with that of the test before
+
     # ---- refusals ---------------------------------------------------------------------------------------------------
 
     def test_6_without_the_root_key_nothing_is_made(self):

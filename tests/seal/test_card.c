@@ -498,6 +498,111 @@ static void test_card_succeeds__same_or_committed_root_accepted(void **state)
     ent_card_release(&current);
 }
 
+/* Root 1 is known; 2, 8 and 9 took over since. */
+static ent_card away_for_three(const ent_card_opened *current)
+{
+    ent_card card = next_of(current);
+    static const uint8_t roots[] = {2, 8, 9, 10};
+    card.serial = 9;
+    for (size_t i = 0; i + 1 < sizeof roots; i++) {
+        ent_secret_key secret = secret_of(roots[i]);
+        card.root = public_of(roots[i]);
+        card.next_root = hash_of_key(roots[i + 1]);
+        assert_ok(ent_card_add_root(&card, &secret, NULL));
+    }
+    return card;
+}
+
+static void test_card_succeeds__several_roots_are_led_through(void **state)
+{
+    (void)state;
+    ent_card_opened current;
+    ent_card_opened opened;
+    ent_err err = {0};
+    ent_card card = example();
+    sign(&card, 1, &current);
+    ent_card next = away_for_three(&current);
+    expect_succession(&current, &next, 9, ENT_OK);
+    sign(&next, 9, &opened);
+    assert_int_equal(opened.card.root_count, 3);
+    assert_memory_equal(opened.card.roots, next.roots, 3 * sizeof *next.roots);
+    next.next_root = hash_of_key(11); /* the last of them committed to another one */
+    ent_secret_key secret = secret_of(9);
+    ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
+    assert_code(ent_card_sign(&next, &secret, &note, &err), ENT_USAGE);
+    assert_code(ent_card_add_root(&next, &secret, &err), ENT_OK); /* and a key does not come back */
+    assert_code(ent_card_sign(&next, &secret, &note, &err), ENT_USAGE);
+    secret = secret_of(8);
+    assert_code(ent_card_add_root(&next, &secret, &err), ENT_USAGE);
+    ent_card_release(&opened);
+    /* Where only a part is told, from a root that was not committed to, it does not lead on. */
+    next = away_for_three(&current);
+    memmove(next.roots, next.roots + 1, 2 * sizeof *next.roots);
+    next.root_count = 2;
+    expect_succession(&current, &next, 9, ENT_PEER_MISMATCH);
+    next.root_count = 0;
+    expect_succession(&current, &next, 9, ENT_PEER_MISMATCH);
+    ent_card_release(&current);
+}
+
+static void test_card__roots_that_were_tampered_with_are_refused(void **state)
+{
+    (void)state;
+    ent_card_opened current;
+    ent_card card = example();
+    sign(&card, 1, &current);
+    static const ent_code expected[] = {ENT_OK,
+                                        ENT_PEER_SIGNATURE,
+                                        ENT_PEER_SIGNATURE,
+                                        ENT_PEER_SIGNATURE,
+                                        ENT_PEER_MISMATCH,
+                                        ENT_PEER_MISMATCH,
+                                        ENT_PEER_MISMATCH};
+    for (unsigned way = 0; way < sizeof expected / sizeof *expected; way++) {
+        ENT_CLEANUP(ent_buf_release) ent_buf text = {0};
+        ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
+        ent_card_opened opened;
+        ent_err err = {0};
+        ent_card next = away_for_three(&current);
+        ent_secret_key secret = secret_of(9);
+        ent_card_root other = next.roots[1];
+        switch (way) {
+        case 1:
+            next.roots[1].signature.bytes[5] ^= 1;
+            break;
+        case 2:
+            next.roots[0].root = public_of(12); /* its statement was signed by another */
+            break;
+        case 3:
+            next.roots[0].next.bytes[0] ^= 1;
+            break;
+        case 4:
+            next.roots[1] = next.roots[0]; /* swapped */
+            next.roots[0] = other;
+            break;
+        case 5:
+            next.root_count = 2; /* the card's own is missing */
+            break;
+        case 6:
+            next.roots[2] = next.roots[1]; /* the same */
+            break;
+        default:
+            break;
+        }
+        assert_code(ent_card_check(&next, true, &err), way == 0 ? ENT_OK : ENT_USAGE);
+        ent_buf_put_string(&text, "entente.card/v1 north.example\n");
+        ent_card_json_put(&text, &next);
+        ent_buf_put_u8(&text, '\n');
+        ent_vkey vkey;
+        assert_ok(ent_vkey_make(ENT_TEXT("north.example/entente/root"), ENT_KEY_ED25519, &next.root, &vkey, &err));
+        assert_ok(ent_note_sign(ent_buf_text(&text), &vkey, &secret, &note, &err));
+        assert_code(parse(&note, &opened, &err), expected[way]);
+        if (way == 0)
+            ent_card_release(&opened);
+    }
+    ent_card_release(&current);
+}
+
 static void test_card_succeeds__others_refused(void **state)
 {
     (void)state;
@@ -696,6 +801,8 @@ int main(void)
         cmocka_unit_test(test_card__signed_by_another_key_refused),
         cmocka_unit_test(test_card_sign__wrong_field_is_usage),
         cmocka_unit_test(test_card_succeeds__same_or_committed_root_accepted),
+        cmocka_unit_test(test_card_succeeds__several_roots_are_led_through),
+        cmocka_unit_test(test_card__roots_that_were_tampered_with_are_refused),
         cmocka_unit_test(test_card_succeeds__others_refused),
         cmocka_unit_test(test_card_succeeds__former_keys_are_kept),
         cmocka_unit_test(test_card__former_keys_have_one_form),
