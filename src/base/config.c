@@ -21,9 +21,9 @@ ent_rc ent_paths_make(const char *folder, ent_paths *ret, ent_err *err)
         .spool = ent_file_join(folder, "spool"),
         .socket = ent_file_join(folder, "socket"),
     };
-    if (paths.config == NULL || paths.alerts == NULL || paths.card == NULL || paths.card_next == NULL || paths.certificate == NULL ||
-        paths.keys == NULL || paths.root == NULL || paths.marks == NULL || paths.store == NULL || paths.blobs == NULL ||
-        paths.spool == NULL || paths.socket == NULL) {
+    if (paths.config == NULL || paths.alerts == NULL || paths.card == NULL || paths.card_next == NULL ||
+        paths.certificate == NULL || paths.keys == NULL || paths.root == NULL || paths.marks == NULL ||
+        paths.store == NULL || paths.blobs == NULL || paths.spool == NULL || paths.socket == NULL) {
         ent_paths_release(&paths);
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     }

@@ -37,8 +37,8 @@ bool ent_ledgers_is_made(ent_channel *channel);
  *  Blocks: while the bodies are opened.  Owns: caller frees with ent_ledger_free. */
 ENT_RC ent_ledgers_past(ent_node *node, ent_channel *channel, const uint64_t *ends, ent_ledger **ret, ent_err *err);
 
-/** Leave out of an entry the acks that the ledger does not count: of a log that forked, those of another history than the
- * one that is held here.  Errors: those of the store. */
+/** Leave out of an entry the acks that the ledger does not count: of a log that forked, those of another history than
+ * the one that is held here.  Errors: those of the store. */
 ENT_RC ent_ledgers_drop_foreign(ent_node *node, ent_channel *channel, ent_entry *entry, ent_err *err);
 /** With the ledger locked: whether it holds all that an entry acks; else ent_ledger_entry would say RETRY. */
 bool ent_ledgers_knows_acked(const ent_channel *channel, const ent_ledger *ledger, const ent_entry *entry);

@@ -1,8 +1,8 @@
 /* Our own keys change: a new card and cutoffs, signed by the root key elsewhere, are taken into use in every channel.
  * Source: design.md section 2 "Rotation".
  *
- * What was installed lies in DIR/store/card.next until it is in use everywhere, so that a crash leaves the old keys or goes
- * on to the new ones at the next start. */
+ * What was installed lies in DIR/store/card.next until it is in use everywhere, so that a crash leaves the old keys or
+ * goes on to the new ones at the next start. */
 #ifndef ENT_NODE_ROTATE_H
 #define ENT_NODE_ROTATE_H
 

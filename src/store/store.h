@@ -339,8 +339,8 @@ typedef struct {
     ENT_RC(*blob_send_walk)
     (ent_store *store, int64_t after, size_t limit, ent_store_blob_send_row row, void *context, ent_err *err);
     ENT_RC (*fork_walk)(ent_store *store, int64_t log, ent_store_fork_row row, void *context, ent_err *err);
-    /** Write a consistent copy of all that is committed, files of bodies apart, to a file that may be there but empty; it
-     * is not made durable. Writers go on meanwhile.  Blocks: as long as it takes to copy. */
+    /** Write a consistent copy of all that is committed, files of bodies apart, to a file that may be there but empty;
+     * it is not made durable. Writers go on meanwhile.  Blocks: as long as it takes to copy. */
     ENT_RC (*backup)(ent_store *store, const char *path, ent_err *err);
     ENT_RC(*release_walk)
     (ent_store *store, int64_t channel, ent_store_release_row row, void *context, ent_err *err);

@@ -216,11 +216,13 @@ static void test_by_hand__invitation_of_an_unknown_party_or_changed_is_refused(v
     ent_peer peer;
     ent_err err = {0};
     fixture_pair_make_apart(&pair);
-    assert_ok(ent_peer_add(pair.nodes[AURORA], ent_buf_bytes(&ent_node_card(pair.nodes[BOREAL])->bytes), NULL, &peer, &err));
+    assert_ok(
+        ent_peer_add(pair.nodes[AURORA], ent_buf_bytes(&ent_node_card(pair.nodes[BOREAL])->bytes), NULL, &peer, &err));
     open_here(&pair);
     export_pouch(&pair, AURORA, &pouch);
     assert_int_equal(import_bytes(&pair, BOREAL, ent_buf_bytes(&pouch)), 403);
-    assert_ok(ent_peer_add(pair.nodes[BOREAL], ent_buf_bytes(&ent_node_card(pair.nodes[AURORA])->bytes), NULL, &peer, &err));
+    assert_ok(
+        ent_peer_add(pair.nodes[BOREAL], ent_buf_bytes(&ent_node_card(pair.nodes[AURORA])->bytes), NULL, &peer, &err));
     for (size_t at = 0; at < pouch.size; at += 97) {
         pouch.data[at] ^= 4;
         int status = import_bytes(&pair, BOREAL, ent_buf_bytes(&pouch));

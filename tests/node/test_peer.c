@@ -173,7 +173,8 @@ static void test_peer__card_that_is_none_or_our_own_is_refused(void **state)
     alone_make(&one);
     issuer_make(&from, "south.example");
     assert_fails(ent_peer_add(one.node, ent_text_bytes(ENT_TEXT("no card")), NULL, &peer, &err), ENT_PEER_MALFORMED);
-    assert_fails(ent_peer_add(one.node, ent_buf_bytes(&ent_node_card(one.node)->bytes), NULL, &peer, &err), ENT_REFUSED);
+    assert_fails(ent_peer_add(one.node, ent_buf_bytes(&ent_node_card(one.node)->bytes), NULL, &peer, &err),
+                 ENT_REFUSED);
     from.bytes.data[from.bytes.size / 2] ^= 1;
     assert_int_not_equal(add(&one, &from, NULL, &peer, &err).code, ENT_OK);
     assert_peers(&one, none);
