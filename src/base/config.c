@@ -19,11 +19,13 @@ ent_rc ent_paths_make(const char *folder, ent_paths *ret, ent_err *err)
         .store = ent_file_join(folder, "store"),
         .blobs = ent_file_join(folder, "blobs"),
         .spool = ent_file_join(folder, "spool"),
+        .set_aside = ent_file_join(folder, "set-aside"),
         .socket = ent_file_join(folder, "socket"),
     };
     if (paths.config == NULL || paths.alerts == NULL || paths.card == NULL || paths.card_next == NULL ||
         paths.certificate == NULL || paths.keys == NULL || paths.root == NULL || paths.marks == NULL ||
-        paths.store == NULL || paths.blobs == NULL || paths.spool == NULL || paths.socket == NULL) {
+        paths.store == NULL || paths.blobs == NULL || paths.spool == NULL || paths.set_aside == NULL ||
+        paths.socket == NULL) {
         ent_paths_release(&paths);
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
     }
@@ -44,6 +46,7 @@ void ent_paths_release(ent_paths *paths)
     ent_free(paths->store);
     ent_free(paths->blobs);
     ent_free(paths->spool);
+    ent_free(paths->set_aside);
     ent_free(paths->socket);
     *paths = (ent_paths){0};
 }

@@ -31,6 +31,7 @@ typedef struct {
     char *store;       /* store/ */
     char *blobs;       /* blobs/ */
     char *spool;       /* spool/ */
+    char *set_aside;   /* set-aside/ */
     char *socket;      /* socket */
 } ent_paths;
 

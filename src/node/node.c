@@ -95,16 +95,14 @@ ent_rc ent_disk_has_room(const ent_node *node, uint64_t bytes, ent_err *err)
  * read; not alerts.json, by which it could have a program run. */
 static ent_rc enter_sandbox(ent_node *node, const char *folder, ent_err *err)
 {
-    ENT_CLEANUP(ent_free_pointer) char *set_aside = ent_file_join(folder, "set-aside");
-    if (set_aside == NULL)
-        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-    ENT_TRY(ent_file_make_folder(set_aside, 0700, err)); /* for `entente recover`; it could not be made later */
+    /* For `entente recover`; it could not be made later. */
+    ENT_TRY(ent_file_make_folder(node->paths.set_aside, 0700, err));
     const ent_sandbox_path open[] = {
         {folder, ENT_SANDBOX_SOCKETS}, /* DIR/socket */
         {node->paths.store, ENT_SANDBOX_WRITE},
         {node->paths.blobs, ENT_SANDBOX_WRITE},
         {node->paths.spool, ENT_SANDBOX_WRITE},
-        {set_aside, ENT_SANDBOX_WRITE},
+        {node->paths.set_aside, ENT_SANDBOX_WRITE},
         {node->paths.config, ENT_SANDBOX_READ}, /* these for backups */
         {node->paths.certificate, ENT_SANDBOX_READ},
         {node->paths.marks, ENT_SANDBOX_READ},

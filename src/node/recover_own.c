@@ -164,9 +164,7 @@ static ent_rc set_aside(const restoring *work, ent_recovered *ret, ent_err *err)
     uint64_t count = work->seen.tree.size - work->kept.tree.size;
     if (count == 0)
         return ENT_DONE;
-    ENT_CLEANUP(ent_free_pointer) char *above = ent_file_join(work->node->paths.store, "../set-aside");
-    if (above == NULL)
-        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    const char *above = work->node->paths.set_aside;
     ENT_TRY(ent_file_make_folder(above, 0700, err));
     if (ret->set_aside_folder[0] == 0) {
         ent_time_format(ent_clock_unix_s(), time);
