@@ -63,7 +63,8 @@ static void look_at_mode(ent_json_writer *writer, const char *path)
          "%s may be used by others than its owner (mode %04o)", path, (unsigned)status.st_mode & 07777U);
 }
 
-static ent_rc look_at_modes(ent_json_writer *writer, const char *folder, const ent_paths *paths, ent_err *err)
+static ent_rc look_at_modes(ent_json_writer *writer, const char *folder, const ent_paths *paths, bool *ret_lacks_keys,
+                            ent_err *err)
 {
     static const char *const keys[] = {"log.key", "receipt.key", "age.key", "tls.key"};
     look_at_mode(writer, folder);
@@ -73,10 +74,12 @@ static ent_rc look_at_modes(ent_json_writer *writer, const char *folder, const e
         if (path == NULL)
             return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
         look_at_mode(writer, path);
-        if (!ent_file_exists(path))
-            find(writer, false, "keys", "Without all of its keys the node does not start.",
-                 "Bring it back from a backup. A key that is lost for good is replaced by a new card.", "%s is missing",
-                 path);
+        if (ent_file_exists(path))
+            continue;
+        *ret_lacks_keys = true;
+        find(writer, false, "keys", "Without all of its keys the node does not start.",
+             "Bring it back from where you keep the keys, or from a backup that was made --with-keys.", "%s is missing",
+             path);
     }
     look_at_mode(writer, paths->marks);
     look_at_mode(writer, paths->store);
@@ -216,7 +219,14 @@ static ent_rc look_at_marker(ent_json_writer *writer, const ent_paths *paths, en
     ENT_CLEANUP(ent_free_pointer) char *marks = ent_file_join(paths->marks, "marks");
     if (marker == NULL || marks == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-    if (ent_file_exists(marks) && !ent_file_exists(marker))
+    if (!ent_file_exists(marks))
+        find(writer, false, "marks",
+             "They say how far this party has signed. Without them what is said is held, for a head could be signed "
+             "twice.",
+             "Put the newest marks back if you moved them, never older ones. If they are lost, start the node and run "
+             "`entente recover --from PARTY`.",
+             "%s is missing", marks);
+    else if (!ent_file_exists(marker))
         find(writer, true, "not-clean",
              "The node may have been killed, or this folder be a copy: what was signed last may be missing here.",
              "Nothing, if it was killed: when it starts it asks the other members before it signs anything new.",
@@ -243,6 +253,7 @@ ent_rc ent_cli_doctor_folder(const char *folder, bool runs, ent_bytes passphrase
     ENT_CLEANUP(ent_card_release) ent_card_opened card = {0};
     bool has_card = false;
     bool locked = false;
+    bool lacks_keys = false;
     ent_err why = {0};
     ENT_TRY(ent_paths_make(folder, &paths, err));
     ent_rc rc = ent_config_read(paths.config, &config, &why);
@@ -251,7 +262,7 @@ ent_rc ent_cli_doctor_folder(const char *folder, bool runs, ent_bytes passphrase
     if (rc.code != ENT_OK)
         find(writer, false, "configuration", "The node does not start without it.",
              "Mend it: docs/formats.md has its form.", "%s", why.text);
-    ENT_TRY(look_at_modes(writer, folder, &paths, err));
+    ENT_TRY(look_at_modes(writer, folder, &paths, &lacks_keys, err));
     ENT_TRY(read_card(writer, &paths, &card, &has_card, err));
     if (has_card) {
         ENT_TRY(look_at_certificate(writer, &paths, &card.card, err));
@@ -263,5 +274,5 @@ ent_rc ent_cli_doctor_folder(const char *folder, bool runs, ent_bytes passphrase
     look_at_disk(writer, folder);
     ENT_TRY(look_at_marker(writer, &paths, err));
     ENT_TRY(look_at_node(writer, folder, &paths, &locked, err));
-    return has_card && !locked ? look_at_keys(writer, &paths, &card.card, passphrase, err) : ENT_DONE;
+    return has_card && !locked && !lacks_keys ? look_at_keys(writer, &paths, &card.card, passphrase, err) : ENT_DONE;
 }

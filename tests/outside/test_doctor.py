@@ -91,7 +91,13 @@ class Folder(DoctorTest):
         shutil.copy(os.path.join(other.dir, "keys", "log.key"), self.path("keys", "log.key"))
         self.assert_found(self.node, "keys", "does not name the keys")
         os.unlink(self.path("keys", "receipt.key"))
-        self.assertIn("receipt.key is missing", self.found(self.node, "keys")[0]["text"])
+        (row,) = self.found(self.node, "keys")  # said once
+        self.assertIn("receipt.key is missing", row["text"])
+
+    def test_marks__missing(self):
+        self.assertEqual(self.found(self.node, "marks"), [])
+        os.unlink(self.path("marks", "marks"))
+        self.assert_found(self.node, "marks", "is missing")
 
     def test_certificate__is_not_that_of_the_card(self):
         other = self.new_node("corvus.example")
