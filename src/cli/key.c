@@ -28,6 +28,17 @@ static void put_former(ent_buf *out, const ent_card *card)
     }
 }
 
+/* Whether the certificate that came with that card is revoked. */
+static bool is_revoked(const ent_card *card, uint64_t serial)
+{
+    for (size_t i = 0; i < card->former_count; i++) {
+        if (card->former[i].role == ENT_KEY_ROLE_TLS && card->former[i].revoked &&
+            ent_card_key_serial(card, ENT_KEY_ROLE_TLS, i) == serial)
+            return true;
+    }
+    return false;
+}
+
 static void put_keys(ent_cli *cli, const ent_cli_rotation *rotation)
 {
     const ent_card *card = &rotation->current.card;
@@ -43,8 +54,11 @@ static void put_keys(ent_cli *cli, const ent_cli_rotation *rotation)
     uint64_t in_use = ent_cli_count(rotation->state.root, "tls_in_use");
     bool known = ent_json_true(ent_json_get(rotation->state.root, "known"));
     if (in_use != 0 && in_use != ent_card_key_serial(card, ENT_KEY_ROLE_TLS, card->former_count))
-        ent_buf_put_string(out, known ? "\nEvery member knows the new certificate: restart the node to go over to it.\n"
-                                      : "\nThe certificate before is in use until every member knows the new one.\n");
+        ent_buf_put_string(out,
+                           is_revoked(card, in_use)
+                               ? "\nThe node still shows a revoked certificate, which peers refuse: restart it now.\n"
+                           : known ? "\nEvery member knows the new certificate: restart the node to go over to it.\n"
+                                   : "\nThe certificate before is in use until every member knows the new one.\n");
     for (ent_json_iter i = ent_json_iterate(ent_json_get(rotation->state.root, "channels")); ent_json_next(&i);) {
         if (ent_json_true(ent_json_get(i.value, "announced")))
             continue;
@@ -198,7 +212,8 @@ const ent_cli_command ent_cli_key_revoke = {
     .text =
         "As `key rotate`, for keys that may no longer be trusted. Of a log, what every member had receipted stands;\n"
         "what came after it stays in the log and shows as contested. Receipts by a revoked key that come later\n"
-        "start no clock, and its certificate is refused at once. The old key is not needed.",
+        "start no clock, and its certificate is refused at once. The old key does not sign for it; the node must\n"
+        "run, though, and it does not start while one of its key files is missing.",
     .examples = "  entente key revoke log --reason compromise --dir aurora --root-dir /media/stick\n"
                 "  entente key revoke tls --dir aurora --root-dir /media/stick",
     .options = change_options,
