@@ -236,6 +236,17 @@ static ent_rc read_and_check(ent_node *node, ent_channel *channel, uint32_t memb
                : check_against_held(node, channel, member, news, err);
 }
 
+/* A card that its own root key did not sign is nobody's: who brings one has spoilt it. */
+static ent_rc check_signed(const ent_pouch *pouch, ent_err *err)
+{
+    for (size_t i = 0; i < pouch->card_count; i++) {
+        ENT_CLEANUP(ent_card_release) ent_card_opened card = {0};
+        ENT_TRY(ent_fail_in(err, ent_card_parse(pouch->cards[i].data, &card, err), "cards/%.*s",
+                            ENT_TEXT_ARG(pouch->cards[i].party)));
+    }
+    return ENT_DONE;
+}
+
 /* Whoever shows each of us another card, or other cutoffs, must not set us against each other: what does not fit here
  * is left out, and the log in the pouch goes on. Its own bearer is another matter, and so is what nobody signed. */
 static bool is_left_out(const ent_channel *channel, uint32_t member, const ent_pouch *pouch, ent_rc rc)
@@ -262,6 +273,7 @@ ent_rc ent_keys_of_pouch(ent_node *node, ent_channel *channel, const ent_pouch *
     ENT_CLEANUP(ent_keys_news_release) ent_keys_news news = {.any = false};
     ENT_TRY(check_names(channel, pouch->cards, pouch->card_count, "cards", err));
     ENT_TRY(check_names(channel, pouch->cutoffs, pouch->cutoff_count, "cutoffs", err));
+    ENT_TRY(check_signed(pouch, err));
     for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
         ent_err why = {0};
         ent_rc rc = read_and_check(node, channel, m, pouch, &news, &why);
