@@ -81,8 +81,9 @@ static int detach(struct msghdr *header)
 }
 
 /* Exactly so many bytes; a file that comes with them replaces *file. */
-static ent_rc receive_all(int lane, uint8_t *bytes, size_t size, int *file, ent_err *err)
+static ent_rc receive_all(int lane, void *ret_bytes, size_t size, int *file, ent_err *err)
 {
+    uint8_t *bytes = ret_bytes;
     for (size_t got = 0; got < size;) {
         control room;
         struct iovec part = {bytes + got, size - got};
