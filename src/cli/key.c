@@ -6,6 +6,8 @@
 
 #include "base/config.h"
 
+enum { TRIES = 100 }; /* while others are saying something all the time */
+
 /* ---- key show -------------------------------------------------------------------- */
 
 static void put_key(ent_buf *out, const char *role, const uint8_t *value, uint64_t serial)
@@ -151,29 +153,43 @@ static void put_done(ent_cli *cli, const ent_cli_rotation *rotation)
         ent_buf_put_string(out, "The fingerprint is another now: tell the peers that do not share a channel.\n");
 }
 
+/* Once: RETRY when something was said between the cutoffs and their coming into use. */
+static ent_rc try_change(ent_cli *cli, ent_cli_rotation *rotation, const ent_paths *paths, ent_bytes passphrase,
+                         ent_err *err)
+{
+    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("POST", "/keys");
+    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf bundle = {0};
+    const char *folder = NULL;
+    const char *root_folder = ent_cli_value(cli, "--root-dir");
+    ENT_TRY(ent_cli_folder(cli, &folder, err));
+    ENT_TRY(ent_cli_rotation_begin(cli, rotation, err));
+    ENT_TRY(ent_cli_rotation_make(rotation, paths->keys, folder, root_folder == NULL ? paths->root : root_folder,
+                                  passphrase, &bundle, err));
+    request.body = ent_buf_bytes(&bundle);
+    request.content_type = "application/json";
+    return ent_cli_ask_json(cli, &request, &answer, err);
+}
+
 static ent_rc change(ent_cli *cli, bool revoke, ent_err *err)
 {
     ENT_CLEANUP(ent_cli_rotation_release) ent_cli_rotation rotation = {.revoke = revoke};
     ENT_CLEANUP(ent_buf_wipe) ent_buf passphrase = {0};
-    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("POST", "/keys");
-    ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
     ENT_CLEANUP(ent_paths_release) ent_paths paths = {0};
-    ENT_CLEANUP(ent_buf_release) ent_buf bundle = {0};
     const char *folder = NULL;
     const char *passphrase_path = ent_cli_value(cli, "--passphrase-file");
-    const char *root_folder = ent_cli_value(cli, "--root-dir");
     ENT_TRY(ent_cli_folder(cli, &folder, err));
     ENT_TRY(ent_paths_make(folder, &paths, err));
     ENT_TRY(read_roles(cli, &rotation, err));
     ENT_TRY(read_reason(cli, revoke, &rotation.reason, err));
     if (passphrase_path != NULL)
         ENT_TRY(ent_cli_read_passphrase(passphrase_path, &passphrase, err));
-    ENT_TRY(ent_cli_rotation_begin(cli, &rotation, err));
-    ENT_TRY(ent_cli_rotation_make(&rotation, paths.keys, folder, root_folder == NULL ? paths.root : root_folder,
-                                  ent_buf_bytes(&passphrase), &bundle, err));
-    request.body = ent_buf_bytes(&bundle);
-    request.content_type = "application/json";
-    ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
+    ent_rc rc = try_change(cli, &rotation, &paths, ent_buf_bytes(&passphrase), err);
+    for (unsigned i = 1; i < TRIES && rc.code == ENT_RETRY; i++) {
+        ent_cli_rotation_release(&rotation);
+        rc = try_change(cli, &rotation, &paths, ent_buf_bytes(&passphrase), err);
+    }
+    ENT_TRY(rc);
     if (!cli->json)
         put_done(cli, &rotation);
     return ENT_DONE;

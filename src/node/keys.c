@@ -156,8 +156,15 @@ ent_rc ent_keys_put(ent_node *node, ent_channel *channel, uint32_t member, ent_k
     return node->store->engine->keys_put(node->store, &row, card, cutoffs, err);
 }
 
+bool ent_keys_await(const ent_channel *channel)
+{
+    return atomic_load(&channel->rotating) && channel->members[channel->self].next_keys == NULL;
+}
+
 void ent_keys_publish(ent_channel *channel)
 {
+    if (channel->members[channel->self].next_keys != NULL)
+        atomic_store(&channel->rotating, false);
     for (size_t m = 0; m < channel->genesis.member_count; m++) {
         if (channel->members[m].next_keys == NULL)
             continue;

@@ -43,7 +43,8 @@ static ent_rc open_folder(ent_node *node, const char *folder, ent_err *err)
     ENT_TRY(ent_blob_parts_open(node->paths.blobs, &node->parts, err));
     ENT_TRY(ent_kinds_new(&node->kinds, err));
     ENT_TRY(ent_peers_load(node, err));
-    return ent_channels_load(node, err);
+    ENT_TRY(ent_channels_load(node, err));
+    return ent_rotate_wait(node, err);
 }
 
 /* Each thread starts after what it wakes: the opener after the courier and the checks, the listeners last. */

@@ -114,6 +114,7 @@ typedef struct ent_channel {
 
     atomic_uint forks;     /* logs of it that froze: each member is to have the proofs */
     atomic_bool unsent;    /* something may have to leave; set by all, cleared by the courier */
+    atomic_bool rotating;  /* our log key is being replaced: heads beyond the cutoff wait for the new one */
     atomic_bool unwatched; /* something happened that may be worth an alert; set by all, cleared by the alerts */
 
     pthread_mutex_t lock;        /* over what follows */

@@ -130,6 +130,68 @@ static ent_rc check(ent_node *node, const rotation *work, ent_err *err)
     return ENT_DONE;
 }
 
+/* --- no head by the old key beyond its cutoff --- */
+
+typedef struct {
+    ent_job job;
+    const rotation *work;
+} wait_job;
+
+static bool is_due(ent_channel *channel, const rotation *work)
+{
+    return ent_channel_state_now(channel) != ENT_CHANNEL_REFUSED &&
+           ent_channel_keys(channel, channel->self)->serial < work->opened.card.serial;
+}
+
+static void sign_on(ent_node *node)
+{
+    ent_channel *channel;
+    for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++)
+        atomic_store(&channel->rotating, false);
+}
+
+/* What is said from here on is logged, and the new key signs it. A revoked key may have signed anything: there the
+ * cutoff alone counts. */
+static ent_rc wait_in(ent_channel *channel, const rotation *work, bool checks, ent_err *err)
+{
+    ent_known_keys *known = NULL;
+    ENT_TRY(keys_in(work, channel, 0, &known, err));
+    const ent_log_key *key = &known->keys.log[known->keys.log_count - 1];
+    bool waits = key->serial == work->opened.card.serial && !key->revokes;
+    uint64_t from = key->from;
+    ent_known_keys_free(known);
+    if (!waits)
+        return ENT_DONE;
+    if (checks && ent_channel_signed_size(channel) > from)
+        return ent_fail(err, ENT_RETRY, rule,
+                        "something was said in channel %.8s since this rotation was prepared, beyond its cutoff at "
+                        "%llu entries: prepare the rotation again",
+                        channel->id_text, (unsigned long long)from);
+    atomic_store(&channel->rotating, true);
+    return ENT_DONE;
+}
+
+static ent_rc wait_all(ent_node *node, const rotation *work, bool checks, ent_err *err)
+{
+    ent_channel *channel;
+    for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
+        ent_rc rc = is_due(channel, work) ? wait_in(channel, work, checks, err) : ENT_DONE;
+        if (rc.code != ENT_OK && (checks || rc.code == ENT_NOMEM)) /* else going on will say what is wrong */
+            return rc;
+    }
+    return ENT_DONE;
+}
+
+/* Here nothing is being signed. */
+static ent_rc apply_wait(ent_job *job, ent_node *node, ent_err *err)
+{
+    const wait_job *work = (const wait_job *)job;
+    ent_rc rc = wait_all(node, work->work, true, err);
+    if (rc.code != ENT_OK)
+        sign_on(node);
+    return rc;
+}
+
 /* --- into use, channel by channel --- */
 
 typedef struct {
@@ -151,7 +213,11 @@ static ent_rc adopt(void *context, ent_node *node, ent_err *err)
 static ent_rc apply_adopt(ent_job *job, ent_node *node, ent_err *err)
 {
     adopt_job *work = (adopt_job *)job;
-    ENT_TRY(ent_sequencer_touch(node, work->channel, err));
+    ent_channel *channel = work->channel;
+    ENT_TRY(ent_sequencer_touch(node, channel, err));
+    if (atomic_load(&channel->rotating) &&
+        channel->members[channel->self].next.tree.size > ent_channel_signed_size(channel))
+        channel->sign_head = true; /* what was said meanwhile */
     return adopt(work, node, err);
 }
 
@@ -221,8 +287,7 @@ static ent_rc adopt_all(ent_node *node, const rotation *work, ent_err *err)
 {
     ent_channel *channel;
     for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
-        if (ent_channel_state_now(channel) != ENT_CHANNEL_REFUSED &&
-            ent_channel_keys(channel, channel->self)->serial < work->opened.card.serial)
+        if (is_due(channel, work))
             ENT_TRY(adopt_in(node, channel, work, err));
     }
     return ENT_DONE;
@@ -261,7 +326,13 @@ static ent_rc rotate(ent_node *node, ent_bytes bundle, ent_err *err)
     ENT_TRY(read_bundle(bundle, &work, err));
     ENT_TRY(check(node, &work, err));
     ENT_TRY(have_keys(node, &work.opened.card, err));
-    ENT_TRY(ent_file_write(node->paths.card_next, 0600, bundle, err));
+    wait_job wait = {.job = {.apply = apply_wait}, .work = &work};
+    ENT_TRY(ent_sequencer_run(node, &wait.job, err));
+    ent_rc rc = ent_file_write(node->paths.card_next, 0600, bundle, err);
+    if (rc.code != ENT_OK) {
+        sign_on(node);
+        return rc;
+    }
     return carry_out(node, &work, err);
 }
 
@@ -290,6 +361,17 @@ ent_rc ent_rotate_have_keys(ent_node *node, ent_err *err)
     ENT_CLEANUP(ent_buf_release) ent_buf bundle = {0};
     ent_rc rc = read_unfinished(node, &bundle, &work, err);
     return rc.code == ENT_ABSENT ? ENT_DONE : rc;
+}
+
+ent_rc ent_rotate_wait(ent_node *node, ent_err *err)
+{
+    ENT_CLEANUP(release) rotation work = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf bundle = {0};
+    ent_rc rc = read_unfinished(node, &bundle, &work, err);
+    if (rc.code == ENT_ABSENT)
+        return ENT_DONE;
+    ENT_TRY(rc);
+    return wait_all(node, &work, false, err);
 }
 
 static ent_rc go_on(ent_node *node, ent_err *err)

@@ -33,11 +33,15 @@ ENT_RC ent_own_card_known(ent_node *node, bool *ret, ent_err *err);
 
 /** Take a rotation into use: JSON as `entente key` posts it (docs/api.md "Keys").
  *  Errors: USAGE, PEER_MISMATCH (the card does not follow ours), those of the keeper when it does not have a key,
- * REFUSED when a channel has no cutoff or one that is not of its log.  Blocks: yes. */
+ * REFUSED when a channel has no cutoff or one that is not of its log, RETRY when heads beyond a cutoff of a key that is
+ * only replaced were signed since it was made.  Blocks: yes. */
 ENT_RC ent_rotate(ent_node *node, ent_bytes bundle, ent_err *err);
 /** At the start, before anything is signed: have the keys of a rotation that was left unfinished, for some channels may
  * use them already.  Errors: those of the keeper, PEER_MALFORMED. */
 ENT_RC ent_rotate_have_keys(ent_node *node, ent_err *err);
+/** At the start, with the channels loaded: what a rotation that was left unfinished has the new key sign waits for it.
+ *  Errors: PEER_MALFORMED, NOMEM. */
+ENT_RC ent_rotate_wait(ent_node *node, ent_err *err);
 /** At the start: go on with what was installed; and say in every channel what was not said of it yet. */
 void ent_rotate_go_on(ent_node *node);
 /** Say what was not said yet. */

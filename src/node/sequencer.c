@@ -229,6 +229,8 @@ static ent_rc want_head(ent_node *node, ent_channel *channel, ent_err *err)
     const ent_store_log *next = &channel->members[channel->self].next;
     if (next->tree.size == 0 || ent_channel_is_held(channel)) /* a head that may be the other half of a fork */
         return ENT_DONE;
+    if (ent_keys_await(channel))
+        return ENT_DONE;
     ent_signed item = {.channel = channel,
                        .is_head = true,
                        .member = channel->self,

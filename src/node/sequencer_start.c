@@ -2,6 +2,7 @@
 #include "node/channel.h"
 #include "node/extend.h"
 #include "node/guard.h"
+#include "node/keys.h"
 #include "node/sequencer_internal.h"
 
 ent_rc ent_signed_add(ent_signed_list *list, const ent_signed *item, ent_err *err)
@@ -56,14 +57,15 @@ static ent_rc unsigned_receipt(void *context, const ent_store_receipt *receipt, 
     return ENT_DONE;
 }
 
-/* The head of all that is stored; while the members are asked, only what the keeper signed before. */
+/* The head of all that is stored; while the members are asked, or a new log key is to
+ * come, only what the keeper signed before. */
 static ent_rc sign_head_again(ent_sequencer *sequencer, ent_channel *channel, ent_err *err)
 {
     const ent_channel_member *own = &channel->members[channel->self];
     ent_signed item = {.channel = channel, .is_head = true, .member = channel->self};
     item.head.size = own->log.tree.size;
     ent_tree_root(&own->log.tree, &item.head.root);
-    if (ent_channel_is_held(channel)) {
+    if (ent_channel_is_held(channel) || ent_keys_await(channel)) {
         ent_rc rc =
             ent_keeper_mark(sequencer->node->keeper, ENT_KEEPER_HEAD, ent_text_of(own->origin), &item.head, err);
         if (rc.code != ENT_OK || item.head.size == 0)

@@ -8,7 +8,10 @@
 #include "node/peer.h"
 #include "node/rotate.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <time.h>
 
 static const char *const aliases[] = {"north", "south"};
 static const char *const names[] = {"aurora.example", "boreal.example"};
@@ -184,6 +187,81 @@ static void test_keys__card_first_by_hand_then_the_cutoff(void **state)
     fixture_pair_release(&pair);
 }
 
+/* Every head of Aurora's log that a member holds is by the key for its size. */
+static void check_heads(const fixture_pair *pair, unsigned who)
+{
+    ent_err err = {0};
+    ent_channel *channel = fixture_channel(pair, who);
+    const ent_channel_member *aurora = &channel->members[AURORA];
+    ent_store *store = pair->nodes[who]->store;
+    ent_tree_head head = {.size = ENT_LOG_MAX_SIZE};
+    ent_code code = ENT_OK;
+    while (code == ENT_OK && head.size > 1) {
+        ent_buf bytes = {0};
+        ent_note note = {0};
+        ent_checkpoint checkpoint;
+        ent_rc rc = store->engine->head_get(store, aurora->log.number, head.size - 1, &head, &bytes, &err);
+        code = rc.code;
+        assert_true(code == ENT_OK || code == ENT_ABSENT);
+        if (code == ENT_OK)
+            assert_ok(ent_keys_open_head(ent_channel_keys(channel, AURORA), ent_buf_bytes(&bytes),
+                                         ent_text_of(aurora->origin), &note, &checkpoint, &err));
+        ent_note_release(&note);
+        ent_buf_release(&bytes);
+    }
+}
+
+typedef struct {
+    const fixture_pair *pair;
+    atomic_bool stop;
+} talker;
+
+static void *talk(void *context)
+{
+    talker *work = context;
+    const struct timespec pause = {.tv_nsec = 3000000};
+    while (!atomic_load(&work->stop)) {
+        for (unsigned i = 0; i < 4; i++) /* one after the other, with heads under way all the time */
+            say(work->pair, AURORA);
+        (void)nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+static void test_keys__nothing_is_signed_by_the_old_key_beyond_the_cutoff(void **state)
+{
+    (void)state;
+    enum { TRIES = 500 };
+    fixture_pair pair;
+    ent_err err = {0};
+    make_open(&pair);
+    ent_cutoff early = cutoff_at(&pair, size_of(&pair, AURORA, AURORA), false);
+    say(&pair, AURORA);
+    assert_int_equal(rotate(&pair, early, AURORA, &err), ENT_RETRY);
+    assert_non_null(strstr(err.text, "prepare the rotation again"));
+    assert_int_equal(ent_node_card(pair.nodes[AURORA])->card.card.serial, 1);
+    uint64_t before = size_of(&pair, AURORA, AURORA);
+    say(&pair, AURORA); /* and is signed at once, as before */
+    assert_int_equal(ent_channel_signed_size(fixture_channel(&pair, AURORA)), before + 1);
+
+    talker work = {.pair = &pair};
+    pthread_t thread;
+    ent_code code = ENT_RETRY;
+    assert_int_equal(pthread_create(&thread, NULL, talk, &work), 0);
+    for (unsigned i = 0; i < TRIES && code == ENT_RETRY; i++)
+        code = rotate(&pair, cutoff_at(&pair, size_of(&pair, AURORA, AURORA), false), AURORA, &err);
+    atomic_store(&work.stop, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(code, ENT_OK);
+    assert_int_equal(ent_channel_signed_size(fixture_channel(&pair, AURORA)), size_of(&pair, AURORA, AURORA));
+    say(&pair, AURORA);
+    carry(&pair, AURORA);
+    assert_int_equal(size_of(&pair, BOREAL, AURORA), size_of(&pair, AURORA, AURORA));
+    check_heads(&pair, AURORA);
+    check_heads(&pair, BOREAL);
+    fixture_pair_release(&pair);
+}
+
 static void test_keys__revoked_key_beyond_the_cutoff_is_refused(void **state)
 {
     (void)state;
@@ -249,6 +327,12 @@ static int import_with(const fixture_pair *pair, const ent_buf *cutoffs, ent_buf
     return status;
 }
 
+static ent_buf *clear(ent_buf *buf)
+{
+    ent_buf_clear(buf);
+    return buf;
+}
+
 static void test_keys__bad_cutoffs_are_refused_and_another_root_is_a_fork(void **state)
 {
     (void)state;
@@ -283,6 +367,11 @@ static void test_keys__bad_cutoffs_are_refused_and_another_root_is_a_fork(void *
     assert_true(import_with(&pair, &other_root, &answer) >= 400);
     assert_true(frozen(&pair, BOREAL, AURORA));
     assert_int_equal(size_of(&pair, BOREAL, AURORA), size);
+    assert_int_equal(fixture_api_bytes(pair.folders[BOREAL], "GET", "forks", none, clear(&answer)), 200);
+    assert_non_null(strstr(ent_buf_string(&answer), "\"sizes\":null"));
+    assert_int_equal(fixture_api_bytes(pair.folders[BOREAL], "GET", "forks/south/aurora.example", none, clear(&answer)),
+                     409);
+    assert_non_null(strstr(ent_buf_string(&answer), "a cutoff of its keys contradicts its log"));
     ent_buf_release(&unused);
     ent_buf_release(&by_other);
     ent_buf_release(&other_root);
@@ -319,6 +408,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keys__card_first_by_hand_then_the_cutoff),
+        cmocka_unit_test(test_keys__nothing_is_signed_by_the_old_key_beyond_the_cutoff),
         cmocka_unit_test(test_keys__revoked_key_beyond_the_cutoff_is_refused),
         cmocka_unit_test(test_keys__what_came_before_the_card_is_the_same),
         cmocka_unit_test(test_keys__bad_cutoffs_are_refused_and_another_root_is_a_fork),
