@@ -114,9 +114,10 @@ class Backup(PairScenario):
 
     name = "backup"
 
-    def __init__(self):
-        super().__init__()
-        self.file = os.path.join(self.world.folder, "backup")
+    @property
+    def file(self):
+        """In the folder of this world: after a finding there is another."""
+        return os.path.join(self.world.folder, "backup")
 
     def act(self):
         with contextlib.suppress(FileNotFoundError):
