@@ -19,7 +19,8 @@
 enum {
     DEFAULT_DELTA_S = 300,
     DEFAULT_MAILBOX_WINDOW_S = 86400,
-    TERMS_MAX_BYTES = 512 << 10 /* an invitation must hold them */
+    TERMS_MAX_BYTES = 512 << 10, /* an invitation must hold them */
+    ASKING_PATIENCE_MS = 5000
 };
 
 /* --- keys in a genesis against cards --- */
@@ -562,11 +563,15 @@ static ent_rc check_members_known(ent_node *node, const ent_channel *channel, en
     return ENT_DONE;
 }
 
-/* Unlike a message, our entry 0 is not logged while the channel is held: the invitation can wait. */
+/* Unlike a message, our entry 0 is not logged while the channel is held: the invitation can wait. Its members are asked
+ * since it came, so that the answers are on their way. */
 static ent_rc may_sign_first(ent_node *node, ent_channel *channel, ent_err *err)
 {
     char reason[sizeof channel->hold_reason];
-    (void)ent_guard_wait(node, channel, 0);
+    int64_t until_ms = ent_clock_monotonic_ms() + ASKING_PATIENCE_MS;
+    while (ent_channel_hold_now(channel) == ENT_HOLD_ASKING && ent_clock_monotonic_ms() < until_ms &&
+           !atomic_load(&node->stopping))
+        ent_guard_pause();
     (void)pthread_mutex_lock(&channel->lock);
     ent_hold hold = channel->hold;
     memcpy(reason, channel->hold_reason, sizeof reason);
