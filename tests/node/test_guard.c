@@ -224,7 +224,9 @@ static ent_rc count_release(void *context, const ent_store_released *release, en
 {
     (void)err;
     assert_int_equal(release->size, 4);
-    assert_non_null(strstr(release->unanswered.data, "boreal.example"));
+    ENT_CLEANUP(ent_free_pointer) char *unanswered = ent_text_copy(release->unanswered);
+    assert_non_null(unanswered);
+    assert_non_null(strstr(unanswered, "boreal.example"));
     (*(int *)context)++;
     return ENT_DONE;
 }

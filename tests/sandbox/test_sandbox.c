@@ -225,6 +225,18 @@ static void expect(ent_sandbox_role role, deed what, int wanted)
     assert_int_equal(got, wanted);
 }
 
+/* A sanitizer's own calls are let through in its builds: see sandbox/seccomp.c. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+#ifndef IS_SANITIZED
+#define IS_SANITIZED 0
+#endif
+
 static const ent_sandbox_role roles[] = {ENT_SANDBOX_KEEPER, ENT_SANDBOX_NODE};
 
 static void test_sandbox__own_files_and_threads_are_left(void **state)
@@ -254,6 +266,8 @@ static void test_sandbox__no_other_program_and_no_other_process(void **state)
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         expect(roles[i], do_exec, EPERM);
+        if (IS_SANITIZED)
+            continue;
         expect(roles[i], do_fork, EPERM);
         expect(roles[i], do_ptrace, EPERM);
         expect(roles[i], do_read_memory, EPERM);
@@ -275,7 +289,8 @@ static void test_sandbox__network_for_the_node_alone(void **state)
 static void test_sandbox__no_new_code_in_the_keeper(void **state)
 {
     (void)state;
-    expect(ENT_SANDBOX_KEEPER, do_new_code, EPERM);
+    if (!IS_SANITIZED)
+        expect(ENT_SANDBOX_KEEPER, do_new_code, EPERM);
 }
 
 /* A second sandbox may only take more away. */
