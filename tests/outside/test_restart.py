@@ -331,7 +331,10 @@ class Asked(OutsideTest):
                 if request.path == "/pouch":  # what was signed before may be offered again
                     self.assertLessEqual(Pouch.parse(request.body).size, 1)
             channel.party.listener.behaviour = channel.party.answer
-        wait_for(lambda: all(len(channel.logs[node.name]) >= 2 for channel in channels.values()))
+            with channel.party.lock:  # heard of again: what it refused meanwhile need not wait for its time
+                channel.say("contact.check", CHECK)
+                self.deliver(channel, node)
+        wait_for(lambda: all(len(channel.logs[node.name]) >= 2 for channel in channels.values()), seconds=60)
         wait_for(lambda: len(channels["error"].logs[node.name]) == 3)
         self.assertEqual(node.status()["held"], [])
 
