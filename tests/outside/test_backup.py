@@ -88,8 +88,9 @@ class Backup(OutsideTest):
                 self.assertEqual(ours.read(), theirs.read(), name)
         self.aurora.start()
         held = self.aurora.api("POST", "/messages", DRAFT)
-        self.assertIn("boreal.example shows a head of our log", held["held"])
-        self.assertEqual([row["hold"] for row in self.aurora.status()["held"]], ["peer-larger"])
+        # The marks are copied after the store: when more was signed in between, the keeper knows by itself.
+        self.assertRegex(held["held"], "boreal.example shows a head of our log|the keeper signed our log with")
+        self.assertIn([row["hold"] for row in self.aurora.status()["held"]], (["peer-larger"], ["keeper"]))
         (row,) = self.aurora.json("recover", "--from", "boreal.example")["channels"]
         self.assertEqual((row["hold"], row["set_aside"], row["trouble"]), (None, 1, None), row)
         self.assertEqual(self.aurora.status()["held"], [])
