@@ -306,12 +306,13 @@ static void settle_restore(ent_job *job, ent_node *node)
 
 /* --- the steps --- */
 
-static ent_rc contradicts(const ent_channel *channel, const char *peer, ent_err *err)
+static ent_rc contradicts(const ent_channel *channel, const char *peer, const ent_err *why, ent_err *err)
 {
-    return ent_fail(err, ENT_REFUSED, "design 3, Fork",
-                    "%s holds a history of our log in channel %.8s that contradicts what was signed here: that is a "
-                    "fork, and nothing is taken back. Open a successor channel",
-                    peer, channel->id_text);
+    return ent_fail(
+        err, ENT_REFUSED, "design 3, Fork",
+        "%s holds a history of our log in channel %.8s that contradicts what was signed here: that is a fork, "
+        "and nothing is taken back (%.200s). Open a successor channel",
+        peer, channel->id_text, why->text[0] == 0 ? "two signed heads" : why->text);
 }
 
 static ent_rc check(restoring *work, const char *peer, ent_err *err)
@@ -327,9 +328,15 @@ static ent_rc check(restoring *work, const char *peer, ent_err *err)
     ent_keys_with(channel, work->keys, known.keys);
     known.tree = &work->kept.tree;
     memcpy(known.acked, work->kept.acked, sizeof known.acked);
-    ent_rc rc = ent_fail_in(err, ent_pouch_check(work->pouch, &known, &work->checked, err), "what %s gives back", peer);
+    ent_err why = {0};
+    ent_rc rc =
+        ent_fail_in(&why, ent_pouch_check(work->pouch, &known, &work->checked, &why), "what %s gives back", peer);
     bool differs = rc.code == ENT_PEER_INCONSISTENT || (rc.code == ENT_OK && work->checked.verdict == ENT_POUCH_FORKED);
-    return differs ? contradicts(channel, peer, err) : rc;
+    if (differs)
+        return contradicts(channel, peer, &why, err);
+    if (rc.code != ENT_OK && err != NULL)
+        *err = why;
+    return rc;
 }
 
 static ent_rc take_back(ent_node *node, ent_channel *channel, const ent_pouch *pouch, const char *peer,

@@ -319,7 +319,8 @@ ent_rc ent_pouch_check_receipts(ent_pouch_checking *checking, ent_err *err)
                 continue; /* of the other history, which its giver holds */
             return wrong_root(checking, receipt, i, err);
         }
-        if (!is_known && !forked && receipt->member == known->self && !own_head_beyond(checking, receipt->head.size))
+        if (!is_known && !forked && receipt->member == known->self && known->writer != known->self &&
+            !own_head_beyond(checking, receipt->head.size))
             return ent_fail(err, ENT_PEER_INCONSISTENT, ENT_STEP_ENTRIES,
                             "receipts/%04zu: a receipt of our log at size %" PRIu64 ", which it has not reached", i,
                             receipt->head.size);
