@@ -90,7 +90,7 @@ static void *serve(void *context)
 
 static void serve_all(ent_keeper *keeper, const int *sockets, size_t count)
 {
-    served lanes[ENT_PROCESS_MAX_SOCKETS];
+    served lanes[ENT_PROCESS_MAX_SOCKETS] = {0};
     ent_err err = {0};
     for (size_t i = 0; i < count; i++)
         lanes[i] = (served){.keeper = keeper, .socket = sockets[i]};

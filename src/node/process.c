@@ -13,8 +13,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 enum { MOST_ARGUMENTS = 16 };
 
 static ent_rc fail_system(ent_err *err, const char *what, int number)
