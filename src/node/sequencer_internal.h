@@ -1,4 +1,9 @@
-/* Inside of the sequencer: what is to be signed, and what a start does before the thread runs. */
+/* Inside of the sequencer: what its files share.
+ *
+ *  sequencer.c         the queue, the thread, one batch
+ *  sequencer_apply.c   what jobs do inside the transaction
+ *  sequencer_sign.c    keeper, signatures, and what readers see then
+ *  sequencer_start.c   what a start signs again, and what it holds */
 #ifndef ENT_NODE_SEQUENCER_INTERNAL_H
 #define ENT_NODE_SEQUENCER_INTERNAL_H
 
@@ -51,6 +56,14 @@ struct ent_sequencer {
 
 /** Errors: NOMEM. */
 ENT_RC ent_signed_add(ent_signed_list *list, const ent_signed *item, ent_err *err);
+/** Inside the transaction: write what a batch adds to our log in a channel, and want its head signed. */
+ENT_RC ent_sequencer_flush_appends(ent_node *node, ent_channel *channel, ent_err *err);
+/** Inside the transaction: store what was signed before it. */
+ENT_RC ent_sequencer_store_signed(ent_node *node, const ent_signed_list *list, ent_err *err);
+/** After the commit: have the keeper mark and sign what is on to_sign. Stops the process when that cannot be done. */
+void ent_sequencer_sign(ent_sequencer *sequencer);
+/** Then: show readers what was committed and signed. What was signed waits on unstored. */
+void ent_sequencer_publish(ent_sequencer *sequencer);
 /** Hold a channel because the keeper signed more of our log than the store holds, or something else. */
 void ent_hold_by_keeper(const ent_node *node, ent_channel *channel);
 /** At a start, put what may be signed again on to_sign: heads and receipts that a crash may have left without their
