@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Three parties on hosts of their own: network namespaces with real interfaces, joined by a bridge. Links go down in mid-sentence and come
-up again; where the kernel has netem they also lose, delay, double and reorder packets. Needs root.
+"""Three parties on hosts of their own: network namespaces whose links go down in mid-sentence and come up again, hear nothing, lose,
+delay, reorder, double and damage packets. Needs root.
 
-usage: hosts.py [--seed N] [--steps N] [--seconds S] [--rows FILE]"""
+usage: hosts.py [--links tun|netem] [--seed N] [--steps N] [--seconds S] [--rows FILE]
+
+The links are TUN devices whose packets link.py carries, or interfaces that a bridge joins and the kernel's netem spoils; netem
+where this kernel has it, unless --links says otherwise."""
 
 import argparse
 import json
@@ -14,6 +17,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "outside"))
 
+import link  # noqa: E402
 from fault import FaultyNode  # noqa: E402
 from judge import Row, say  # noqa: E402
 from program import Program, run_program  # noqa: E402
@@ -33,24 +37,34 @@ def ip(*words, check=True):
 
 
 class Host(FaultyNode):
-    """A node in a namespace."""
+    """A node in a namespace; a link's class says how it is joined with others."""
 
     def __init__(self, folder, name, network, number):
         self.network, self.number = network, number
         self.namespace = f"{network}n{number}"
-        self.outer, self.inner = f"{network}v{number}", f"{network}w{number}"
-        address = f"10.213.{random.Random(network).randrange(256)}.{number + 1}"
+        self.address = f"10.213.{random.Random(network).randrange(256)}.{number + 1}"
         ip("netns", "add", self.namespace)
-        ip("link", "add", self.outer, "type", "veth", "peer", "name", self.inner)
-        ip("link", "set", self.inner, "netns", self.namespace)
-        ip("link", "set", self.outer, "master", network, "up")
-        for words in (("addr", "add", address + "/24", "dev", self.inner), ("link", "set", self.inner, "up"),
-                      ("link", "set", "lo", "up")):  # fmt: skip
-            ip("-n", self.namespace, *words)
-        super().__init__(folder, name, host=address, port=PORT)
+        ip("-n", self.namespace, "link", "set", "lo", "up")
+        self.join()
+        super().__init__(folder, name, host=self.address, port=PORT)
         self.wrapper = ["ip", "netns", "exec", self.namespace]
-        self.proxy = self
+        self.proxy = self  # of a program: what its network steps change
         self.told, self.files, self.running = {}, [], False
+
+    def close(self):
+        ip("netns", "del", self.namespace, check=False)
+
+
+class BridgedHost(Host):
+    """Joined by a bridge, which the network is."""
+
+    def join(self):
+        self.outer, inner = f"{self.network}v{self.number}", f"{self.network}w{self.number}"
+        ip("link", "add", self.outer, "type", "veth", "peer", "name", inner)
+        ip("link", "set", inner, "netns", self.namespace)
+        ip("link", "set", self.outer, "master", self.network, "up")
+        ip("-n", self.namespace, "addr", "add", self.address + "/24", "dev", inner)
+        ip("-n", self.namespace, "link", "set", inner, "up")
 
     def set(self, mode):
         """As a proxy has it: "pass", or how the link misbehaves from now on."""
@@ -62,7 +76,19 @@ class Host(FaultyNode):
 
     def close(self):
         ip("link", "del", self.outer, check=False)
-        ip("netns", "del", self.namespace, check=False)
+        super().close()
+
+
+class TunHost(Host):
+    """Joined by a link.Switch."""
+
+    switch = None
+
+    def join(self):
+        self.switch.add(f"{self.network}t{self.number}", self.namespace, self.address)
+
+    def set(self, mode):
+        self.switch.set(self.address, mode)
 
 
 def has_netem():
@@ -73,10 +99,10 @@ def has_netem():
     return done.returncode == 0
 
 
-class Hosts(Program):
-    """Programs whose network steps are those of links."""
+class Bridged(Program):
+    """Programs whose network steps are those of links on a bridge."""
 
-    modes = ["down", "down", "pass"]
+    modes = ["down", "down", "pass", *NETEM]
 
     def make_node(self, name, number):
         if number == 0:
@@ -84,27 +110,42 @@ class Hosts(Program):
             ip("link", "add", self.network, "type", "bridge")
             self.stack.callback(lambda: ip("link", "del", self.network, check=False))
             ip("link", "set", self.network, "up")
-        return Host(self.folder, name, self.network, number)
+        return BridgedHost(self.folder, name, self.network, number)
+
+
+class Tunnelled(Program):
+    """The same with links that link.py carries."""
+
+    modes = ["down", "pass", *link.MODES]
+
+    def make_node(self, name, number):
+        if number == 0:
+            self.network = f"ent{os.getpid() % 100000}"
+            self.switch = link.Switch(self.seed)
+            self.stack.callback(self.switch.close)
+
+        class Joined(TunHost):
+            switch = self.switch
+
+        return Joined(self.folder, name, self.network, number)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--links", choices=("tun", "netem"))
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--seconds", type=float, default=0)
     parser.add_argument("--rows")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.randrange(1 << 32)
-    netem = has_netem()
-    if netem:
-        Hosts.modes = [*Hosts.modes, *NETEM]
-    else:
-        say("this kernel has no netem: links only go down and up")
+    netem = options.links == "netem" or options.links is None and has_netem()
+    kind = Bridged if netem else Tunnelled
     until = time.monotonic() + options.seconds
-    row = Row("three hosts", "links and netem" if netem else "links")
+    row = Row("three hosts", "rough links (netem)" if netem else "rough links")
     while True:
-        say(f"seed {seed}")
-        run_program(seed, options.steps, row, Hosts)
+        say(f"seed {seed}, {'netem' if netem else 'tun'}")
+        run_program(seed, options.steps, row, kind)
         seed += 1
         if time.monotonic() > until:
             break

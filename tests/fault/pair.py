@@ -43,7 +43,10 @@ class PairScenario(Scenario):
         if self.faults.hits and not self.answers() and node.process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 node.process.wait(PATIENCE_S)
+        lasted = self.faults.hits > 1  # a disk that was full or gone: it may be about to end, and its back-offs are long
         self.faults.disarm()
+        if lasted:
+            self.world.step_stop(node)
         node.running = False  # a start that was refused is an end with 1
         if not self.world.alive(node):
             self.world.start(node)
@@ -57,6 +60,18 @@ class PairScenario(Scenario):
         killed = self.faults.hits > 0 and done.returncode in (-9, 137)
         need(killed or 0 <= done.returncode <= 5, "crashes", f"{words} ended with {done.returncode}: {done.stderr.decode()}")
         return done
+
+    def until_done(self, *words):
+        """The command, repeated until it is done; a node whose keeper has met the fault may end a moment later."""
+        node, done = self.world.node, []
+
+        def succeeded():
+            if not self.world.alive(node):
+                self.world.start(node)
+            done[:] = [node.run(*words, check=False)]
+            return done[0].returncode == 0
+
+        self.world.wait(succeeded, lambda: f"{' '.join(words)}: {done[0].stderr.decode() if done else ''}")
 
     def say_both_ways(self):
         for node, other in (self.world.nodes, self.world.nodes[::-1]):
@@ -99,13 +114,7 @@ class Rotate(PairScenario):
             self.world.step_say(self.world.node)
 
     def complete(self):
-        done = []
-
-        def rotated():
-            done[:] = [self.world.node.run("key", "rotate", self.key, check=False)]
-            return done[0].returncode == 0
-
-        self.world.wait(rotated, lambda: f"the {self.key} key to be replaced: {done[0].stderr.decode()}")
+        self.until_done("key", "rotate", self.key)
         self.say_both_ways()
 
 
@@ -130,8 +139,7 @@ class Backup(PairScenario):
         file = self.file + ".whole"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(file)
-        done = self.world.node.run("backup", file, check=False)
-        need(done.returncode == 0, "losses", f"no backup: {done.stderr.decode()}")
+        self.until_done("backup", file)
         folder = os.path.join(self.world.folder, "restored")
         shutil.rmtree(folder, ignore_errors=True)
         done = restore(file, folder)
@@ -170,13 +178,7 @@ class Recover(PairScenario):
             self.run("recover", "--from", self.world.other.name)
 
     def complete(self):
-        done = []
-
-        def recovered():
-            done[:] = [self.world.node.run("recover", "--from", self.world.other.name, check=False)]
-            return done[0].returncode == 0
-
-        self.world.wait(recovered, lambda: f"the recovery: {done[0].stderr.decode() if done else ''}")
+        self.until_done("recover", "--from", self.world.other.name)
         self.say_both_ways()
 
 
