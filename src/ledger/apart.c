@@ -1,5 +1,5 @@
 /* Single messages: those that bring nothing about, and what an answer to one stands in. */
-#include "ledger/internal.h"
+#include "ledger/folding.h"
 
 ent_rc ent_ledger_walk_apart(const ent_ledger *ledger, ent_moment moment, ent_message_fn fn, void *context,
                              ent_err *err)

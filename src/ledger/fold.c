@@ -1,5 +1,5 @@
 /* The fold of one thread: its messages in the ledger's order move its tracks. */
-#include "ledger/internal.h"
+#include "ledger/folding.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* "Order: causal (acks, reply_to), then first evidence, then leaf hash" (design 5); and what all folds of one moment
  * share. */
-#include "ledger/internal.h"
+#include "ledger/folding.h"
 
 #include <stdlib.h>
 

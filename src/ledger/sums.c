@@ -1,5 +1,5 @@
 /* Sums over all threads at a moment: reciprocity, answer times, the threat level.  Source: design.md section 5. */
-#include "ledger/internal.h"
+#include "ledger/folding.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Asking the ledger: may this be said, what terms hold, what has become of the threads. */
-#include "ledger/internal.h"
+#include "ledger/folding.h"
 
 /* --- before something is said --- */
 
