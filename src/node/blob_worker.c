@@ -9,21 +9,18 @@
 #include "node/ledgers.h"
 #include "node/report.h"
 #include "node/say.h"
+#include "node/worker.h"
 #include "store/blob_parts.h"
 #include "store/blobs.h"
 
-#include <time.h>
-
-enum { PAGE = 256, RETRY_FIRST_S = 1, RETRY_MAX_S = 10, TIDY_EVERY_S = 3600, DAY_S = 86400 };
+enum { PAGE = 256, RETRY_FIRST_MS = 1000, RETRY_MAX_MS = 10000, TIDY_EVERY_MS = 3600000, DAY_S = 86400 };
 
 struct ent_blob_worker {
     ent_node *node;
-    pthread_t thread;
-    bool started;
-    pthread_mutex_t lock;
-    pthread_cond_t woken;
-    bool work;
-    bool stopping;
+    ent_worker worker;
+    int64_t tidy_ms; /* monotonic; the thread's own, like all that follows */
+    int64_t sweep_ms;
+    int64_t retry_ms;
 };
 
 /* --- saying that they are held --- */
@@ -335,50 +332,31 @@ static void sweep(ent_node *node)
     ent_report_end(&report);
 }
 
-/* Wait until there is work, or a moment comes. True when it was woken. */
-static bool wait_for_work(ent_blob_worker *worker, int64_t wait_s)
-{
-    struct timespec deadline;
-    (void)clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += (time_t)wait_s;
-    while (!worker->stopping && !worker->work) {
-        if (pthread_cond_timedwait(&worker->woken, &worker->lock, &deadline) != 0)
-            break;
-    }
-    bool woken = worker->work;
-    worker->work = false;
-    return woken;
-}
-
-static void *run(void *context)
+static int64_t work(void *context, bool woken)
 {
     ent_blob_worker *worker = context;
     ent_node *node = worker->node;
-    int64_t tidy_ms = 0;
-    int64_t sweep_ms = 0;
-    int64_t retry_s = RETRY_FIRST_S;
-    (void)pthread_mutex_lock(&worker->lock);
-    while (!worker->stopping) {
-        (void)pthread_mutex_unlock(&worker->lock);
-        bool more = false;
-        if (ent_clock_monotonic_ms() >= tidy_ms) {
-            tidy(node);
-            tidy_ms = ent_clock_monotonic_ms() + (int64_t)TIDY_EVERY_S * 1000;
-        }
-        if (ent_clock_monotonic_ms() >= sweep_ms && may_sweep(node)) {
-            sweep(node);
-            sweep_ms = ent_clock_monotonic_ms() + (int64_t)DAY_S * 1000;
-        }
-        hash_some(node, &more);
-        bool later = say_all(node);
-        (void)pthread_mutex_lock(&worker->lock);
-        if (wait_for_work(worker, more ? 0 : later ? retry_s : TIDY_EVERY_S) || !later)
-            retry_s = RETRY_FIRST_S;
-        else if (!more && retry_s < RETRY_MAX_S)
-            retry_s *= 2;
+    bool more = false;
+    if (woken)
+        worker->retry_ms = RETRY_FIRST_MS;
+    if (ent_clock_monotonic_ms() >= worker->tidy_ms) {
+        tidy(node);
+        worker->tidy_ms = ent_clock_monotonic_ms() + TIDY_EVERY_MS;
     }
-    (void)pthread_mutex_unlock(&worker->lock);
-    return NULL;
+    if (ent_clock_monotonic_ms() >= worker->sweep_ms && may_sweep(node)) {
+        sweep(node);
+        worker->sweep_ms = ent_clock_monotonic_ms() + (int64_t)DAY_S * 1000;
+    }
+    hash_some(node, &more);
+    bool later = say_all(node);
+    if (more)
+        return 0;
+    int64_t rest_ms = later ? worker->retry_ms : TIDY_EVERY_MS;
+    if (!later)
+        worker->retry_ms = RETRY_FIRST_MS;
+    else if (worker->retry_ms < RETRY_MAX_MS)
+        worker->retry_ms *= 2;
+    return rest_ms;
 }
 
 ent_rc ent_blob_worker_new(ent_node *node, ent_blob_worker **ret, ent_err *err)
@@ -386,44 +364,33 @@ ent_rc ent_blob_worker_new(ent_node *node, ent_blob_worker **ret, ent_err *err)
     ent_blob_worker *worker = ent_alloc(sizeof *worker);
     if (worker == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-    pthread_condattr_t attributes;
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     worker->node = node;
-    (void)pthread_mutex_init(&worker->lock, NULL);
-    (void)pthread_cond_init(&worker->woken, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
-    worker->started = pthread_create(&worker->thread, NULL, run, worker) == 0;
-    if (!worker->started) {
-        ent_blob_worker_free(worker);
-        return ent_fail(err, ENT_IO, NULL, "cannot start a thread");
+    worker->retry_ms = RETRY_FIRST_MS;
+    ent_rc rc = ent_worker_start(&worker->worker, work, worker, err);
+    if (rc.code != ENT_OK) {
+        ent_free(worker);
+        return rc;
     }
     *ret = worker;
     return ENT_DONE;
+}
+
+void ent_blob_worker_stop(ent_blob_worker *worker)
+{
+    if (worker != NULL)
+        ent_worker_stop(&worker->worker);
 }
 
 void ent_blob_worker_free(ent_blob_worker *worker)
 {
     if (worker == NULL)
         return;
-    if (worker->started) {
-        (void)pthread_mutex_lock(&worker->lock);
-        worker->stopping = true;
-        (void)pthread_cond_signal(&worker->woken);
-        (void)pthread_mutex_unlock(&worker->lock);
-        (void)pthread_join(worker->thread, NULL);
-    }
-    (void)pthread_cond_destroy(&worker->woken);
-    (void)pthread_mutex_destroy(&worker->lock);
+    ent_worker_release(&worker->worker);
     ent_free(worker);
 }
 
 void ent_blob_worker_wake(ent_blob_worker *worker)
 {
-    if (worker == NULL)
-        return;
-    (void)pthread_mutex_lock(&worker->lock);
-    worker->work = true;
-    (void)pthread_cond_signal(&worker->woken);
-    (void)pthread_mutex_unlock(&worker->lock);
+    if (worker != NULL)
+        ent_worker_wake(&worker->worker);
 }

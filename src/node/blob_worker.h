@@ -9,6 +9,8 @@
 #include "node/node.h"
 
 ENT_RC ent_blob_worker_new(ent_node *node, ent_blob_worker **ret, ent_err *err);
+/** End the thread. It may still be woken, in vain, until it is freed. NULL is fine. */
+void ent_blob_worker_stop(ent_blob_worker *worker);
 /** End the thread and free. NULL is fine. */
 void ent_blob_worker_free(ent_blob_worker *worker);
 /** An attachment is durable, may be said to be held now, or its hash is asked for. NULL is fine. */

@@ -7,6 +7,9 @@
 #include "node/node.h"
 
 ENT_RC ent_checks_new(ent_node *node, ent_checks **ret, ent_err *err);
+/** End the thread. It may still be woken, in vain, until it is freed. NULL is fine. */
+void ent_checks_stop(ent_checks *checks);
+/** End the thread and free. NULL is fine. */
 void ent_checks_free(ent_checks *checks);
 /** A scheduled check of another member has come in, and was opened; answers it soon. NULL is fine. */
 void ent_checks_asked(ent_checks *checks, ent_channel *channel, uint32_t member, uint64_t index);

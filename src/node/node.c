@@ -209,12 +209,15 @@ void ent_node_stop(ent_node *node)
         (void)ent_errands_remove_socket(node->errands, NULL).code;
     ent_http_server_stop(node->peers, STOP_GRACE_MS);
     ent_guard_free(node->guard);
-    ent_opener_free(node->opener); /* before the others, which it wakes */
-    ent_blob_worker_free(node->blob_worker);
-    ent_checks_free(node->checks);
+    ent_opener_stop(node->opener);
+    ent_blob_worker_stop(node->blob_worker);
+    ent_checks_stop(node->checks);
     ent_courier_free(node->courier);
     ent_alerts_stop(node->alerts);
     ent_sequencer_free(node->sequencer);
+    ent_opener_free(node->opener); /* after the last that could wake them */
+    ent_blob_worker_free(node->blob_worker);
+    ent_checks_free(node->checks);
     ent_alerts_free(node->alerts); /* after the last that could wake it */
     ent_events_free(node->events);
     ent_reaches_free(node->reaches);

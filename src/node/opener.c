@@ -5,19 +5,13 @@
 #include "node/reading.h"
 #include "node/report.h"
 #include "node/say.h"
+#include "node/worker.h"
 
-#include <time.h>
-
-enum { RETRY_S = 5 };
+enum { RETRY_MS = 5000 };
 
 struct ent_opener {
     ent_node *node;
-    pthread_t thread;
-    bool started;
-    pthread_mutex_t lock;
-    pthread_cond_t woken;
-    bool work;
-    bool stopping;
+    ent_worker worker;
 };
 
 enum { SEALS_TRIED = 64 };
@@ -108,27 +102,11 @@ static bool open_all(ent_node *node)
     return come_back;
 }
 
-static void *run(void *context)
+static int64_t work(void *context, bool woken)
 {
-    ent_opener *opener = context;
-    (void)pthread_mutex_lock(&opener->lock);
-    while (!opener->stopping) {
-        opener->work = false;
-        (void)pthread_mutex_unlock(&opener->lock);
-        bool come_back = open_all(opener->node);
-        (void)pthread_mutex_lock(&opener->lock);
-        struct timespec deadline;
-        (void)clock_gettime(CLOCK_MONOTONIC, &deadline);
-        deadline.tv_sec += RETRY_S;
-        while (!opener->stopping && !opener->work) {
-            if (!come_back)
-                (void)pthread_cond_wait(&opener->woken, &opener->lock);
-            else if (pthread_cond_timedwait(&opener->woken, &opener->lock, &deadline) != 0)
-                break;
-        }
-    }
-    (void)pthread_mutex_unlock(&opener->lock);
-    return NULL;
+    const ent_opener *opener = context;
+    (void)woken;
+    return open_all(opener->node) ? RETRY_MS : ENT_WORKER_UNTIL_WOKEN;
 }
 
 ent_rc ent_opener_new(ent_node *node, ent_opener **ret, ent_err *err)
@@ -136,44 +114,32 @@ ent_rc ent_opener_new(ent_node *node, ent_opener **ret, ent_err *err)
     ent_opener *opener = ent_alloc(sizeof *opener);
     if (opener == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-    pthread_condattr_t attributes;
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     opener->node = node;
-    (void)pthread_mutex_init(&opener->lock, NULL);
-    (void)pthread_cond_init(&opener->woken, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
-    opener->started = pthread_create(&opener->thread, NULL, run, opener) == 0;
-    if (!opener->started) {
-        ent_opener_free(opener);
-        return ent_fail(err, ENT_IO, NULL, "cannot start a thread");
+    ent_rc rc = ent_worker_start(&opener->worker, work, opener, err);
+    if (rc.code != ENT_OK) {
+        ent_free(opener);
+        return rc;
     }
     *ret = opener;
     return ENT_DONE;
+}
+
+void ent_opener_stop(ent_opener *opener)
+{
+    if (opener != NULL)
+        ent_worker_stop(&opener->worker);
 }
 
 void ent_opener_free(ent_opener *opener)
 {
     if (opener == NULL)
         return;
-    if (opener->started) {
-        (void)pthread_mutex_lock(&opener->lock);
-        opener->stopping = true;
-        (void)pthread_cond_signal(&opener->woken);
-        (void)pthread_mutex_unlock(&opener->lock);
-        (void)pthread_join(opener->thread, NULL);
-    }
-    (void)pthread_cond_destroy(&opener->woken);
-    (void)pthread_mutex_destroy(&opener->lock);
+    ent_worker_release(&opener->worker);
     ent_free(opener);
 }
 
 void ent_opener_wake(ent_opener *opener)
 {
-    if (opener == NULL)
-        return;
-    (void)pthread_mutex_lock(&opener->lock);
-    opener->work = true;
-    (void)pthread_cond_signal(&opener->woken);
-    (void)pthread_mutex_unlock(&opener->lock);
+    if (opener != NULL)
+        ent_worker_wake(&opener->worker);
 }

@@ -9,6 +9,9 @@
 #include "node/node.h"
 
 ENT_RC ent_opener_new(ent_node *node, ent_opener **ret, ent_err *err);
+/** End the thread. It may still be woken, in vain, until it is freed. NULL is fine. */
+void ent_opener_stop(ent_opener *opener);
+/** End the thread and free. NULL is fine. */
 void ent_opener_free(ent_opener *opener);
 void ent_opener_wake(ent_opener *opener);
 void ent_reading_free(ent_reading *reading);
