@@ -1,5 +1,6 @@
 /* The keeper: the only holder of a party's private keys. It has no network, answers typed requests, and refuses to sign
- * a smaller or another head of a log than it has signed before, or one that does not extend that.  Source: design.md
+ * another head of a log than it has signed before, one that does not extend that, or a smaller one that it is not shown
+ * to extend.  Source: design.md
  * section 8 "keeper", section 3 "Rollback guard". For a node it is a process of its own: serve.h. */
 #ifndef ENT_KEEPER_KEEPER_H
 #define ENT_KEEPER_KEEPER_H
@@ -96,15 +97,16 @@ typedef struct {
     ent_tree_head head;
     uint64_t timestamp_unix_s;     /* receipts */
     ent_public_key key;            /* which of the keys; zeroed: the first */
-    const ent_tree_proof *extends; /* from the size signed last to this one; NULL when that is this size, or none */
+    const ent_tree_proof *extends; /* between the size signed last and this one; NULL when they are the same, or none */
     ent_signature signature;       /* answer */
     ent_rc rc;                     /* answer: ENT_OK or REFUSED_KEEPER */
 } ent_keeper_request;
 
 /** Sign several things: the marks of all are made durable with one sync, then each is signed. The same thing may be
- * signed again and gives the same signature; a smaller size, the same size with another root (or another time of a
- * receipt), or a larger one that is not shown to extend what was signed, is refused.
- *  Errors: IO, IO_FULL, NOMEM: no signature must be used.  Blocks: yes.  Threads: safe, one at a time. */
+ * signed again and gives the same signature; the same size with another root (or another time of a receipt), or a
+ * larger one that is not shown to extend what was signed, is refused; so is a smaller one, but for a head that what was
+ * signed is shown to extend: then the mark stays. Errors: IO, IO_FULL, NOMEM: no signature must be used.  Blocks: yes.
+ * Threads: safe, one at a time. */
 ENT_RC ent_keeper_sign(ent_keeper *keeper, ent_keeper_request *requests, size_t count, ent_err *err);
 
 /** The largest head signed so far; ABSENT when there is none. */

@@ -196,6 +196,19 @@ static ent_rc judge_larger(const ent_mark *mark, const ent_keeper_request *reque
                     ENT_TEXT_ARG(request->origin), mark->head.size, request->head.size);
 }
 
+/* A smaller head of our own log says nothing new when what was signed last extends it: no two such heads contradict
+ * each other (docs/decisions/0024). A store that lost what was signed cannot show this. */
+static ent_rc judge_smaller(const ent_mark *mark, const ent_keeper_request *request, ent_err *err)
+{
+    if (request->what == ENT_KEEPER_HEAD && request->extends != NULL && request->head.size > 0 &&
+        ent_consistency_verify(&request->head, &mark->head, request->extends) == ENT_PROOF_VALID)
+        return ENT_DONE;
+    return ent_fail(err, ENT_REFUSED_KEEPER, "design 3, rollback guard",
+                    "the keeper signed %.*s at size %" PRIu64 " before and will not sign size %" PRIu64
+                    ": this store is older than the keys' marks (a restored backup?)",
+                    ENT_TEXT_ARG(request->origin), mark->head.size, request->head.size);
+}
+
 /* Whether a request may follow what was signed before for the same log. */
 static ent_rc judge(const ent_mark *mark, const ent_keeper_request *request, ent_err *err)
 {
@@ -204,10 +217,7 @@ static ent_rc judge(const ent_mark *mark, const ent_keeper_request *request, ent
     if (request->head.size > mark->head.size)
         return judge_larger(mark, request, err);
     if (request->head.size < mark->head.size)
-        return ent_fail(err, ENT_REFUSED_KEEPER, "design 3, rollback guard",
-                        "the keeper signed %.*s at size %" PRIu64 " before and will not sign size %" PRIu64
-                        ": this store is older than the keys' marks (a restored backup?)",
-                        ENT_TEXT_ARG(request->origin), mark->head.size, request->head.size);
+        return judge_smaller(mark, request, err);
     if (!ent_hash_equal(&mark->head.root, &request->head.root))
         return ent_fail(err, ENT_REFUSED_KEEPER, "design 3, rollback guard",
                         "the keeper signed %.*s at size %" PRIu64
@@ -235,7 +245,7 @@ static ent_rc mark_request(local_keeper *keeper, ent_keeper_request *request, en
         request->rc = ent_fail(err, ENT_REFUSED_KEEPER, NULL, "an origin is at most %d bytes", ENT_ORIGIN_MAX_BYTES);
     else
         request->rc = judge(known, request, err);
-    if (request->rc.code != ENT_OK || (known != NULL && known->head.size == request->head.size))
+    if (request->rc.code != ENT_OK || (known != NULL && known->head.size >= request->head.size))
         return ENT_DONE;
     ent_mark mark = {.what = request->what, .head = request->head, .timestamp_unix_s = request->timestamp_unix_s};
     memcpy(mark.origin, request->origin.data, request->origin.size);

@@ -2,6 +2,7 @@
 
 #include "node/channel.h"
 #include "node/keys.h"
+#include "node/own_head.h"
 
 enum {
     ENTRIES_BYTES = 16 << 20,
@@ -86,19 +87,48 @@ static ent_rc take_newest(ent_packing *work, uint64_t most, ent_tree_head *ret, 
     return ent_buf_check(&work->checkpoint, err);
 }
 
-/* Our newest signed head, or an older one that `most` entries reach. Where none lies between `from` and there, the next
- * one: what is said while the members are asked is signed all at once. */
+/* What is in work->checkpoint may be by a key that was revoked since. */
+static ent_rc take_accepted(ent_packing *work, ent_tree_head *ret, ent_err *err)
+{
+    if (ent_head_is_accepted(work->channel, work->of, ent_buf_bytes(&work->checkpoint)))
+        return ENT_DONE;
+    ent_buf_clear(&work->checkpoint);
+    return ent_own_head(work->node, work->channel, ret->size, ret, &work->checkpoint, err);
+}
+
+/* Our newest signed head, or an older one that `most` entries reach. Where none lies between `from` and there, for all
+ * was signed at once, or by a key that was revoked since, one is made. When that key is gone: the next one, though it
+ * may be more than fits. */
 static ent_rc choose_own_head(ent_packing *work, uint64_t from, uint64_t most, ent_tree_head *ret, ent_err *err)
 {
     uint64_t newest = 0;
     ENT_TRY(take_newest(work, most, ret, &newest, err));
     if (newest <= most)
-        return ENT_DONE;
+        return take_accepted(work, ret, err);
     ENT_TRY(read_head_or_none(work, most, ret, err));
-    if (ret->size > from)
+    if (ret->size > from && ent_head_is_accepted(work->channel, work->of, ent_buf_bytes(&work->checkpoint)))
         return ENT_DONE;
-    ent_rc rc = read_next_head(work, from, ret, err);
+    ent_buf_clear(&work->checkpoint);
+    ent_rc rc = ent_own_head(work->node, work->channel, most, ret, &work->checkpoint, err);
+    if (rc.code != ENT_REFUSED_KEEPER)
+        return rc;
+    rc = read_next_head(work, from, ret, err);
     return rc.code == ENT_ABSENT ? take_newest(work, UINT64_MAX, ret, &newest, err) : rc; /* it is not stored yet */
+}
+
+/* The next head beyond `from`, passing over those of a key that was revoked since. Where there are no others, one of
+ * these, which is refused: its writer alone can sign there anew. */
+static ent_rc read_next_accepted(ent_packing *work, uint64_t from, ent_tree_head *ret, ent_err *err)
+{
+    ENT_TRY(read_next_head(work, from, ret, err));
+    while (!ent_head_is_accepted(work->channel, work->of, ent_buf_bytes(&work->checkpoint)) &&
+           ret->size < from + ENT_POUCH_MAX_ENTRIES) {
+        ent_rc rc = read_next_head(work, ret->size, ret, err);
+        if (rc.code == ENT_ABSENT)
+            return read_head(work, ret->size, ret, err);
+        ENT_TRY(rc);
+    }
+    return ENT_DONE;
 }
 
 /* Another member's head that `most` entries reach. Where none lies between `from` and there, the next one: its writer
@@ -112,7 +142,8 @@ static ent_rc choose_head(ent_packing *work, uint64_t from, uint64_t most, uint6
         return ent_fail(err, ENT_REFUSED_NOT_OPEN, "design 2, Genesis", "nothing of %.*s is held in channel %.8s",
                         ENT_TEXT_ARG(work->channel->genesis.members[work->of].name), work->channel->id_text);
     ENT_TRY(read_head_or_none(work, most, ret, err));
-    return ret->size > from || from == held ? ENT_DONE : read_next_head(work, from, ret, err);
+    bool of_use = ret->size > from && ent_head_is_accepted(work->channel, work->of, ent_buf_bytes(&work->checkpoint));
+    return of_use || from == held ? ENT_DONE : read_next_accepted(work, from, ret, err);
 }
 
 /* How many of the read entries one pouch can take, by the sizes of their bodies. */

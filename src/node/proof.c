@@ -4,6 +4,7 @@
 #include "log/tree.h"
 #include "node/channel.h"
 #include "node/keys.h"
+#include "node/own_head.h"
 #include "node/receipt.h"
 
 enum { RECEIPTS_TRIED = 1024, SIGNATURES_MAX = 16 };
@@ -36,6 +37,24 @@ static ent_rc receipts_at(ent_node *node, ent_channel *channel, uint32_t member,
     return ENT_DONE;
 }
 
+/* Whether a head of this size can stand in a proof: of another's log, one that a key signed which was revoked since
+ * does not. Ours can be made anew. */
+static ent_rc is_of_use(ent_node *node, ent_channel *channel, uint32_t member, uint64_t size, bool *ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
+    ent_tree_head head;
+    *ret = true;
+    if (member == channel->self || ent_channel_keys(channel, member)->log_count == 1)
+        return ENT_DONE;
+    ent_rc rc =
+        node->store->engine->head_get(node->store, channel->members[member].log.number, size, &head, &note, err);
+    if (rc.code == ENT_ABSENT)
+        return ENT_DONE;
+    ENT_TRY(rc);
+    *ret = head.size != size || ent_head_is_accepted(channel, member, ent_buf_bytes(&note));
+    return ENT_DONE;
+}
+
 /* "`prove` takes the smallest that carries all, else one proof per receiver" (design 3). */
 static ent_rc choose_from(ent_node *node, ent_channel *channel, uint32_t member, uint64_t first_size, choice *ret,
                           size_t *ret_count, ent_err *err)
@@ -55,6 +74,11 @@ static ent_rc choose_from(ent_node *node, ent_channel *channel, uint32_t member,
             if (rc.code == ENT_ABSENT)
                 break;
             ENT_TRY(rc);
+            bool of_use = false;
+            ENT_TRY(is_of_use(node, channel, member, receipt.head.size, &of_use, err));
+            from = receipt.head.size + 1;
+            if (!of_use)
+                continue;
             ENT_TRY(receipts_at(node, channel, member, receipt.head.size, &here, err));
             if (here.all) {
                 ret[0] = here;
@@ -64,7 +88,6 @@ static ent_rc choose_from(ent_node *node, ent_channel *channel, uint32_t member,
             if (first && here.count > 0)
                 ret[count++] = here;
             first = false;
-            from = receipt.head.size + 1;
         }
     }
     *ret_count = count;
@@ -87,15 +110,10 @@ static ent_rc choose(ent_node *node, ent_channel *channel, uint32_t member, uint
 static ent_rc signed_head(ent_node *node, ent_channel *channel, uint32_t member, uint64_t size, ent_tree_head *ret,
                           ent_buf *ret_note, ent_err *err)
 {
-    (void)pthread_mutex_lock(&channel->lock);
-    bool newest = member == channel->self && channel->head.size > 0 && (size == 0 || channel->head.size == size);
-    if (newest) {
-        *ret = channel->head;
-        ent_buf_put(ret_note, ent_buf_bytes(&channel->head_note));
-    }
-    (void)pthread_mutex_unlock(&channel->lock);
-    if (newest)
-        return ent_buf_check(ret_note, err);
+    if (member == channel->self && size == 0)
+        size = ent_channel_signed_size(channel);
+    if (member == channel->self && size > 0)
+        return ent_own_head(node, channel, size, ret, ret_note, err);
     ENT_TRY(node->store->engine->head_get(node->store, channel->members[member].log.number,
                                           size == 0 ? UINT64_MAX : size, ret, ret_note, err));
     if (size != 0 && ret->size != size)

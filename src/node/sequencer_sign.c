@@ -1,25 +1,18 @@
 /* Signatures: marks and signatures after the commit, then what readers see; stored with the next transaction. */
 #include "node/sequencer_internal.h"
 
-#include "log/checkpoint.h"
 #include "node/alerts.h"
 #include "node/channel.h"
 #include "node/checks.h"
 #include "node/events.h"
 #include "node/extend.h"
 #include "node/keys.h"
+#include "node/own_head.h"
 #include "node/report.h"
 
 static ent_rc put_head_note(const ent_signed *item, ent_buf *ret, ent_err *err)
 {
-    const ent_channel *channel = item->channel;
-    ent_text origin = ent_text_of(channel->members[channel->self].origin);
-    ent_vkey vkey;
-    ENT_TRY(ent_vkey_make(origin, ENT_KEY_ED25519, &item->log_key, &vkey, err));
-    ent_checkpoint_put(ret, origin, &item->head);
-    ent_buf_put_u8(ret, '\n');
-    ent_note_put_signature(ret, &vkey, ent_bytes_of(item->signature.bytes, sizeof item->signature.bytes));
-    return ent_buf_check(ret, err);
+    return ent_own_head_put(item->channel, &item->head, &item->log_key, &item->signature, ret, err);
 }
 
 ent_rc ent_sequencer_store_signed(ent_node *node, const ent_signed_list *list, ent_err *err)

@@ -324,6 +324,49 @@ static void test_keeper__smaller_or_other_head_refused(void **state)
     release_home(&made);
 }
 
+/* What the head signed last covers can be signed up to any size: it says nothing new. The mark stays. */
+static void test_keeper__smaller_head_that_was_extended_signed(void **state)
+{
+    home made = make_home(state, NULL);
+    ent_keeper *keeper = open_keeper(&made);
+    ent_tree_head mark;
+    ent_signature first = sign(keeper, request_of(ENT_KEEPER_HEAD, origin, 4, 1, 0));
+    (void)sign(keeper, larger_of(ENT_KEEPER_HEAD, origin, 4, 9, 1, 0));
+    for (int round = 0; round < 2; round++) {
+        ent_keeper_request request = request_of(ENT_KEEPER_HEAD, origin, 4, 1, 0);
+        ent_tree_proof changed = *extending(4, 9, 1);
+        request.extends = extending(4, 9, 1);
+        ent_signature again = sign(keeper, request);
+        assert_memory_equal(&again, &first, sizeof first);
+        request = request_of(ENT_KEEPER_HEAD, origin, 6, 1, 0); /* one that never was a head */
+        request.extends = extending(6, 9, 1);
+        (void)sign(keeper, request);
+        assert_ok(ent_keeper_mark(keeper, ENT_KEEPER_HEAD, ent_text_of(origin), &mark, NULL));
+        assert_int_equal(mark.size, 9);
+
+        request.extends = NULL;
+        refuse(keeper, request, "older than the keys' marks");
+        changed.hashes[0].bytes[0] ^= 1;
+        request = request_of(ENT_KEEPER_HEAD, origin, 4, 1, 0);
+        request.extends = &changed;
+        refuse(keeper, request, "older than the keys' marks");
+        request = request_of(ENT_KEEPER_HEAD, origin, 4, 2, 0); /* of another history, which proves itself alone */
+        request.extends = extending(4, 9, 2);
+        refuse(keeper, request, "older than the keys' marks");
+        request = request_of(ENT_KEEPER_HEAD, origin, 0, 1, 0);
+        request.extends = extending(0, 9, 1);
+        refuse(keeper, request, "older than the keys' marks");
+        ent_keeper_free(keeper);
+        keeper = open_keeper(&made);
+    }
+    (void)sign(keeper, request_of(ENT_KEEPER_RECEIPT, other, 9, 1, 7));
+    ent_keeper_request receipt = request_of(ENT_KEEPER_RECEIPT, other, 4, 1, 7);
+    receipt.extends = extending(4, 9, 1); /* a receipt is given once, with its time */
+    refuse(keeper, receipt, "older than the keys' marks");
+    ent_keeper_free(keeper);
+    release_home(&made);
+}
+
 /* The larger half of a fork is refused too: what is signed must extend what was. */
 static void test_keeper__larger_head_that_does_not_extend_refused(void **state)
 {
@@ -511,6 +554,7 @@ int main(void)
         IN_FOLDER(test_keeper__signatures_verify),
         IN_FOLDER(test_keeper__same_again_gives_the_same_signature),
         IN_FOLDER(test_keeper__smaller_or_other_head_refused),
+        IN_FOLDER(test_keeper__smaller_head_that_was_extended_signed),
         IN_FOLDER(test_keeper__larger_head_that_does_not_extend_refused),
         IN_FOLDER(test_keeper__receipt_with_another_time_refused),
         IN_FOLDER(test_keeper__one_refusal_does_not_stop_the_others),

@@ -243,6 +243,22 @@ ent_rc fixture_say(ent_node *node, ent_channel *channel, fixture_mark mark, uint
     return say(node, channel, ent_bytes_of(body, (size_t)size), ret_index, err);
 }
 
+ent_rc fixture_say_long(ent_node *node, ent_channel *channel, fixture_mark mark, size_t bytes, uint64_t *ret_index,
+                        ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf body = {0};
+    char hex[33];
+    ent_hex_encode(ent_bytes_of(mark.bytes, sizeof mark.bytes), hex);
+    ent_buf_put_format(&body, "{\"fields\":{\"nonce\":\"%s\",\"reply_by\":\"2030-01-01T00:00:00Z\"},\"rest\":\"", hex);
+    uint8_t *rest = ent_buf_reserve(&body, bytes);
+    ENT_TRY(ent_buf_check(&body, err));
+    memset(rest, 'x', bytes);
+    body.size += bytes;
+    ent_buf_put_string(&body, "\"}");
+    ENT_TRY(ent_buf_check(&body, err));
+    return say(node, channel, ent_buf_bytes(&body), ret_index, err);
+}
+
 ent_rc fixture_say_nonsense(ent_node *node, ent_channel *channel, uint64_t *ret_index, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_release) ent_buf sealed = {0};

@@ -57,6 +57,9 @@ fixture_mark fixture_mark_of(uint32_t writer, uint32_t thread, uint64_t number);
 
 /** Say a contact.check with this mark. */
 ENT_RC fixture_say(ent_node *node, ent_channel *channel, fixture_mark mark, uint64_t *ret_index, ent_err *err);
+/** Say one of about this many bytes, 8 MiB at most once sealed. */
+ENT_RC fixture_say_long(ent_node *node, ent_channel *channel, fixture_mark mark, size_t bytes, uint64_t *ret_index,
+                        ent_err *err);
 /** Say something whose body no one can read: it will be contested. */
 ENT_RC fixture_say_nonsense(ent_node *node, ent_channel *channel, uint64_t *ret_index, ent_err *err);
 /** Open a stored message and give its mark; false when it has none. */

@@ -3,9 +3,11 @@
 
 #include "base/clock.h"
 #include "base/config.h"
+#include "log/policy.h"
 #include "node/channel.h"
 #include "node/invite.h"
 #include "node/peer.h"
+#include "node/proof.h"
 #include "node/rotate.h"
 
 #include <pthread.h>
@@ -288,6 +290,60 @@ static void test_keys__revoked_key_beyond_the_cutoff_is_refused(void **state)
     fixture_pair_release(&pair);
 }
 
+/* Whether a proof stands under the keys of its policy, which are those that count now. */
+static ENT_RC check_proof(void *context, const ent_message_proof *proof, ent_err *err)
+{
+    ENT_CLEANUP(ent_policy_release) ent_policy *policy = NULL;
+    ENT_CLEANUP(ent_note_release) ent_note note = {0};
+    ent_tlog_proof parsed = {0};
+    ent_policy_result result = {0};
+    (void)context;
+    ENT_TRY(ent_tlog_proof_parse(ent_text_bytes(proof->proof), &parsed, err));
+    ENT_TRY(ent_policy_parse(ent_text_bytes(proof->policy), &policy, err));
+    ENT_TRY(ent_note_parse(parsed.checkpoint, &note, err));
+    ENT_TRY(ent_policy_check(policy, &note, &result, err));
+    assert_int_equal(result.verdict, ENT_POLICY_SATISFIED);
+    return ENT_DONE;
+}
+
+static void assert_provable(const fixture_pair *pair, unsigned who, uint64_t index)
+{
+    ent_err err = {0};
+    assert_ok(ent_message_prove(pair->nodes[who], fixture_channel(pair, who), AURORA, index, check_proof, NULL, &err));
+}
+
+/* Between the cutoff and us lies more than a pouch holds, all of it signed by the revoked key. */
+static void test_keys__more_than_a_pouch_beyond_the_cutoff_gets_across(void **state)
+{
+    enum { LONG_BYTES = 7 << 20, MANY_LONG = 10 /* 70 MiB */ };
+    (void)state;
+    fixture_pair pair;
+    ent_err err = {0};
+    uint64_t index = 0;
+    make_open(&pair);
+    uint64_t mutual = size_of(&pair, AURORA, AURORA);
+    for (unsigned i = 0; i < MANY_LONG; i++)
+        assert_ok(fixture_say_long(pair.nodes[AURORA], fixture_channel(&pair, AURORA), fixture_mark_of(AURORA, 7, i),
+                                   LONG_BYTES, &index, &err));
+    assert_int_equal(rotate(&pair, cutoff_at(&pair, mutual, true), AURORA, &err), ENT_OK);
+    uint64_t size = size_of(&pair, AURORA, AURORA);
+    assert_int_equal(size, mutual + MANY_LONG + 1);
+    unsigned carried = 0;
+    for (; size_of(&pair, BOREAL, AURORA) < size && carried < MANY_LONG; carried++) {
+        carry(&pair, AURORA);
+        carry(&pair, BOREAL);
+    }
+    assert_in_range(carried, 2, 3);
+    fixture_pair_assert_same(&pair);
+    for (unsigned who = AURORA; who <= BOREAL; who++) {
+        assert_int_equal(contested(&pair, who, mutual), 2);
+        assert_provable(&pair, who, mutual - 1);
+        assert_provable(&pair, who, mutual + 1);
+        assert_provable(&pair, who, size - 1);
+    }
+    fixture_pair_release(&pair);
+}
+
 static void test_keys__what_came_before_the_card_is_the_same(void **state)
 {
     (void)state;
@@ -304,6 +360,10 @@ static void test_keys__what_came_before_the_card_is_the_same(void **state)
     assert_int_equal(size_of(&pair, BOREAL, AURORA), mutual + 2);
     assert_int_equal(contested(&pair, BOREAL, mutual), 2);
     assert_int_equal(contested(&pair, AURORA, mutual), 2);
+    for (unsigned who = AURORA; who <= BOREAL; who++) { /* not by the head that the revoked key signed */
+        assert_provable(&pair, who, mutual - 1);
+        assert_provable(&pair, who, mutual);
+    }
     fixture_pair_release(&pair);
 }
 
@@ -410,6 +470,7 @@ int main(void)
         cmocka_unit_test(test_keys__card_first_by_hand_then_the_cutoff),
         cmocka_unit_test(test_keys__nothing_is_signed_by_the_old_key_beyond_the_cutoff),
         cmocka_unit_test(test_keys__revoked_key_beyond_the_cutoff_is_refused),
+        cmocka_unit_test(test_keys__more_than_a_pouch_beyond_the_cutoff_gets_across),
         cmocka_unit_test(test_keys__what_came_before_the_card_is_the_same),
         cmocka_unit_test(test_keys__bad_cutoffs_are_refused_and_another_root_is_a_fork),
         cmocka_unit_test(test_keys__no_memory_changes_nothing),
