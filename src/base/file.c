@@ -42,7 +42,7 @@ char *ent_file_join(const char *folder, const char *name)
     return path;
 }
 
-static ENT_RC read_to_end(int fd, const char *path, size_t limit, ent_buf *ret, ent_err *err)
+ent_rc ent_file_read_all(int fd, const char *path, size_t limit, ent_buf *ret, ent_err *err)
 {
     size_t total = 0;
     for (;;) {
@@ -69,7 +69,7 @@ ent_rc ent_file_read(const char *path, size_t limit, ent_buf *ret, ent_err *err)
     if (fd < 0)
         return fail_errno(err, "cannot open", path);
     size_t before = ret->size;
-    ent_rc rc = read_to_end(fd, path, limit, ret, err);
+    ent_rc rc = ent_file_read_all(fd, path, limit, ret, err);
     if (rc.code != ENT_OK)
         ret->size = before;
     return rc;

@@ -9,6 +9,10 @@
 /** Read a whole file of at most limit bytes, appending to ret.  Errors: ABSENT, PEER_TOO_LARGE, IO, NOMEM.  Blocks:
  * yes. */
 ENT_RC ent_file_read(const char *path, size_t limit, ent_buf *ret, ent_err *err);
+/** Read on to the end, at most limit bytes, appending to ret, which may hold a part after a failure.
+ *  @in   path   what the error calls it
+ *  Errors: PEER_TOO_LARGE, IO, NOMEM.  Blocks: yes. */
+ENT_RC ent_file_read_all(int fd, const char *path, size_t limit, ent_buf *ret, ent_err *err);
 /** Replace a file: temporary file beside it, fsync, rename, fsync of the folder.  Errors: IO, IO_FULL.  Blocks: yes. */
 ENT_RC ent_file_write(const char *path, mode_t mode, ent_bytes bytes, ent_err *err);
 /** Create a file that must not exist yet (same durability).  Errors: REFUSED when it exists, IO, IO_FULL. */

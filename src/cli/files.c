@@ -18,31 +18,10 @@ static ent_rc fail_errno(ent_err *err, const char *what, const char *path)
     return ent_fail(err, code, NULL, "cannot %s %s: %s", what, path, strerror_r(number, reason, sizeof reason));
 }
 
-static ent_rc read_all(int fd, size_t limit, ent_buf *ret, ent_err *err)
-{
-    size_t total = 0;
-    for (;;) {
-        uint8_t *room = ent_buf_reserve(ret, 65536);
-        if (room == NULL)
-            return ent_buf_check(ret, err);
-        ssize_t got = read(fd, room, 65536);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return fail_errno(err, "read", "standard input");
-        if (got == 0)
-            return ENT_DONE;
-        total += (size_t)got;
-        if (total > limit)
-            return ent_fail(err, ENT_PEER_TOO_LARGE, NULL, "standard input holds more than %zu bytes", limit);
-        ret->size += (size_t)got;
-    }
-}
-
 ent_rc ent_cli_read(const char *path, size_t limit, ent_buf *ret, ent_err *err)
 {
     if (strcmp(path, "-") == 0)
-        return read_all(STDIN_FILENO, limit, ret, err);
+        return ent_file_read_all(STDIN_FILENO, "standard input", limit, ret, err);
     return ent_file_read(path, limit, ret, err);
 }
 

@@ -288,8 +288,12 @@ static ent_rc look(ent_node *node, drafting *draft, uint64_t index, bool *ret_do
                    ent_err *err)
 {
     ent_channel *channel = draft->saying.channel;
-    if (draft->wait == WAIT_RECEIPT)
-        return ent_message_receipted(node, channel, channel->self, index, ret_done, err);
+    if (draft->wait == WAIT_RECEIPT) {
+        uint64_t receipted = 0;
+        ENT_TRY(ent_log_receipted(node, channel, channel->self, &receipted, err));
+        *ret_done = receipted > index;
+        return ENT_DONE;
+    }
     return ent_answer_search_next(node, channel, index, &draft->search, ret_done, ret_answer, err);
 }
 

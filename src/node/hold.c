@@ -50,43 +50,40 @@ static void report_held(const ent_channel *channel, ent_hold hold, const char *r
     ent_report_end(&report);
 }
 
-static bool set_hold(ent_channel *channel, ent_hold hold, bool also_weaker, const char *reason)
+static void set_hold(ent_channel *channel, ent_hold hold, bool also_weaker, const char *format, va_list values)
 {
+    char reason[sizeof channel->hold_reason];
+    (void)vsnprintf(reason, sizeof reason, format, values);
     (void)pthread_mutex_lock(&channel->lock);
     bool is_news = hold > channel->hold || also_weaker;
     if (is_news) {
         channel->hold = hold;
         channel->hold_since_unix_s = ent_clock_unix_s();
-        (void)snprintf(channel->hold_reason, sizeof channel->hold_reason, "%s", reason);
+        memcpy(channel->hold_reason, reason, sizeof reason);
         if (hold == ENT_HOLD_ASKING) {
             channel->asking_since_ms = ent_clock_monotonic_ms();
             channel->asking_round++;
         }
     }
     (void)pthread_mutex_unlock(&channel->lock);
-    return is_news;
+    if (is_news)
+        report_held(channel, hold, reason);
 }
 
 void ent_channel_hold(ent_channel *channel, ent_hold hold, const char *format, ...)
 {
-    char reason[sizeof channel->hold_reason];
     va_list values;
     va_start(values, format);
-    (void)vsnprintf(reason, sizeof reason, format, values);
+    set_hold(channel, hold, false, format, values);
     va_end(values);
-    if (set_hold(channel, hold, false, reason))
-        report_held(channel, hold, reason);
 }
 
 void ent_channel_hold_instead(ent_channel *channel, ent_hold hold, const char *format, ...)
 {
-    char reason[sizeof channel->hold_reason];
     va_list values;
     va_start(values, format);
-    (void)vsnprintf(reason, sizeof reason, format, values);
+    set_hold(channel, hold, true, format, values);
     va_end(values);
-    if (set_hold(channel, hold, true, reason))
-        report_held(channel, hold, reason);
 }
 
 void ent_channel_hold_because(ent_channel *channel, ent_hold hold, const char *format, ...)

@@ -148,9 +148,9 @@ ent_rc ent_rows_read(ent_node *node, ent_channel *channel, uint64_t window, ent_
     return ENT_DONE;
 }
 
-ent_rc ent_message_receipted(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, bool *ret,
-                             ent_err *err)
+ent_rc ent_log_receipted(ent_node *node, ent_channel *channel, uint32_t member, uint64_t *ret, ent_err *err)
 {
+    uint64_t least = UINT64_MAX;
     for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
         ent_store_receipt receipt;
         if (m == member)
@@ -159,12 +159,10 @@ ent_rc ent_message_receipted(ent_node *node, ent_channel *channel, uint32_t memb
             node->store->engine->receipt_newest(node->store, channel->members[member].log.number, m, &receipt, err);
         if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
             return rc;
-        if (rc.code == ENT_ABSENT || receipt.head.size <= index) {
-            *ret = false;
-            return ENT_DONE;
-        }
+        uint64_t size = rc.code == ENT_OK ? receipt.head.size : 0;
+        least = size < least ? size : least;
     }
-    *ret = true;
+    *ret = least;
     return ENT_DONE;
 }
 

@@ -29,9 +29,8 @@ typedef struct {
 ENT_RC ent_rows_read(ent_node *node, ent_channel *channel, uint64_t window, ent_rows *ret, ent_err *err);
 void ent_rows_release(ent_rows *rows);
 
-/** Whether every other member has receipted a message of this log (other than its writer). */
-ENT_RC ent_message_receipted(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, bool *ret,
-                             ent_err *err);
+/** How many entries of a log every member but its writer has receipted, as far as we know. */
+ENT_RC ent_log_receipted(ent_node *node, ent_channel *channel, uint32_t member, uint64_t *ret, ent_err *err);
 /** Waiting for an answer to a message of ours: how much of each log was looked at. */
 typedef struct {
     uint64_t seen[ENT_ENTRY_MAX_MEMBERS];

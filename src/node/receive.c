@@ -107,10 +107,8 @@ static ent_rc store_attachments(ent_node *node, const receive_job *work, ent_err
     return ENT_DONE;
 }
 
-static ent_rc store_entries(ent_node *node, receive_job *work, ent_err *err)
+ent_rc ent_receive_append(ent_node *node, ent_channel_member *member, const ent_pouch_checked *checked, ent_err *err)
 {
-    const ent_pouch_checked *checked = work->checked;
-    ent_channel_member *member = &work->channel->members[work->writer];
     ENT_CLEANUP(ent_free_pointer) ent_hash *digests = ent_alloc_array(checked->new_count, sizeof *digests);
     if (digests == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
@@ -129,7 +127,14 @@ static ent_rc store_entries(ent_node *node, receive_job *work, ent_err *err)
     };
     member->next.tree = checked->tree;
     memcpy(member->next.acked, checked->acked, sizeof member->next.acked);
-    ENT_TRY(node->store->engine->append(node->store, &member->next, &append, err));
+    return node->store->engine->append(node->store, &member->next, &append, err);
+}
+
+static ent_rc store_entries(ent_node *node, receive_job *work, ent_err *err)
+{
+    const ent_pouch_checked *checked = work->checked;
+    ent_channel_member *member = &work->channel->members[work->writer];
+    ENT_TRY(ent_receive_append(node, member, checked, err));
     ENT_TRY(
         node->store->engine->head_put(node->store, member->log.number, &checked->head, work->pouch->checkpoint, err));
     ENT_TRY(store_attachments(node, work, err));

@@ -210,27 +210,8 @@ static ent_rc append_back(restoring *work, ent_err *err)
 {
     const ent_pouch_checked *checked = &work->checked;
     ent_channel_member *own = &work->channel->members[work->channel->self];
-    ent_store *store = work->node->store;
-    ENT_CLEANUP(ent_free_pointer) ent_hash *digests = ent_alloc_array(checked->new_count, sizeof *digests);
-    if (digests == NULL)
-        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-    for (size_t i = 0; i < checked->new_count; i++) {
-        digests[i] = checked->entries[i].body.digest;
-        own->next.bytes += checked->entry_bytes[i].size + checked->bodies[i].size;
-    }
-    ent_store_append append = {
-        .first = checked->first_new,
-        .count = checked->new_count,
-        .entries = checked->entry_bytes,
-        .leaves = checked->leaves,
-        .bodies = checked->bodies,
-        .body_digests = digests,
-        .arrived_unix_s = ent_clock_unix_s(),
-    };
-    own->next.tree = checked->tree;
     own->next.opened = checked->tree.size;
-    memcpy(own->next.acked, checked->acked, sizeof own->next.acked);
-    ENT_TRY(store->engine->append(store, &own->next, &append, err));
+    ENT_TRY(ent_receive_append(work->node, own, checked, err));
     for (size_t i = 0; i < checked->new_count; i++) {
         for (size_t a = 0; a < checked->entries[i].attachment_count; a++)
             ENT_TRY(add_attachment(work, &checked->entries[i], (uint32_t)a, err));

@@ -5,6 +5,7 @@
 #include "node/channel.h"
 #include "node/examine.h"
 #include "node/ledgers.h"
+#include "node/message_row.h"
 #include "node/say.h"
 
 #include <inttypes.h>
@@ -20,25 +21,6 @@ void ent_succession_release(ent_succession *succession)
 }
 
 /* --- the last heads that all hold alike --- */
-
-/* How much of a log every other member has receipted, as far as we know. */
-static ent_rc held_by_all(ent_node *node, ent_channel *channel, uint32_t member, uint64_t *ret, ent_err *err)
-{
-    uint64_t least = UINT64_MAX;
-    for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
-        ent_store_receipt receipt;
-        if (m == member)
-            continue;
-        ent_rc rc =
-            node->store->engine->receipt_newest(node->store, channel->members[member].log.number, m, &receipt, err);
-        if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
-            return rc;
-        uint64_t size = rc.code == ENT_OK ? receipt.head.size : 0;
-        least = size < least ? size : least;
-    }
-    *ret = least;
-    return ENT_DONE;
-}
 
 static int by_origin(const void *a, const void *b)
 {
@@ -178,7 +160,7 @@ ent_rc ent_succession_plan(ent_node *node, ent_channel *channel, const ent_membe
         return ent_fail(err, ENT_REFUSED, rule, "channel %.8s is %s: only an open channel has a successor",
                         channel->id_text, ent_channel_state_word(ent_channel_state_now(channel)));
     for (uint32_t m = 0; m < channel->genesis.member_count; m++)
-        ENT_TRY(held_by_all(node, channel, m, &ends[m], err));
+        ENT_TRY(ent_log_receipted(node, channel, m, &ends[m], err));
     ent_rc rc = plan(node, channel, ends, members, member_count, &planned, err);
     if (rc.code != ENT_OK)
         ent_succession_release(&planned);
