@@ -504,3 +504,19 @@ void raw_close(raw *made)
         (void)close(made->fd);
     *made = (raw){.fd = -1};
 }
+
+int fixture_set_up(void **state, unsigned connections_per_address)
+{
+    fixture *made = calloc(1, sizeof *made);
+    assert_non_null(made);
+    fixture_start_peers(made, connections_per_address);
+    *state = made;
+    return 0;
+}
+
+int fixture_tear_down(void **state)
+{
+    fixture_stop(*state, 2000);
+    free(*state);
+    return 0;
+}

@@ -45,6 +45,9 @@ void fixture_start_peers(fixture *made, unsigned connections_per_address);
 void fixture_start_unix(fixture *made);
 /** Stop, check that what was attached is freed, remove the folder. */
 void fixture_stop(fixture *made, unsigned grace_ms);
+/** For cmocka: a fixture of its own for a test, started for peers and stopped. */
+int fixture_set_up(void **state, unsigned connections_per_address);
+int fixture_tear_down(void **state);
 ent_http_handler fixture_handler(fixture *made);
 
 /** A call to the fixture's server with its pin, or its socket. The URL lives in the given memory. */

@@ -14,18 +14,7 @@ static identity aurora;
 
 static int set_up(void **state)
 {
-    fixture *made = calloc(1, sizeof *made);
-    assert_non_null(made);
-    fixture_start_peers(made, 0);
-    *state = made;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    fixture_stop(*state, 2000);
-    free(*state);
-    return 0;
+    return fixture_set_up(state, 0);
 }
 
 static void test_client__wrong_pin_refused_before_anything_is_sent(void **state)
@@ -366,7 +355,7 @@ static void test_reply__long_body_cut_between_characters(void **state)
 int main(void)
 {
     identity_make(&aurora, "aurora.example");
-#define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         WITH_SERVER(test_client__wrong_pin_refused_before_anything_is_sent),
         WITH_SERVER(test_client__without_pin_an_unknown_authority_refused),

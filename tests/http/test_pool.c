@@ -44,18 +44,7 @@ static void work_off(ent_http_pool *pool)
 
 static int set_up(void **state)
 {
-    fixture *made = calloc(1, sizeof *made);
-    assert_non_null(made);
-    fixture_start_peers(made, 512);
-    *state = made;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    fixture_stop(*state, 2000);
-    free(*state);
-    return 0;
+    return fixture_set_up(state, 512);
 }
 
 static void test_pool__kept_connection_used_again(void **state)
@@ -321,7 +310,7 @@ static void test_pool__any_allocation_fails_each_start_told_once_or_refused(void
 int main(void)
 {
     identity_make(&aurora, "aurora.example");
-#define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         WITH_SERVER(test_pool__kept_connection_used_again),
         WITH_SERVER(test_pool__kept_connection_not_used_for_another_pin_or_certificate),

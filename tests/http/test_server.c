@@ -13,18 +13,7 @@ static identity aurora;
 
 static int set_up(void **state)
 {
-    fixture *made = calloc(1, sizeof *made);
-    assert_non_null(made);
-    fixture_start_peers(made, 0);
-    *state = made;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    fixture_stop(*state, 2000);
-    free(*state);
-    return 0;
+    return fixture_set_up(state, 0);
 }
 
 static const ent_bytes NOTHING = {NULL, 0};
@@ -421,7 +410,7 @@ static void test_server__start_with_failing_allocations_leaks_nothing(void **sta
 int main(void)
 {
     identity_make(&aurora, "aurora.example");
-#define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         WITH_SERVER(test_server__request_parts_reach_the_handler),
         WITH_SERVER(test_server__each_error_code_has_its_status_and_json),

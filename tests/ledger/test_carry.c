@@ -92,15 +92,20 @@ static void test_carried__answer_keeps_its_clock(void **state)
     assert_duty(w, asked, ANSWER, B, DONE_LATE);
 }
 
+/* A request of A's that is as new to somebody as if nothing had been before it. */
+static void assert_begins_anew(world *w, uint32_t debtor)
+{
+    ent_ledger_ref asked = again(w, A, "request.information", 5);
+    ent_duty duty = world_duty(w, asked, ENT_DUTY_ANSWER, debtor);
+    assert_false(duty.carried);
+    assert_int_equal(duty.due_unix_s, w->now + 10000);
+    assert_true(world_has_duty(w, asked, ENT_DUTY_ACKNOWLEDGE, debtor));
+}
+
 /* C has accepted nothing: the message is new to him. */
 static void test_carried__others_owe_by_the_terms(void **state)
 {
-    world *w = *state;
-    ent_ledger_ref asked = again(w, A, "request.information", 5);
-    ent_duty duty = world_duty(w, asked, ENT_DUTY_ANSWER, C);
-    assert_false(duty.carried);
-    assert_int_equal(duty.due_unix_s, w->now + 10000);
-    assert_true(world_has_duty(w, asked, ENT_DUTY_ACKNOWLEDGE, C));
+    assert_begins_anew(*state, C);
 }
 
 static void test_carried__without_a_start_begins_anew(void **state)
@@ -127,12 +132,7 @@ static void test_carried__obliges_its_own_writer(void **state)
 /* Nobody is bound, nor kept to an old clock, by what another says of him. */
 static void test_carried__is_nothing_to_who_has_not_accepted_it(void **state)
 {
-    world *w = *state;
-    ent_ledger_ref asked = again(w, A, "request.information", 5);
-    ent_duty duty = world_duty(w, asked, ENT_DUTY_ANSWER, B);
-    assert_false(duty.carried);
-    assert_int_equal(duty.due_unix_s, w->now + 10000);
-    assert_true(world_has_duty(w, asked, ENT_DUTY_ACKNOWLEDGE, B));
+    assert_begins_anew(*state, B);
 }
 
 static void test_carried__is_continued_by_its_writer_alone(void **state)

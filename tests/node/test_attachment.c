@@ -204,23 +204,30 @@ static void set_held(ent_channel *channel, bool held)
     (void)pthread_mutex_unlock(&channel->lock);
 }
 
+/* A pair in which an attachment has come to Boreal, who cannot say so yet: its log is held. */
+static arrival hold_one(fixture_pair *pair, ent_buf *plain, uint8_t seed)
+{
+    char digests[1][65];
+    uint64_t sealed[1];
+    fixture_pair_make(pair);
+    fixture_pair_open(pair);
+    fixture_pair_settle(pair, 20);
+    fill(plain, 300000, seed);
+    put(pair, plain, digests[0], &sealed[0]);
+    set_held(fixture_channel(pair, BOREAL), true);
+    arrival wanted = {.pair = pair, .index = say_with(pair, digests, sealed, 1), .count = 1};
+    assert_ok(ent_hex_decode((ent_text){digests[0], 64}, wanted.digest.bytes, 32, NULL));
+    assert_true(fixture_wait(is_on_disk, &wanted, 20));
+    return wanted;
+}
+
 /* The word that it is held must wait: neither is it lost, nor does anything hang. */
 static void test_attachment__word_that_must_wait_is_said_later(void **state)
 {
     (void)state;
     fixture_pair pair;
     ent_buf plain = {0};
-    char digests[1][65];
-    uint64_t sealed[1];
-    fixture_pair_make(&pair);
-    fixture_pair_open(&pair);
-    fixture_pair_settle(&pair, 20);
-    fill(&plain, 300000, 5);
-    put(&pair, &plain, digests[0], &sealed[0]);
-    set_held(fixture_channel(&pair, BOREAL), true);
-    arrival wanted = {.pair = &pair, .index = say_with(&pair, digests, sealed, 1), .count = 1};
-    assert_ok(ent_hex_decode((ent_text){digests[0], 64}, wanted.digest.bytes, 32, NULL));
-    assert_true(fixture_wait(is_on_disk, &wanted, 20));
+    arrival wanted = hold_one(&pair, &plain, 5);
     assert_opens(&pair, BOREAL, wanted.index, 0, &plain);
     (void)usleep(200000);
     assert_false(all_held(&wanted));
@@ -238,17 +245,7 @@ static void test_attachment__durable_before_a_crash_is_said_after_it(void **stat
     (void)state;
     fixture_pair pair;
     ent_buf plain = {0};
-    char digests[1][65];
-    uint64_t sealed[1];
-    fixture_pair_make(&pair);
-    fixture_pair_open(&pair);
-    fixture_pair_settle(&pair, 20);
-    fill(&plain, 300000, 6);
-    put(&pair, &plain, digests[0], &sealed[0]);
-    set_held(fixture_channel(&pair, BOREAL), true);
-    arrival wanted = {.pair = &pair, .index = say_with(&pair, digests, sealed, 1), .count = 1};
-    assert_ok(ent_hex_decode((ent_text){digests[0], 64}, wanted.digest.bytes, 32, NULL));
-    assert_true(fixture_wait(is_on_disk, &wanted, 20));
+    arrival wanted = hold_one(&pair, &plain, 6);
     fixture_pair_crash(&pair, BOREAL);
     fixture_pair_start(&pair, BOREAL);
     assert_true(fixture_wait(all_held, &wanted, 60));

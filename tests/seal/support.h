@@ -43,6 +43,22 @@ static inline ent_recipient recipient_of(uint8_t fill)
     return recipient;
 }
 
+/* The key pair whose seed is 32 times `fill`. */
+static inline void key_pair(uint8_t fill, ent_public_key *ret_public, ent_secret_key *ret_secret)
+{
+    uint8_t seed[32];
+    memset(seed, fill, sizeof seed);
+    ent_ed25519_from_seed(seed, ret_public, ret_secret);
+}
+
+static inline ent_public_key public_of(uint8_t fill)
+{
+    ent_public_key key;
+    ent_secret_key secret;
+    key_pair(fill, &key, &secret);
+    return key;
+}
+
 /* 00 01 … 0f */
 static inline ent_file_key fixed_key(void)
 {

@@ -5,21 +5,6 @@
 #define ORIGIN ENT_TEXT("north.example/entente/0")
 
 /* Keys from seeds of one repeated byte: 1 root, 3 log, 4 receipt; age identity 05…05. */
-static void key_pair(uint8_t fill, ent_public_key *ret_public, ent_secret_key *ret_secret)
-{
-    uint8_t seed[32];
-    memset(seed, fill, sizeof seed);
-    ent_ed25519_from_seed(seed, ret_public, ret_secret);
-}
-
-static ent_public_key public_of(uint8_t fill)
-{
-    ent_public_key key;
-    ent_secret_key secret;
-    key_pair(fill, &key, &secret);
-    return key;
-}
-
 static ent_hash hash_of(uint8_t fill)
 {
     ent_hash hash;
