@@ -112,7 +112,7 @@ static bool consider(ent_courier *courier, ent_channel *channel, uint32_t member
         return true;
     if (atomic_exchange(&channel->members[member].heard, false)) {
         ent_courier_reached(peer);
-        channel->members[member].patience = (ent_patience){0};
+        channel->members[member].patience = (ent_patience){.most = channel->members[member].patience.most};
     }
     if (ent_courier_send_wanted(courier, channel, member, peer, now_ms, &wanted, &err).code != ENT_OK) {
         ent_courier_report_local(channel, &err);

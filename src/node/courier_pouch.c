@@ -16,7 +16,8 @@ enum {
     REFUSED_MS = 30000,            /* a refusal may be mended on the other side */
     LATER_MAX_MS = 15 * 60 * 1000, /* told to come back later, we ask again by then: it costs the headers alone */
     RECEIPTS_DELAY_MS = 3000,
-    TIMEOUT_MS = 120000
+    TIMEOUT_MS = 120000,
+    MOMENT_S = 60 /* who says to come back so soon has no lack of room */
 };
 
 /* --- what a delivery came to --- */
@@ -150,17 +151,47 @@ static void try_the_others(ent_channel *channel, uint32_t to)
     }
 }
 
+/* The peer has room for less: of the quota a part is left, or it takes only smaller pouches, or its disk is filling up.
+ * What is too many requests at a time, or asks to wait for a moment, is no such thing. */
+static bool is_too_much(ent_rc rc, const ent_http_reply *reply, const ent_err *err)
+{
+    bool quota = rc.code == ENT_PEER_QUOTA && err->retry_after_s > MOMENT_S;
+    return reply != NULL && (quota || reply->status == 413 || reply->status == 507);
+}
+
+/* Send half of it at once; false when it cannot be less. */
+static bool send_less(const ent_flight *work, ent_patience *patience)
+{
+    uint64_t count = work->packed.size - work->packed.old_size;
+    if (count <= 1 || (patience->most > 0 && count > patience->most)) /* another's heads allow no less */
+        return false;
+    patience->most = count / 2;
+    patience->not_before_ms = 0;
+    patience->told = false;
+    return true;
+}
+
+/* It went well: perhaps there is room for more again. */
+static void send_more(ent_patience *patience)
+{
+    uint64_t most = patience->most >= ENT_PACK_ENTRIES_MOST ? 0 : patience->most * 2;
+    *patience = (ent_patience){.most = most};
+}
+
 static void settle_pouch_contact(const ent_courier *courier, ent_flight *work, ent_contact *peer, ent_rc rc,
                                  const ent_http_reply *reply, const ent_err *err)
 {
     ent_patience *patience = ent_courier_patience(work->channel, work->packed.of, work->member);
     bool later = rc.code == ENT_PEER_QUOTA;
     bool refused = is_refusal(rc) && !later;
+    bool less = is_too_much(rc, reply, err) && send_less(work, patience);
     peer->pouch_in_flight = false;
-    if (rc.code == ENT_OK || refused || later || rc.code == ENT_WAITING)
+    if (rc.code == ENT_OK || refused || later || less || rc.code == ENT_WAITING)
         ent_courier_reached(peer);
-    if (rc.code == ENT_OK) {
-        *patience = (ent_patience){0};
+    if (less) {
+        ent_courier_report_failure(work, reply->status, err);
+    } else if (rc.code == ENT_OK) {
+        send_more(patience);
         try_the_others(work->channel, work->member);
     } else if (rc.code == ENT_WAITING) {
         patience->not_before_ms = ent_courier_back_off(&patience->refusals, 0);
@@ -211,7 +242,8 @@ ent_rc ent_courier_start_pouch(ent_courier *courier, ent_channel *channel, uint3
     if (call.has_pin_before)
         call.pin_before = row.pin_before;
     if (rc.code == ENT_OK)
-        rc = ent_pack(courier->node, channel, of, to, &work->packed, err);
+        rc = ent_pack_part(courier->node, channel, of, to, 0, ent_courier_patience(channel, of, to)->most,
+                           &work->packed, err);
     if (rc.code == ENT_OK) {
         (void)snprintf(work->url, sizeof work->url, "%s/pouch", row.url);
         (void)snprintf(work->old_size, sizeof work->old_size, "%llu", (unsigned long long)work->packed.old_size);

@@ -34,6 +34,7 @@ typedef struct ent_known_keys ent_known_keys;
 /** How long the courier waits before it tries a delivery again. */
 typedef struct {
     unsigned refusals; /* answers in a row that were no receipt */
+    uint64_t most;     /* entries in its next pouch: a larger one was too much for the peer; 0 = as many as one takes */
     bool told;         /* the peer said when; nothing that happens meanwhile makes it earlier */
     int64_t not_before_ms;
 } ent_patience;

@@ -7,7 +7,7 @@
 enum {
     ENTRIES_BYTES = 16 << 20,
     BODIES_BYTES = 40 << 20, /* with the entries, heads and receipts this fits 64 MiB */
-    ENTRIES_COUNT = 1024     /* design 11: entries a batch by default */
+    ENTRIES_COUNT = ENT_PACK_ENTRIES_MOST
 };
 
 void ent_packed_release(ent_packed *packed)
@@ -202,6 +202,8 @@ static ent_rc read_bodies(ent_packing *work, uint64_t first, uint64_t count, ent
 static ent_rc read_entries(ent_packing *work, uint64_t from, uint64_t *ret_read, uint64_t *ret_fitting, ent_err *err)
 {
     uint64_t count = ENTRIES_COUNT;
+    if (work->most > 0 && work->most < count)
+        count = work->most;
     if (work->again) /* every receipt of every size goes along, and there is a limit to receipts */
         count = ENT_POUCH_MAX_RECEIPTS / work->channel->genesis.member_count;
     ENT_TRY(work->node->store->engine->entries_read(work->node->store, work->channel->members[work->of].log.number,
@@ -272,8 +274,29 @@ static ent_rc pack(ent_packing *work, uint64_t old_size, ent_packed *ret, ent_er
 
 ent_rc ent_pack(ent_node *node, ent_channel *channel, uint32_t of, uint32_t to, ent_packed *ret, ent_err *err)
 {
-    ENT_CLEANUP(release) ent_packing work = {.node = node, .channel = channel, .of = of, .to = to};
+    return ent_pack_part(node, channel, of, to, 0, 0, ret, err);
+}
+
+static ent_rc check_from(ent_channel *channel, uint32_t of, uint64_t from, ent_err *err)
+{
+    ent_store_log log;
+    ent_channel_log(channel, of, &log);
+    uint64_t size = of == channel->self ? ent_channel_signed_size(channel) : log.tree.size;
+    if (from > size)
+        return ent_fail(err, ENT_USAGE, "design 3, Rollback guard",
+                        "from entry %llu on, and only %llu are held or signed here", (unsigned long long)from,
+                        (unsigned long long)size);
+    return ENT_DONE;
+}
+
+ent_rc ent_pack_part(ent_node *node, ent_channel *channel, uint32_t of, uint32_t to, uint64_t from, uint64_t most,
+                     ent_packed *ret, ent_err *err)
+{
+    ENT_CLEANUP(release) ent_packing work = {.node = node, .channel = channel, .of = of, .to = to, .most = most};
+    ENT_TRY(check_from(channel, of, from, err));
     ENT_TRY(ent_packing_know(&work, err));
+    if (from > work.confirmed[of])
+        work.confirmed[of] = from;
     return pack(&work, work.confirmed[of], ret, err);
 }
 

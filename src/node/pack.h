@@ -18,6 +18,8 @@ typedef struct {
 } ent_packed;
 void ent_packed_release(ent_packed *packed);
 
+enum { ENT_PACK_ENTRIES_MOST = 1024 }; /* design 11: entries a batch by default */
+
 typedef enum { ENT_PACK_NOTHING = 0, ENT_PACK_RECEIPTS, ENT_PACK_FORK, ENT_PACK_ENTRIES } ent_pack_want;
 /** What member `to` lacks: entries of the log of member `of`, or else, of our own log, proofs of forks, or receipts of
  * any log. Receipts alone are less pressing, for it most likely got ours with the answers to its own pouches. */
@@ -29,6 +31,13 @@ ENT_RC ent_pack_wanted(ent_node *node, ent_channel *channel, uint32_t of, uint32
  *  Errors: REFUSED_NOT_OPEN when we hold no entry 0 of that log, REFUSED_KEEPER when it is ours and our head is held,
  *  those of the store. */
 ENT_RC ent_pack(ent_node *node, ent_channel *channel, uint32_t of, uint32_t to, ent_packed *ret, ent_err *err);
+/** The same, a part of it.
+ *  @in   from   entry that it begins with: what goes before is on its way already; 0 = what that member has confirmed
+ *  @in   most   entries, for a peer with little room; of another's log as near to it as its heads allow; 0 = as many as
+ *               one pouch takes
+ *  Errors: also USAGE when `from` is more than is held or signed. */
+ENT_RC ent_pack_part(ent_node *node, ent_channel *channel, uint32_t of, uint32_t to, uint64_t from, uint64_t most,
+                     ent_packed *ret, ent_err *err);
 /** Pack the log of member `of` from a given entry on, for somebody who may have lost all else: with every receipt of
  * that log for the sizes that the pouch adds, no matter who gave it.
  *  @in   to         for whom; may be `of`

@@ -13,7 +13,8 @@ typedef struct {
     ent_channel *channel;
     uint32_t of;
     uint32_t to;
-    bool again; /* ent_pack_again */
+    uint64_t most; /* entries; 0 = as many as one pouch takes */
+    bool again;    /* ent_pack_again */
     ent_pouch pouch;
     ent_arena arena;
     ent_buf entries;

@@ -142,6 +142,44 @@ static void test_quota__what_was_said_in_days_of_absence_is_taken_at_once(void *
     fixture_pair_release(&pair);
 }
 
+typedef struct {
+    const fixture_pair *pair;
+    uint64_t size;
+} size_wait;
+
+static bool boreal_holds(void *context)
+{
+    const size_wait *wait = context;
+    ent_store_log log;
+    ent_channel *channel = fixture_channel(wait->pair, BOREAL);
+    ent_channel_log(channel, 1 - channel->self, &log);
+    return log.tree.size == wait->size;
+}
+
+/* What is more than all that was left is taken as far as it goes, in smaller and smaller pouches. */
+static void test_quota__of_what_is_too_much_a_part_is_taken(void **state)
+{
+    enum { DAYS = 40, MOST = 3 * (ENT_QUOTA_SPARE_DAYS + 1) };
+    (void)state;
+    fixture_pair pair;
+    open_three_a_day(&pair);
+    fixture_pair_stop(&pair, BOREAL);
+    for (unsigned day = 0; day < DAYS; day++) {
+        for (unsigned i = 0; i < (day == 0 ? 2 : 3); i++)
+            assert_ok(say(&pair, 10 * day + i, NULL));
+        atomic_fetch_add(&ahead_s, DAY_S);
+    }
+    atomic_fetch_sub(&ahead_s, DAY_S); /* on the last of them */
+    fixture_pair_start(&pair, BOREAL);
+    if (!fixture_wait(boreal_holds, &(size_wait){&pair, 1 + MOST}, 20))
+        fail_msg("the quota was not used up");
+    ent_quota_state quota;
+    ent_channel *channel = fixture_channel(&pair, BOREAL);
+    assert_ok(ent_quota_show(pair.nodes[BOREAL], channel, 1 - channel->self, &quota, NULL));
+    assert_int_equal(quota.left.entries, 0);
+    fixture_pair_release(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +189,7 @@ int main(void)
         cmocka_unit_test(test_quota__none_is_no_limit),
         cmocka_unit_test(test_quota__what_is_said_beyond_it_is_refused_until_the_next_day),
         cmocka_unit_test(test_quota__what_was_said_in_days_of_absence_is_taken_at_once),
+        cmocka_unit_test(test_quota__of_what_is_too_much_a_part_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -236,6 +236,31 @@ class Waiting(OutsideTest):
         self.assertEqual(most[0], 1)
         self.assertLess(len(party.listener.requests) - before, 15)
 
+    def test_little_room__smaller_pouches_are_sent_at_once(self):
+        """A peer that takes two entries at a time, by its limit or its disk: under heads that never were the newest."""
+        node = self.new_node("much.example")
+        for name, status, word in (("narrow.example", 413, "too-large"), ("full.example", 507, "disk-full")):
+            party = self.new_party(name, node, listens=True)
+            channel = self.open_with(party, node, name.split(".")[0])
+            party.listener.deaf = True
+            party.listener.hang_up()
+            for _ in range(6):
+                draft = {"channel": channel.id, "kind": "contact.check", "body": CHECK}
+                node.api("POST", "/messages", json.dumps(draft).encode())
+            sizes = []
+
+            def narrow(request, party=party, sizes=sizes, refusal=reason(status, word)):
+                pouch = Pouch.parse(request.body)
+                sizes.append(pouch.size - pouch.old_size)
+                return refusal if sizes[-1] > 2 else party.answer(request)
+
+            party.listener.behaviour = narrow
+            party.listener.deaf = False
+            with self.subTest(name):
+                wait_for(lambda: len(channel.logs[node.name]) == 7)
+                self.assertEqual(sizes[0], 6)
+                self.assertLess(len(sizes), 12)
+
     def test_attachment__under_way_holds_up_no_message(self):
         node = self.new_node("bulky.example")
         party = self.new_party("yonder.example", node, listens=True)
