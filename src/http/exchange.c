@@ -224,7 +224,7 @@ static enum MHD_Result begin(ent_http_request *request)
     if (unclear || (body_comes && (request->expects || request->length > ENT_HTTP_DRAIN_BYTES)))
         return answer_failure(request);
     if (body_comes)
-        ent_http_link_expect(request->link);
+        ent_http_link_expect_spare(request->link);
     return MHD_YES;
 }
 
@@ -259,7 +259,7 @@ static enum MHD_Result take(ent_http_request *request, ent_bytes piece)
     /* "A reply during an upload is impossible": the rest is read, within one window, and then answered. */
     settle_failure(request, rc);
     ent_http_spool_release(&request->spool);
-    ent_http_link_expect(request->link);
+    ent_http_link_expect_spare(request->link);
     return MHD_YES;
 }
 
@@ -316,14 +316,13 @@ void ent_http_on_completed(void *context, struct MHD_Connection *connection, voi
 {
     (void)context;
     (void)connection;
-    (void)code;
     ent_http_request *request = *state;
     if (request == NULL)
         return;
     *state = NULL;
     detach(request);
     ent_http_spool_release(&request->spool);
-    ent_http_link_idle(request->link);
+    ent_http_link_idle(request->link, code == MHD_REQUEST_TERMINATED_COMPLETED_OK && request->failure.code == ENT_OK);
     count_active(request->server, false);
     ent_free(request);
 }

@@ -40,6 +40,7 @@ static long needed(const ent_http_server *server)
 
 void ent_http_link_rest(ent_http_link *link)
 {
+    atomic_store_explicit(&link->spare_ms, LLONG_MAX, memory_order_relaxed);
     atomic_store_explicit(&link->deadline_ms, LLONG_MAX, memory_order_relaxed);
 }
 
@@ -56,20 +57,35 @@ void ent_http_link_resume(ent_http_link *link)
         atomic_store_explicit(&link->deadline_ms, ent_clock_monotonic_ms() + link->left_ms, memory_order_relaxed);
 }
 
-void ent_http_link_expect(ent_http_link *link)
+static void expect(ent_http_link *link)
 {
     set_deadline(link, (int64_t)atomic_load_explicit(&link->server->window_ms, memory_order_relaxed));
+}
+
+void ent_http_link_expect(ent_http_link *link)
+{
+    atomic_store_explicit(&link->spare_ms, LLONG_MAX, memory_order_relaxed);
+    expect(link);
+}
+
+void ent_http_link_expect_spare(ent_http_link *link)
+{
+    atomic_store_explicit(&link->spare_ms, ent_clock_monotonic_ms(), memory_order_relaxed);
+    expect(link);
 }
 
 void ent_http_link_moved(ent_http_link *link, size_t bytes)
 {
     long moved = atomic_fetch_add_explicit(&link->window_bytes, (long)bytes, memory_order_relaxed) + (long)bytes;
     if (moved >= needed(link->server))
-        ent_http_link_expect(link);
+        expect(link);
 }
 
-void ent_http_link_idle(ent_http_link *link)
+void ent_http_link_idle(ent_http_link *link, bool served)
 {
+    if (served)
+        atomic_store_explicit(&link->served, true, memory_order_relaxed);
+    atomic_store_explicit(&link->spare_ms, ent_clock_monotonic_ms(), memory_order_relaxed);
     set_deadline(link, (int64_t)atomic_load_explicit(&link->server->idle_ms, memory_order_relaxed));
 }
 
@@ -104,6 +120,37 @@ static void name_remote(ent_http_link *link, const struct sockaddr *address)
     }
 }
 
+/* Which connection has been spare for longest: those that never had an answer before those that had one. */
+static ent_http_link *least_needed(const ent_http_server *server)
+{
+    ent_http_link *found = NULL;
+    long long found_ms = LLONG_MAX;
+    bool found_served = true;
+    for (ent_http_link *link = server->links; link != NULL; link = link->next) {
+        long long spare_ms = atomic_load_explicit(&link->spare_ms, memory_order_relaxed);
+        bool served = atomic_load_explicit(&link->served, memory_order_relaxed);
+        if (spare_ms == LLONG_MAX || served > found_served || (served == found_served && spare_ms >= found_ms))
+            continue;
+        found = link;
+        found_ms = spare_ms;
+        found_served = served;
+    }
+    return found;
+}
+
+/* Silent connections of many addresses could keep all others out for as long as an idle one is kept. So the last eighth
+ * is not theirs: who comes when the rest is taken gets in, and the one that has done nothing for longest is closed. */
+static void make_room(ent_http_server *server)
+{
+    if (server->link_count < server->most_links - server->most_links / 8)
+        return;
+    ent_http_link *link = least_needed(server);
+    if (link == NULL)
+        return;
+    (void)shutdown(link->fd, SHUT_RDWR);
+    ent_http_link_rest(link);
+}
+
 static void open_link(ent_http_server *server, struct MHD_Connection *connection, void **socket_context)
 {
     const union MHD_ConnectionInfo *fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -125,8 +172,10 @@ static void open_link(ent_http_server *server, struct MHD_Connection *connection
         if (link->session != NULL)
             ent_tls_session_prepare(link->session);
     }
-    ent_http_link_idle(link);
+    ent_http_link_idle(link, false);
     (void)pthread_mutex_lock(&server->mutex);
+    make_room(server);
+    server->link_count++;
     link->next = server->links;
     if (link->next != NULL)
         link->next->previous = link;
@@ -145,6 +194,7 @@ static void close_link(ent_http_server *server, ent_http_link *link)
         server->links = link->next;
     if (link->next != NULL)
         link->next->previous = link->previous;
+    server->link_count--;
     (void)pthread_mutex_unlock(&server->mutex);
     ent_free(link);
 }
@@ -176,7 +226,7 @@ static void pass_judgement(ent_http_link *link)
     long moved = atomic_load_explicit(&link->window_unsent, memory_order_relaxed) +
                  atomic_load_explicit(&link->window_bytes, memory_order_relaxed) - unsent(link->fd);
     if (moved >= needed(link->server)) {
-        ent_http_link_expect(link);
+        expect(link);
     } else {
         (void)shutdown(link->fd, SHUT_RDWR);
         ent_http_link_rest(link);

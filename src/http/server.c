@@ -19,7 +19,8 @@
 enum {
     BACKLOG = 511,
     CONNECTION_MEMORY = 32 << 10, /* request headers and read buffer of one connection */
-    UNIX_CONNECTIONS = 64,
+    UNIX_CONNECTIONS = 192, /* more are closed at once; silent ones make room long before */
+    UNIX_ROOM = 64,
     ADDRESS_SIZE = 128
 };
 
@@ -218,6 +219,8 @@ static ent_rc start_tls(ent_http_server *server, const ent_http_peers_options *o
     ENT_TRY(ent_tls_check_pair(options->key_pem, options->certificate_pem, err));
     unsigned threads = options->threads == 0 ? 4 : options->threads;
     unsigned connections = options->connections == 0 ? 1024 : options->connections;
+    connections = connections < threads ? threads : connections;
+    server->most_links = connections;
     unsigned each = options->connections_per_address == 0 ? 256 : options->connections_per_address;
     /* The trust list makes libmicrohttpd request certificates (GNUTLS_CERT_REQUEST); nobody checks one against it: what
      * counts is the pin. */
@@ -226,7 +229,7 @@ static ent_rc start_tls(ent_http_server *server, const ent_http_peers_options *o
         {MHD_OPTION_HTTPS_MEM_CERT, 0, certificate},
         {MHD_OPTION_HTTPS_MEM_TRUST, 0, certificate},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)ENT_TLS_PRIORITIES},
-        {MHD_OPTION_CONNECTION_LIMIT, connections < threads ? threads : connections, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, connections, NULL},
         {MHD_OPTION_PER_IP_CONNECTION_LIMIT, each, NULL},
         {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, threads, NULL},
         {MHD_OPTION_END, 0, NULL},
@@ -331,6 +334,7 @@ ent_rc ent_http_server_unix(const char *path, const char *spool_folder, ent_http
     };
     struct stat status = {0};
     ENT_TRY(new_server(handler, spool_folder, &server, err));
+    server->most_links = UNIX_ROOM;
     server->unix_path = ent_text_copy(ent_text_of(path));
     if (server->unix_path == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");

@@ -3,7 +3,8 @@
  *
  * A request goes through two calls: `admit` sees method, path and headers before any body byte is read and decides
  * whether and how the body is taken; `handle` answers when the body is whole. Slower than 1 KiB/s over 30 s is closed,
- * in both directions; so is a connection whose next request headers are not complete within 60 s. A body needs one
+ * in both directions; so is a connection whose next request headers are not complete within 60 s. Where there are many,
+ * those that do nothing make room for new ones, and first those that never had an answer. A body needs one
  * Content-Length or chunked coding, else 400.
  *
  * A refused body: a client that says "Expect: 100-continue" gets the answer at once and sends nothing; else up to 64
@@ -101,11 +102,11 @@ typedef struct {
  * the pool's threads. */
 ENT_RC ent_http_server_peers(const ent_http_peers_options *options, ent_http_handler handler, ent_http_server **ret,
                              ent_err *err);
-/** Listen on a Unix socket (mode 0600; a stale socket file is replaced, a live one refused). One thread per connection,
- * at most 64. Errors: REFUSED when another node answers there, IO. */
 /** Remove a socket that nobody listens on any more, as ent_http_server_unix does by itself: for a process that will not
  * be allowed to.  Errors: REFUSED when a node answers there, or it is no socket; IO, USAGE. */
 ENT_RC ent_http_unix_clear(const char *path, ent_err *err);
+/** Listen on a Unix socket (mode 0600; a stale socket file is replaced, a live one refused). One thread per connection,
+ * at most 192; from 56 on, silent ones make room. Errors: REFUSED when another node answers there, IO. */
 ENT_RC ent_http_server_unix(const char *path, const char *spool_folder, ent_http_handler handler, ent_http_server **ret,
                             ent_err *err);
 /** The port really bound. */

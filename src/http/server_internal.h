@@ -32,6 +32,8 @@ typedef struct ent_http_link {
     atomic_llong deadline_ms;  /* monotonic; the watchdog looks at the connection when it has passed */
     atomic_long window_bytes;  /* what moved since the deadline was set */
     atomic_long window_unsent; /* what lay in the kernel then */
+    atomic_llong spare_ms;     /* since when it could make room for another; LLONG_MAX: it may not */
+    atomic_bool served;        /* a request of it was taken and answered */
     int64_t left_ms;           /* while paused; this and the rest: the connection's thread only */
     void *session;             /* GnuTLS session; NULL without TLS */
     bool pin_asked;
@@ -56,6 +58,8 @@ struct ent_http_server {
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t changed;
     ent_http_link *links;
+    unsigned link_count;
+    unsigned most_links; /* beyond seven eighths of it, who does nothing makes room */
     size_t active; /* requests begun and not completed */
     bool watch_ends;
     pthread_t watchdog;
@@ -76,10 +80,13 @@ void ent_http_link_expect(ent_http_link *link);
 /** Stop the clock while the server itself is at work, and let it go on. */
 void ent_http_link_pause(ent_http_link *link);
 void ent_http_link_resume(ent_http_link *link);
+/** The same for what is only read to be thrown away: it may make room for another. */
+void ent_http_link_expect_spare(ent_http_link *link);
 /** Body bytes came or went: a window is over, and the next begins, when it has moved as much as it must. */
 void ent_http_link_moved(ent_http_link *link, size_t bytes);
-/** The client may be silent for as long as an idle connection is kept. */
-void ent_http_link_idle(ent_http_link *link);
+/** The client may be silent for as long as an idle connection is kept, or until others need the room.
+ *  @in   served   whether it had a request that was not refused */
+void ent_http_link_idle(ent_http_link *link, bool served);
 /** Whether the client has closed its end. */
 bool ent_http_link_gone(const ent_http_link *link);
 

@@ -213,25 +213,66 @@ static void test_unix__silent_stream_outlives_window_and_idle_time(void **state)
 static void test_unix__more_connections_than_the_limit_wait_their_turn(void **state)
 {
     fixture *made = *state;
-    enum { CONNECTIONS = 80 };
+    enum { CONNECTIONS = 240, CLOSED = 180 };
     ent_http_pool *pool = NULL;
     raw held[CONNECTIONS];
     for (size_t i = 0; i < CONNECTIONS; i++)
         raw_open(&held[i], made);
-    for (size_t i = 0; i < 64; i++)
+    for (size_t i = 0; i < CLOSED; i++)
         raw_close(&held[i]);
     ent_buf got = {0};
     assert_true(raw_say(&held[CONNECTIONS - 1], "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"));
     /* Accepted late, or closed at once: never a hang. */
     (void)raw_await(&held[CONNECTIONS - 1], &got, "hello");
     ent_buf_release(&got);
-    for (size_t i = 64; i < CONNECTIONS; i++)
+    for (size_t i = CLOSED; i < CONNECTIONS; i++)
         raw_close(&held[i]);
     assert_int_equal(ent_http_pool_new(&pool, NULL).code, ENT_OK);
     ent_http_pool_free(pool);
     ent_http_reply reply;
     assert_int_equal(fixture_status(made, NULL, "GET", "/hello", NOTHING, &reply), 200);
     ent_http_reply_release(&reply);
+}
+
+/* Whoever has done nothing for longest goes first; a stream, and a client that had an answer, stay. */
+static void test_unix__silent_connections_make_room_for_others(void **state)
+{
+    fixture *made = *state;
+    enum { CONNECTIONS = 300, AT_ONCE = 20 };
+    raw kept;
+    raw silent[CONNECTIONS];
+    ent_buf got = {0};
+    watcher self = {.made = made};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, watch, &self), 0);
+    wait_for_count(&made->handled, 1);
+    raw_open(&kept, made);
+    assert_true(raw_say(&kept, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"));
+    assert_true(raw_await(&kept, &got, "hello"));
+    ent_buf_release(&got);
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        ent_http_reply reply;
+        raw_open(&silent[i], made);
+        (void)raw_say(&silent[i], i % 2 == 0 ? "GET /hel" : "");
+        if (i % AT_ONCE != 0)
+            continue;
+        int64_t begun = ent_clock_monotonic_ms();
+        assert_int_equal(fixture_status(made, NULL, "GET", "/hello", NOTHING, &reply), 200);
+        assert_true(ent_clock_monotonic_ms() - begun < 5000);
+        ent_http_reply_release(&reply);
+    }
+    assert_true(raw_receive(&silent[1], &got, 5000));
+    ent_buf_release(&got);
+    assert_true(raw_say(&kept, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"));
+    assert_true(raw_await(&kept, &got, "hello"));
+    ent_buf_release(&got);
+    atomic_store(&made->released, true);
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(self.rc.code, ENT_OK);
+    ent_buf_release(&self.seen);
+    raw_close(&kept);
+    for (size_t i = 0; i < CONNECTIONS; i++)
+        raw_close(&silent[i]);
 }
 
 int main(void)
@@ -247,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_unix__stop_cuts_a_stream_after_the_grace),
         WITH_SERVER(test_unix__silent_stream_outlives_window_and_idle_time),
         WITH_SERVER(test_unix__more_connections_than_the_limit_wait_their_turn),
+        WITH_SERVER(test_unix__silent_connections_make_room_for_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -341,31 +341,50 @@ class Starved(OutsideTest):
     def test_1_starved__others_are_served(self):
         self.assert_served(PATIENCE_S / 4)
 
-    def test_2_many__connections_of_one_address_keep_nobody_out(self):
+    def flood(self, count, addresses):
+        """So many connections that say nothing, each address in turn; what the process may hold open stays open."""
         before = memory_bytes(self.node)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = CONNECTIONS + 500
+        wanted = count + 500
         if hard != resource.RLIM_INFINITY:
             wanted = min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         with contextlib.ExitStack() as opened:
-            made = 0
-            for _ in range(CONNECTIONS):
+            for made in range(1, count + 1):
                 connection = socket.socket()
                 if made < wanted - 600:
                     opened.callback(connection.close)
                 connection.settimeout(PATIENCE_S)
-                connection.bind(("127.0.0.2", 0))
+                connection.bind((f"127.0.0.{2 + made % addresses}", 0))
                 connection.connect(("127.0.0.1", self.node.port))
-                made += 1
                 if made >= wanted - 600:
                     connection.close()
-                if made % 2500 == 0:
+                if made % (count // 4) == 0:
                     self.assert_served(PATIENCE_S / 4)
         self.assert_served(PATIENCE_S / 4)
-        self.assertEqual(made, CONNECTIONS)
         self.assertLess(memory_bytes(self.node) - before, 64 << 20)
+
+    def test_2_many__connections_of_one_address_keep_nobody_out(self):
+        self.flood(CONNECTIONS, 1)
+
+    def test_2_many__connections_of_many_addresses_keep_nobody_out(self):
+        self.flood(CONNECTIONS // 2, 100)
+
+    def test_4_socket__held_by_many_silent_callers_answers_others(self):
+        """Local callers that hang: the socket takes 64 connections at a time."""
+        with contextlib.ExitStack() as opened:
+            for made in range(1000):
+                connection = socket.socket(socket.AF_UNIX)
+                opened.callback(connection.close)
+                connection.settimeout(PATIENCE_S)
+                connection.connect(os.path.join(self.node.dir, "socket"))
+                with contextlib.suppress(ConnectionError):  # it had to make room for others
+                    connection.sendall((b"", b"GET /api/v1/sta", b"POST /api/v1/messages HTTP/1.1\r\nHost: x\r\n")[made % 3])
+                if made % 250 == 249:
+                    begun = time.monotonic()
+                    self.assertEqual(self.node.run("status").returncode, 0)
+                    self.assertLess(time.monotonic() - begun, PATIENCE_S / 4)
 
     def test_3_answers__that_trickle_or_never_end_hold_up_nobody_else(self):
         """Our own listener starves the node's courier; another peer is served all the while."""
