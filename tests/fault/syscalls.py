@@ -1,22 +1,27 @@
 #!/usr/bin/env python3
 """Has strace fail, or kill a node at, the Nth call of each system call that it makes from its start to its stop.
 
-usage: syscalls.py [--syscall NAME]... [--kind EIO|ENOSPC|KILL]... [--when N] [--seconds S] [--seed N] [--rows FILE]
+usage: syscalls.py [--syscall NAME]... [--kind EIO|ENOSPC|KILL]... [--when N] [--jobs N] [--seconds S] [--seed N] [--rows FILE]
 
-strace counts the Nth call in each thread. What fails here once and is not on the disk (polls, sockets, memory, threads) may cost a
-connection, a request or the process, but nothing that was promised; drive.py does the disk, point by point."""
+A life is traced first; then few calls are chosen that together are every place where a system call is made (calls.py). strace
+counts the Nth call in each thread, so one case may spoil a call in several. What fails here once and is not on the disk (polls,
+sockets, memory, threads) may cost a connection, a request or the process, but nothing that was promised; drive.py does the disk,
+point by point. Exit status 1 when something was found, 5 when the time was over before the last case."""
 
 import argparse
+import concurrent.futures
 import contextlib
 import json
 import os
 import random
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "outside"))
 
+from calls import calls_in, injected_in, points_of  # noqa: E402
 from judge import Finding, Row, World, need, say  # noqa: E402
 from node import PATIENCE_S  # noqa: E402
 from scenarios import FAULTY  # noqa: E402
@@ -45,18 +50,13 @@ class Life:
     def close(self):
         self.world.close()
 
-    def count(self):
-        """How often each system call is made: {name: calls}."""
-        self.live(["-c"])
+    def points(self):
+        """Where it makes which calls: as calls.points_of."""
+        self.live(["-yy"])
+        found = points_of(calls_in(self.trace, self.world.node.dir))
         self.again()
-        calls = {}
-        with open(self.trace, encoding="ascii") as file:
-            for line in file:
-                words = line.split()
-                if len(words) >= 5 and words[0][0].isdigit() and words[-1] != "total":
-                    calls[words[-1]] = int(words[3])
-        need(calls, "hangs", "strace counted nothing: is it allowed here?")
-        return calls
+        need(found, "hangs", "strace saw nothing: is it allowed here?")
+        return found
 
     def live(self, options):
         world = self.world
@@ -109,10 +109,13 @@ class Life:
         world.node.kill()
 
     def case(self, syscall, kind, when):
+        """Gives the places that were met."""
         self.randomness = syscall == "getrandom"
         what = "signal=KILL" if kind == "KILL" else f"error={kind}"
-        self.live(["-e", f"trace={syscall}", "-e", f"inject={syscall}:{what}:when={when}"])
+        self.live(["-yy", "-e", f"trace={syscall}", "-e", f"inject={syscall}:{what}:when={when}"])
+        met = injected_in(self.trace, self.world.node.dir)
         self.again()
+        return met
 
     def judge(self):
         self.world.up()
@@ -120,56 +123,81 @@ class Life:
         self.world.node.kill()
 
 
-def cases_of(calls, kinds, syscalls=None):
-    """(system call, kind, when): the first calls, one in the middle, one late."""
-    for syscall in sorted(calls):
-        if syscalls and syscall not in syscalls:
-            continue
-        count = calls[syscall]
-        for when in sorted({1, 2, 3, 5, 8, count // 4, count // 2} - {0}):
-            if when <= count:
-                for kind in kinds:
-                    if kind == "KILL" or syscall not in CANNOT_FAIL:
-                        yield syscall, kind, when
+def cases_of(points, kinds, syscalls=None):
+    """(system call, kind, when)."""
+    for syscall in sorted(points):
+        for when in sorted(points[syscall]):
+            for kind in kinds:
+                if (not syscalls or syscall in syscalls) and (kind == "KILL" or syscall not in CANNOT_FAIL):
+                    yield syscall, kind, when
 
 
-def run_cases(cases, until):
-    """A row for each kind."""
-    rows = {}
-    life = None
-    for syscall, kind, when in cases:
-        if time.monotonic() > until:
-            break
-        row = rows.setdefault(kind, Row("life under strace", kind))
-        row.cases += 1
-        row.met += 1
-        begun = time.monotonic()
-        try:
-            life = life or Life()
-            life.case(syscall, kind, when)
-        except Finding as finding:
-            text = f"{syscall} {kind} {when}: {finding}"
-            row.bad[finding.what] += 1
-            row.findings.append(text[:2000])
-            say(f"FOUND {text}\n  again: tests/fault/syscalls.py --syscall {syscall} --kind {kind} --when {when}")
+class Run:
+    """Cases that several lives go through side by side."""
+
+    def __init__(self, cases, until):
+        self.cases, self.until = iter(cases), until
+        self.rows = {}
+        self.places = {}  # kind: places that were met
+        self.mutex = threading.Lock()
+
+    def next_case(self):
+        with self.mutex:
+            case = next(self.cases, None) if time.monotonic() < self.until else None
+            if case:
+                row = self.rows.setdefault(case[1], Row("life under strace", case[1]))
+                row.cases += 1
+            return case
+
+    def found(self, finding, case):
+        syscall, kind, when = case
+        text = f"{syscall} {kind} {when}: {finding}"
+        with self.mutex:
+            self.rows[kind].bad[finding.what] += 1
+            self.rows[kind].findings.append(text[:2000])
+        say(f"FOUND {text}\n  again: tests/fault/syscalls.py --syscall {syscall} --kind {kind} --when {when}")
+
+    def work(self):
+        """One life after another, each until something is found."""
+        life = case = None
+        while next_case := self.next_case():
+            case, begun = next_case, time.monotonic()
+            row = self.rows[case[1]]
+            try:
+                life = life or Life()
+                met = life.case(*case)
+                with self.mutex:
+                    row.met += bool(met)
+                    self.places.setdefault(case[1], set()).update(met)
+            except Finding as finding:
+                self.found(finding, case)
+                if life:
+                    life.close()
+                life = None
+            row.seconds += time.monotonic() - begun
+        if life:
+            try:
+                life.judge()
+            except Finding as finding:
+                self.found(finding, case)
             life.close()
-            life = None
-        row.seconds += time.monotonic() - begun
-    if life:
-        try:
-            life.judge()
-        except Finding as finding:
-            row = next(iter(rows.values()))
-            row.bad[finding.what] += 1
-            row.findings.append(f"at the end: {finding}"[:2000])
-        life.close()
-    return list(rows.values())
+
+
+def run_cases(cases, until, jobs=1):
+    """A row for each kind."""
+    run = Run(cases, until)
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for done in [pool.submit(run.work) for _ in range(jobs)]:
+            done.result()
+    for kind, row in run.rows.items():
+        row.points = len(run.places.get(kind, ()))
+    return list(run.rows.values())
 
 
 def all_cases(kinds=KINDS, syscalls=None):
     life = Life()
     try:
-        return list(cases_of(life.count(), kinds, syscalls))
+        return list(cases_of(life.points(), kinds, syscalls))
     finally:
         life.close()
 
@@ -179,6 +207,7 @@ def main():
     parser.add_argument("--syscall", action="append")
     parser.add_argument("--kind", action="append", choices=KINDS)
     parser.add_argument("--when", type=int)
+    parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="lives side by side: they mostly wait")
     parser.add_argument("--seconds", type=float, default=1e9)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--rows")
@@ -190,11 +219,15 @@ def main():
     else:
         cases = all_cases(options.kind or KINDS, options.syscall)
         random.Random(seed).shuffle(cases)
-    rows = run_cases(cases, time.monotonic() + options.seconds)
+    rows = run_cases(cases, time.monotonic() + options.seconds, options.jobs)
     with open(options.rows, "a", encoding="utf-8") if options.rows else sys.stdout as out:
         for row in rows:
-            print(json.dumps({**row.fields(), "part": "syscalls", "points": len(cases)}), file=out, flush=True)
-    return 1 if any(sum(row.bad.values()) for row in rows) else 0
+            print(json.dumps({**row.fields(), "part": "syscalls"}), file=out, flush=True)
+    done = sum(row.cases for row in rows)
+    say(f"{done} of {len(cases)} cases; places met: " + ", ".join(f"{row.kind} {row.points}" for row in rows))
+    if any(sum(row.bad.values()) for row in rows):
+        return 1
+    return 0 if done == len(cases) else 5
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ import threading
 import time
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(SOURCE, "tests", "outside"))
+sys.path[:0] = [os.path.join(SOURCE, "tests", "outside"), os.path.join(SOURCE, "tests", "fault")]
 
+from judge import Row  # noqa: E402
 from node import BUILD, EXAMPLES, Node, wait_for  # noqa: E402
 
 BLOCK = 1 << 20
@@ -226,11 +227,28 @@ def faults_of(result):
     return faults
 
 
+def row_of(result, faults, seconds):
+    """As script/torture has its rows: a case is a kill, or a flash message beside the transfer."""
+    row = Row(f"an attachment of {result['bytes'] / (1 << 30):.3g} GiB", "killed, beside flash messages")
+    row.cases, row.met, row.seconds = result["kills"] + result["flash"], result["kills"], seconds
+    row.bad["losses"] = len(faults)
+    row.findings = faults
+    memory = " and ".join(f"{size / (1 << 20):.0f} MiB" for size in result["memory"].values())
+    measured = (
+        f"{result['mib_a_second']} MiB/s with {result['kills']} kills on the way; sender and receiver held {memory} in memory at most; "
+        f"{result['flash']} flash messages meanwhile were receipted in {result['flash_median_s'] * 1000:.0f} ms (median), "
+        f"{result['flash_most_s'] * 1000:.0f} ms at most"
+    )
+    return {**row.fields(), "part": "attachment", "measured": measured}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bytes", type=int, default=2 << 30)
     parser.add_argument("--kills", type=int, default=6, help="SIGKILLs on the way, of the sender and the receiver in turn")
+    parser.add_argument("--rows", help="append a row for script/torture's table to this file")
     options = parser.parse_args()
+    begun = time.monotonic()
     folder = tempfile.mkdtemp(prefix="entente-attachment-")
     try:
         result = Transfer(folder, options.bytes, options.kills).run()
@@ -238,6 +256,9 @@ def main():
         shutil.rmtree(folder, ignore_errors=True)
     faults = faults_of(result)
     print(json.dumps({**result, "faults": faults}, indent=1))
+    if options.rows:
+        with open(options.rows, "a", encoding="utf-8") as out:
+            print(json.dumps(row_of(result, faults, time.monotonic() - begun)), file=out)
     return 1 if faults else 0
 
 
