@@ -16,7 +16,7 @@ from link import TCP, altered, checksum  # noqa: E402
 from program import NAMES  # noqa: E402
 
 SEED = int(os.environ.get("ENTENTE_FAULT_SEED", random.randrange(1 << 32)))
-ROUGH_S = 3
+ROUGH_S = 2
 DONE = ("lost", "overtook", "doubled", "flipped", "altered", "cut off")
 
 

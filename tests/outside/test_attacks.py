@@ -369,7 +369,7 @@ class Starved(OutsideTest):
         self.flood(CONNECTIONS, 1)
 
     def test_2_many__connections_of_many_addresses_keep_nobody_out(self):
-        self.flood(CONNECTIONS // 2, 100)
+        self.flood(CONNECTIONS // 4, 100)
 
     def test_4_socket__held_by_many_silent_callers_answers_others(self):
         """Local callers that hang: the socket takes 64 connections at a time."""
