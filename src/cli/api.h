@@ -59,6 +59,8 @@ ENT_RC ent_cli_check_party(const char *name, ent_err *err);
 ent_text ent_cli_text(ent_json_value object, const char *key);
 /** Member as a number; 0 when it is missing or none. */
 uint64_t ent_cli_count(ent_json_value object, const char *key);
+/** Say which of our keys are missing, and what to do: "keys_missing" of an answer. */
+void ent_cli_put_keys_missing(ent_cli *cli, ent_json_value answer);
 /** Alias, or the first 12 digits of the id, of an object with "alias" and "channel" (or "id"). */
 ent_text ent_cli_channel_label(ent_json_value object);
 

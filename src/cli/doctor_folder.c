@@ -63,28 +63,56 @@ static void look_at_mode(ent_json_writer *writer, const char *path)
          "%s may be used by others than its owner (mode %04o)", path, (unsigned)status.st_mode & 07777U);
 }
 
-static ent_rc look_at_modes(ent_json_writer *writer, const char *folder, const ent_paths *paths, bool *ret_lacks_keys,
-                            ent_err *err)
+/* The key that came with the card of this serial.
+ *  @in   now   the card names it; else one of before
+ *  @in   runs   a running node tells of its keys itself */
+static ent_rc look_at_key_file(ent_json_writer *writer, const ent_paths *paths, ent_key_role role, uint64_t serial,
+                               bool now, bool runs, ent_err *err)
 {
-    static const char *const keys[] = {"log.key", "receipt.key", "age.key", "tls.key"};
-    look_at_mode(writer, folder);
+    char name[ENT_KEY_NAME_SIZE];
+    char todo[256];
+    ent_key_file_name(role, serial, name);
+    ENT_CLEANUP(ent_free_pointer) char *path = ent_file_join(paths->keys, name);
+    if (path == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    look_at_mode(writer, path);
+    if (ent_file_exists(path))
+        return ENT_DONE;
+    (void)snprintf(
+        todo, sizeof todo,
+        "Bring it back from where you keep the keys, or from a backup that was made --with-keys. If there is "
+        "none, start the node and `entente key revoke %s --root-dir DIR`.",
+        ent_key_role_word(role));
+    if (now && !runs)
+        find(writer, false, "keys", "The node starts without it, and holds what it does.", todo, "%s is missing", path);
+    else if (!now && role == ENT_KEY_ROLE_AGE)
+        find(writer, true, "keys", "What was sealed to it cannot be opened here any more.",
+             "Bring it back from a backup that was made --with-keys, if there is one.",
+             "%s, a key of before, is missing", path);
+    return ENT_DONE;
+}
+
+static ent_rc look_at_key_files(ent_json_writer *writer, const ent_paths *paths, const ent_card *card, bool runs,
+                                ent_err *err)
+{
     look_at_mode(writer, paths->keys);
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        ENT_CLEANUP(ent_free_pointer) char *path = ent_file_join(paths->keys, keys[i]);
-        if (path == NULL)
-            return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-        look_at_mode(writer, path);
-        if (ent_file_exists(path))
-            continue;
-        *ret_lacks_keys = true;
-        find(writer, false, "keys", "Without all of its keys the node does not start.",
-             "Bring it back from where you keep the keys, or from a backup that was made --with-keys.", "%s is missing",
-             path);
+    for (ent_key_role role = ENT_KEY_ROLE_LOG; role < ENT_KEY_ROLE_COUNT; role++) {
+        for (size_t i = 0; card != NULL && i < card->former_count; i++) {
+            if (card->former[i].role == role)
+                ENT_TRY(look_at_key_file(writer, paths, role, ent_card_key_serial(card, role, i), false, runs, err));
+        }
+        uint64_t serial = card == NULL ? 1 : ent_card_key_serial(card, role, card->former_count);
+        ENT_TRY(look_at_key_file(writer, paths, role, serial, true, runs, err));
     }
+    return ENT_DONE;
+}
+
+static void look_at_modes(ent_json_writer *writer, const char *folder, const ent_paths *paths)
+{
+    look_at_mode(writer, folder);
     look_at_mode(writer, paths->marks);
     look_at_mode(writer, paths->store);
     look_at_mode(writer, paths->socket);
-    return ENT_DONE;
 }
 
 /* --- card, certificate, keys --- */
@@ -167,13 +195,21 @@ static ent_rc look_at_keys(ent_json_writer *writer, const ent_paths *paths, cons
             "%s", why.text);
         return ENT_DONE;
     }
-    const ent_keeper_publics *publics = ent_keeper_public_keys(keeper);
-    if (!ent_public_key_equal(&card->log, &publics->log) || !ent_public_key_equal(&card->receipt, &publics->receipt) ||
-        memcmp(card->age.bytes, publics->age.bytes, sizeof publics->age.bytes) != 0)
+    bool fit = true;
+    for (ent_key_role role = ENT_KEY_ROLE_LOG; role < ENT_KEY_ROLE_TLS; role++) {
+        uint8_t value[32];
+        ent_err unread = {0};
+        rc = ent_keeper_key(keeper, role, ent_card_key_serial(card, role, card->former_count), value, &unread);
+        fit = fit && (rc.code != ENT_OK || memcmp(value, ent_card_key(card, role), sizeof value) == 0);
+        if (rc.code != ENT_OK && rc.code != ENT_ABSENT) /* one that is missing was told */
+            find(writer, false, "keys", "Without its keys the node does not start.", "Follow what it says.", "%s",
+                 unread.text);
+    }
+    ent_keeper_free(keeper);
+    if (!fit)
         find(writer, false, "keys", "Peers verify what we sign by the keys in our card.",
              "Put keys/ and card of one party together: one of the two was copied from elsewhere.",
              "%s does not name the keys in %s", paths->card, paths->keys);
-    ent_keeper_free(keeper);
     return ENT_DONE;
 }
 
@@ -253,7 +289,6 @@ ent_rc ent_cli_doctor_folder(const char *folder, bool runs, ent_bytes passphrase
     ENT_CLEANUP(ent_card_release) ent_card_opened card = {0};
     bool has_card = false;
     bool locked = false;
-    bool lacks_keys = false;
     ent_err why = {0};
     ENT_TRY(ent_paths_make(folder, &paths, err));
     ent_rc rc = ent_config_read(paths.config, &config, &why);
@@ -262,8 +297,9 @@ ent_rc ent_cli_doctor_folder(const char *folder, bool runs, ent_bytes passphrase
     if (rc.code != ENT_OK)
         find(writer, false, "configuration", "The node does not start without it.",
              "Mend it: docs/formats.md has its form.", "%s", why.text);
-    ENT_TRY(look_at_modes(writer, folder, &paths, &lacks_keys, err));
+    look_at_modes(writer, folder, &paths);
     ENT_TRY(read_card(writer, &paths, &card, &has_card, err));
+    ENT_TRY(look_at_key_files(writer, &paths, has_card ? &card.card : NULL, runs, err));
     if (has_card) {
         ENT_TRY(look_at_certificate(writer, &paths, &card.card, err));
         look_at_clock(writer, &card.card);
@@ -274,5 +310,5 @@ ent_rc ent_cli_doctor_folder(const char *folder, bool runs, ent_bytes passphrase
     look_at_disk(writer, folder);
     ENT_TRY(look_at_marker(writer, &paths, err));
     ENT_TRY(look_at_node(writer, folder, &paths, &locked, err));
-    return has_card && !locked && !lacks_keys ? look_at_keys(writer, &paths, &card.card, passphrase, err) : ENT_DONE;
+    return has_card && !locked ? look_at_keys(writer, &paths, &card.card, passphrase, err) : ENT_DONE;
 }

@@ -53,6 +53,7 @@ static void put_keys(ent_cli *cli, const ent_cli_rotation *rotation)
     ent_hex_encode(ent_bytes_of(card->root.bytes, sizeof card->root.bytes), digits);
     ent_buf_put_format(out, "  root     %.16s…\n", digits);
     put_former(out, card);
+    ent_cli_put_keys_missing(cli, rotation->state.root);
     uint64_t in_use = ent_cli_count(rotation->state.root, "tls_in_use");
     bool known = ent_json_true(ent_json_get(rotation->state.root, "known"));
     if (in_use != 0 && in_use != ent_card_key_serial(card, ENT_KEY_ROLE_TLS, card->former_count))
@@ -147,7 +148,7 @@ static void put_done(ent_cli *cli, const ent_cli_rotation *rotation)
     ent_buf_put_string(out, "Every channel is told with the next pouch. `entente card` prints the card for others.\n");
     if (rotation->changes[ENT_KEY_ROLE_TLS])
         ent_buf_put_string(out, rotation->revoke
-                                    ? "Restart the node now: it still shows the revoked certificate.\n"
+                                    ? "Restart the node now: until then it has no certificate that peers accept.\n"
                                     : "`entente key show` tells when the node can go over to its certificate.\n");
     if (rotation->changes_root)
         ent_buf_put_string(out, "The fingerprint is another now: tell the peers that do not share a channel.\n");
@@ -228,8 +229,8 @@ const ent_cli_command ent_cli_key_revoke = {
     .text =
         "As `key rotate`, for keys that may no longer be trusted. Of a log, what every member had receipted stands;\n"
         "what came after it stays in the log and shows as contested. Receipts by a revoked key that come later\n"
-        "start no clock, and its certificate is refused at once. The old key does not sign for it; the node must\n"
-        "run, though, and it does not start while one of its key files is missing.",
+        "start no clock, and its certificate is refused at once. The old key does not sign for it: the node\n"
+        "starts without a key whose file is lost, and holds what it does.",
     .examples = "  entente key revoke log --reason compromise --dir aurora --root-dir /media/stick\n"
                 "  entente key revoke tls --dir aurora --root-dir /media/stick",
     .options = change_options,

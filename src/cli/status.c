@@ -112,11 +112,24 @@ static void put_alarm(ent_cli *cli, const char *title)
     ent_buf_put_u8(&cli->out, '\n');
 }
 
+void ent_cli_put_keys_missing(ent_cli *cli, ent_json_value answer)
+{
+    ent_json_value keys = ent_json_get(answer, "keys_missing");
+    if (ent_json_count(keys) > 0)
+        put_alarm(cli, "KEY MISSING: what it does is held, the rest goes on");
+    for (ent_json_iter i = ent_json_iterate(keys); ent_json_next(&i);) {
+        ent_buf_put_string(&cli->out, "  ");
+        ent_cli_put_line(&cli->out, ent_cli_text(i.value, "text"));
+        ent_buf_put_u8(&cli->out, '\n');
+    }
+}
+
 static void put_alarms(ent_cli *cli, ent_json_value status)
 {
     ent_buf *out = &cli->out;
     ent_json_value held = ent_json_get(status, "held");
     ent_json_value forks = ent_json_get(status, "forks");
+    ent_cli_put_keys_missing(cli, status);
     if (ent_json_count(held) > 0)
         put_alarm(cli, "HELD: logged here and durable, but not signed and not sent");
     for (ent_json_iter i = ent_json_iterate(held); ent_json_next(&i);) {
@@ -125,7 +138,8 @@ static void put_alarms(ent_cli *cli, ent_json_value status)
         ent_buf_put_string(out, ": ");
         ent_buf_put_format(out, "%" PRIu64 " message%s; ", ent_cli_count(i.value, "messages"),
                            ent_cli_count(i.value, "messages") == 1 ? "" : "s");
-        ent_cli_put_line(out, ent_cli_text(i.value, "reason"));
+        bool by_key = ent_text_is(ent_cli_text(i.value, "hold"), "key");
+        ent_cli_put_line(out, by_key ? ENT_TEXT("the log key is missing") : ent_cli_text(i.value, "reason"));
         ent_buf_put_u8(out, '\n');
     }
     if (ent_json_count(forks) > 0)

@@ -68,20 +68,6 @@ ent_rc ent_keeper_create(const char *folder, ent_text party, ent_bytes passphras
     return ENT_DONE;
 }
 
-/* The salt of the key that was made first, so that a keeper that runs can open what is made now. */
-static ent_rc know_lock(const char *folder, ent_key_lock *lock, ent_err *err)
-{
-    ENT_CLEANUP(ent_buf_wipe) ent_buf secret = {0};
-    ENT_CLEANUP(ent_free_pointer) char *path = ent_file_join(folder, "log.key");
-    if (path == NULL)
-        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-    ENT_TRY(ent_key_file_read(path, "log", lock, &secret, err));
-    if (!lock->has_key && lock->passphrase.size > 0)
-        return ent_fail(err, ENT_REFUSED, NULL,
-                        "the keys in %s are not sealed with a passphrase; leave --passphrase-file out", folder);
-    return ENT_DONE;
-}
-
 static ent_rc public_of_file(const char *path, ent_key_role role, ent_key_lock *lock, uint8_t ret_public[32],
                              ent_buf *ret_pem, ent_err *err)
 {
@@ -119,7 +105,7 @@ ent_rc ent_keeper_make_key(const char *folder, ent_text party, ent_bytes passphr
     ENT_CLEANUP(ent_free_pointer) char *path = ent_file_join(folder, name);
     if (path == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-    ENT_TRY(know_lock(folder, &lock, err));
+    ENT_TRY(ent_key_folder_know_lock(folder, &lock, err));
     ent_rc rc = public_of_file(path, role, &lock, ret_public, ret_pem, err);
     if (rc.code != ENT_ABSENT)
         return rc;

@@ -20,8 +20,4 @@ struct ent_keeper {
     ent_keeper_publics publics;
 };
 
-/** "<role>.key" for the first card, "<role>.<serial>.key" for others. */
-enum { ENT_KEY_NAME_SIZE = 48 };
-void ent_key_file_name(ent_key_role role, uint64_t serial, char ret[ENT_KEY_NAME_SIZE]);
-
 #endif

@@ -18,6 +18,11 @@ typedef struct {
     ent_recipient age;
 } ent_keeper_publics;
 
+/** The file of the key that a card of this serial brought: "<role>.key" for the first card, "<role>.<serial>.key" for
+ * others. */
+enum { ENT_KEY_NAME_SIZE = 48 };
+void ent_key_file_name(ent_key_role role, uint64_t serial, char ret[ENT_KEY_NAME_SIZE]);
+
 /* --- making keys (`entente init`) --- */
 
 /** Make log, receipt and age keys and keep them with the TLS key in a folder (0700, files 0600), sealed with the
@@ -35,12 +40,12 @@ ENT_RC ent_root_create(const char *folder, ent_text party, ent_bytes passphrase,
  * IO. */
 ENT_RC ent_root_sign_card(const char *folder, ent_bytes passphrase, const ent_card *card, ent_buf *ret, ent_err *err);
 
-/** Make the key that a card of this serial brings: `<role>.<serial>.key`, sealed like the first one of that role. The
+/** Make the key that a card of this serial brings: `<role>.<serial>.key`, sealed like those that are there. The
  * one that an earlier try left there is taken again.
  *  @in   tls_key_pem   for ENT_KEY_ROLE_TLS; also what a key of before holds is kept then
  *  @out  ret_public    32 bytes: the public key, or the recipient; untouched for TLS
  *  @out  ret_pem       for TLS: the key that is kept there; wiped by the caller; else nullable
- *  Errors: ABSENT without a first key, REFUSED (wrong passphrase, a file that others can read), PEER_MALFORMED, IO. */
+ *  Errors: ABSENT without the folder, REFUSED (wrong passphrase, a file that others can read), PEER_MALFORMED, IO. */
 ENT_RC ent_keeper_make_key(const char *folder, ent_text party, ent_bytes passphrase, ent_key_role role, uint64_t serial,
                            ent_bytes tls_key_pem, uint8_t ret_public[32], ent_buf *ret_pem, ent_err *err);
 
@@ -68,9 +73,10 @@ typedef struct ent_keeper ent_keeper;
 /** The first lane of a keeper that is a process of its own signs, which waits for the disk; the others open. */
 enum { ENT_KEEPER_LANES = 3 };
 
-/** Open the keys and the high-water marks, which live in a folder of their own, apart from the store.
- *  Errors: ABSENT, REFUSED (wrong passphrase; a key file others can read), PEER_MALFORMED (a damaged file), IO, NOMEM.
- */
+/** Open the keys and the high-water marks, which live in a folder of their own, apart from the store. A key whose file
+ * is not there is lost, and the keeper goes without it: what needs it is refused. One that is damaged is not taken for
+ * lost. Errors: ABSENT when there is no such folder, REFUSED (wrong passphrase; a key file others can read),
+ * PEER_MALFORMED (a damaged file), IO, NOMEM. */
 ENT_RC ent_keeper_open(const char *keys_folder, const char *marks_folder, ent_bytes passphrase, ent_keeper **ret,
                        ent_err *err);
 /** Use a keeper that is another process, which serves these sockets (serve.h).
@@ -78,11 +84,13 @@ ENT_RC ent_keeper_open(const char *keys_folder, const char *marks_folder, ent_by
  *  Errors: what the other process got from ent_keeper_open; IO when it has ended.  Blocks: until it has its keys. */
 ENT_RC ent_keeper_connect(const int *lanes, size_t count, ent_keeper **ret, ent_err *err);
 void ent_keeper_free(ent_keeper *keeper);
+/** The first keys; zeroed where one is lost. */
 const ent_keeper_publics *ent_keeper_public_keys(const ent_keeper *keeper);
 /** Have the key that the card of this serial brought (1: the first), reading its file if it was made meanwhile.
  *  @in   role   not TLS
  *  @out  ret_public   32 bytes: the public key, or the recipient
- *  Errors: ABSENT, REFUSED, PEER_MALFORMED, IO, REFUSED when more were made than a party can have.  Threads: safe. */
+ *  Errors: ABSENT when it is lost, REFUSED, PEER_MALFORMED, IO, REFUSED when more were made than a party can have.
+ * Threads: safe. */
 ENT_RC ent_keeper_key(ent_keeper *keeper, ent_key_role role, uint64_t serial, uint8_t ret_public[32], ent_err *err);
 /** The TLS key of that card, for the HTTP threads. Wiped by the caller with ent_buf_wipe.
  *  Errors: ABSENT, REFUSED, PEER_MALFORMED, IO. */

@@ -108,7 +108,7 @@ static ent_rc open_sealed(ent_bytes sealed, const char *role, ent_key_lock *lock
     bool opened = ent_aead_open(&key, sealed.data, ciphertext, room);
     ent_wipe(&key, sizeof key);
     if (!opened)
-        return ent_fail(err, ENT_REFUSED, NULL, "the passphrase does not open this key");
+        return ent_fail(err, ENT_REFUSED, NULL, "the passphrase does not open this key, or its file is damaged");
     ret_secret->size += secret_size;
     return ENT_DONE;
 }

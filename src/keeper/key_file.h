@@ -30,6 +30,11 @@ ENT_RC ent_key_file_create(const char *path, const char *role, ent_bytes secret,
 ENT_RC ent_key_file_read(const char *path, const char *role, ent_key_lock *lock, ent_buf *ret_secret, ent_err *err);
 /** Read an age identity: a stock age identity file, or the same in a sealed key file.  Errors: as above. */
 ENT_RC ent_age_file_read(const char *path, ent_key_lock *lock, ent_identity *ret, ent_err *err);
+/** Know how the keys of a folder are sealed, from one that is there: all of a party's are sealed alike. Without any key
+ * there the lock stays as it is.
+ *  Errors: ABSENT without the folder, REFUSED (passphrase missing, wrong, or given for keys that have none; mode),
+ * PEER_MALFORMED, IO, NOMEM. */
+ENT_RC ent_key_folder_know_lock(const char *folder, ent_key_lock *lock, ent_err *err);
 /** Read a file whole after checking that only its owner can read it. */
 ENT_RC ent_key_file_load(const char *path, ent_buf *ret, ent_err *err);
 /** Parse the contents of a key file: what ent_key_file_read does after loading. */

@@ -34,6 +34,8 @@ typedef struct {
     ent_secret_key receipt;
     ent_identity age;
     ent_buf tls_key_pem;
+    bool lost[ENT_KEY_ROLE_COUNT]; /* the first keys that are not there */
+    ent_buf passphrase;            /* kept while no key that is there tells the salt; else empty */
 } local_keeper;
 
 static ent_rc read_part(const char *folder, const char *name, const char *role, ent_key_lock *lock, ent_buf *ret,
@@ -65,14 +67,54 @@ static ent_rc read_age_identity(const char *folder, const char *name, ent_key_lo
     return ent_age_file_read(path, lock, ret, err);
 }
 
+/* Damage may be mended, and the file may be another's: only its owner can say that a key is lost. */
+static ent_rc tell_damaged(ent_key_role role, ent_rc rc, ent_err *err)
+{
+    char why[sizeof err->text];
+    if (rc.code != ENT_PEER_MALFORMED || err == NULL)
+        return rc;
+    memcpy(why, err->text, sizeof why);
+    return ent_fail(err, ENT_PEER_MALFORMED, "design 8, keeper",
+                    "%s. The file is damaged: put a copy of it back. If there is none, move it away: the node starts "
+                    "without it, and `entente key revoke %s --root-dir DIR` replaces that key",
+                    why, ent_key_role_word(role));
+}
+
+static ent_rc may_be_lost(local_keeper *keeper, ent_key_role role, ent_rc rc, ent_err *err)
+{
+    keeper->lost[role] = rc.code == ENT_ABSENT;
+    return keeper->lost[role] ? ENT_DONE : tell_damaged(role, rc, err);
+}
+
 static ent_rc open_keys(local_keeper *keeper, const char *folder, ent_key_lock *lock, ent_err *err)
 {
     ent_keeper_publics *publics = &keeper->base.publics;
-    ENT_TRY(read_signing_key(folder, "log.key", "log", lock, &publics->log, &keeper->log, err));
-    ENT_TRY(read_signing_key(folder, "receipt.key", "receipt", lock, &publics->receipt, &keeper->receipt, err));
-    ENT_TRY(read_age_identity(folder, "age.key", lock, &keeper->age, err));
-    ent_x25519_recipient(&keeper->age, &publics->age);
-    return read_part(folder, "tls.key", "tls", lock, &keeper->tls_key_pem, err);
+    ent_rc rc = read_signing_key(folder, "log.key", "log", lock, &publics->log, &keeper->log, err);
+    ENT_TRY(may_be_lost(keeper, ENT_KEY_ROLE_LOG, rc, err));
+    rc = read_signing_key(folder, "receipt.key", "receipt", lock, &publics->receipt, &keeper->receipt, err);
+    ENT_TRY(may_be_lost(keeper, ENT_KEY_ROLE_RECEIPT, rc, err));
+    rc = read_age_identity(folder, "age.key", lock, &keeper->age, err);
+    ENT_TRY(may_be_lost(keeper, ENT_KEY_ROLE_AGE, rc, err));
+    if (!keeper->lost[ENT_KEY_ROLE_AGE])
+        ent_x25519_recipient(&keeper->age, &publics->age);
+    rc = read_part(folder, "tls.key", "tls", lock, &keeper->tls_key_pem, err);
+    ENT_TRY(may_be_lost(keeper, ENT_KEY_ROLE_TLS, rc, err));
+    for (ent_key_role role = ENT_KEY_ROLE_LOG; role < ENT_KEY_ROLE_COUNT; role++) {
+        if (!keeper->lost[role])
+            return ENT_DONE;
+    }
+    rc = ent_key_folder_know_lock(folder, lock, err);
+    if (rc.code == ENT_ABSENT)
+        return ent_fail(
+            err, ENT_ABSENT, "design 8, keeper",
+            "%s is missing: mount it, or bring it back from a backup that was made --with-keys. If all keys "
+            "are lost, make it (mkdir -m 700), start the node and `entente key revoke log receipt age tls "
+            "--root-dir DIR`",
+            folder);
+    ENT_TRY(rc);
+    if (!lock->has_key) /* none is there at all: the first that is made tells the salt */
+        ent_buf_put(&keeper->passphrase, lock->passphrase);
+    return ent_buf_check(&keeper->passphrase, err);
 }
 
 static void local_free(ent_keeper *base)
@@ -80,6 +122,7 @@ static void local_free(ent_keeper *base)
     local_keeper *keeper = (local_keeper *)base;
     ent_marks_free(keeper->marks);
     ent_buf_wipe(&keeper->tls_key_pem);
+    ent_buf_wipe(&keeper->passphrase);
     ent_free(keeper->folder);
     (void)pthread_rwlock_destroy(&keeper->keys_lock);
     (void)pthread_mutex_destroy(&keeper->lock);
@@ -126,11 +169,17 @@ static ent_rc add_later(local_keeper *keeper, ent_key_role role, uint64_t serial
         return ent_fail(err, ENT_REFUSED, "design 2, Rotation", "the keeper has %d keys, and a party has no more",
                         MOST_LATER);
     if (found == NULL) {
-        ENT_TRY(read_later(keeper, role, serial, &keeper->later[keeper->later_count], err));
+        ent_rc rc = read_later(keeper, role, serial, &keeper->later[keeper->later_count], err);
+        ENT_TRY(tell_damaged(role, rc, err));
         found = &keeper->later[keeper->later_count++];
     }
     memcpy(ret_public, found->value, sizeof found->value);
     return ENT_DONE;
+}
+
+static ent_rc fail_lost(ent_key_role role, ent_err *err)
+{
+    return ent_fail(err, ENT_ABSENT, "design 8, keeper", "%s.key is missing", ent_key_role_word(role));
 }
 
 static ent_rc local_key(ent_keeper *base, ent_key_role role, uint64_t serial, uint8_t ret_public[32], ent_err *err)
@@ -139,6 +188,8 @@ static ent_rc local_key(ent_keeper *base, ent_key_role role, uint64_t serial, ui
     const ent_keeper_publics *publics = &base->publics;
     if (role == ENT_KEY_ROLE_TLS)
         return ent_fail(err, ENT_USAGE, NULL, "a TLS key has no public half here");
+    if (serial <= 1 && keeper->lost[role])
+        return fail_lost(role, err);
     if (serial <= 1) {
         memcpy(ret_public,
                role == ENT_KEY_ROLE_LOG       ? publics->log.bytes
@@ -157,6 +208,8 @@ static ent_rc local_tls_key(ent_keeper *base, uint64_t serial, ent_buf *ret_pem,
 {
     local_keeper *keeper = (local_keeper *)base;
     char name[ENT_KEY_NAME_SIZE];
+    if (serial <= 1 && keeper->lost[ENT_KEY_ROLE_TLS])
+        return fail_lost(ENT_KEY_ROLE_TLS, err);
     if (serial <= 1) {
         ent_buf_put(ret_pem, ent_buf_bytes(&keeper->tls_key_pem));
         return ent_buf_check(ret_pem, err);
@@ -165,7 +218,7 @@ static ent_rc local_tls_key(ent_keeper *base, uint64_t serial, ent_buf *ret_pem,
     (void)pthread_rwlock_wrlock(&keeper->keys_lock);
     ent_rc rc = read_part(keeper->folder, name, "tls", &keeper->key_lock, ret_pem, err);
     (void)pthread_rwlock_unlock(&keeper->keys_lock);
-    return rc;
+    return tell_damaged(ENT_KEY_ROLE_TLS, rc, err);
 }
 
 /* The secret of a public key; NULL when it is not here. With the keys' lock. */
@@ -173,7 +226,7 @@ static const ent_secret_key *secret_of(const local_keeper *keeper, ent_key_role 
 {
     static const ent_public_key unsaid;
     const ent_public_key *first = role == ENT_KEY_ROLE_LOG ? &keeper->base.publics.log : &keeper->base.publics.receipt;
-    if (ent_public_key_equal(key, &unsaid) || ent_public_key_equal(key, first))
+    if (!keeper->lost[role] && (ent_public_key_equal(key, &unsaid) || ent_public_key_equal(key, first)))
         return role == ENT_KEY_ROLE_LOG ? &keeper->log : &keeper->receipt;
     for (size_t i = 0; i < keeper->later_count; i++) {
         if (keeper->later[i].role == role && memcmp(keeper->later[i].value, key->bytes, sizeof key->bytes) == 0)
@@ -321,7 +374,12 @@ static ent_rc local_unwrap(ent_keeper *base, const ent_age_header *header, ent_f
             rc = ent_age_unwrap(header, &keeper->later[i - 1].age, ret, NULL);
     }
     (void)pthread_rwlock_unlock(&keeper->keys_lock);
-    return rc.code == ENT_OK ? rc : ent_age_unwrap(header, &keeper->age, ret, err);
+    if (rc.code == ENT_OK)
+        return rc;
+    if (keeper->lost[ENT_KEY_ROLE_AGE])
+        return ent_fail(err, ENT_ABSENT, "design 2, Rotation",
+                        "it is sealed to no age key that is still here: one was lost");
+    return ent_age_unwrap(header, &keeper->age, ret, err);
 }
 
 ent_rc ent_keeper_open(const char *keys_folder, const char *marks_folder, ent_bytes passphrase, ent_keeper **ret,
@@ -337,9 +395,13 @@ ent_rc ent_keeper_open(const char *keys_folder, const char *marks_folder, ent_by
     (void)pthread_rwlock_init(&keeper->keys_lock, NULL);
     keeper->key_lock.passphrase = passphrase;
     ent_rc rc = open_keys(keeper, keys_folder, &keeper->key_lock, err);
-    keeper->key_lock.passphrase = (ent_bytes){NULL, 0}; /* borrowed; the key made of it serves what is sealed like it */
-    if (rc.code == ENT_OK && (keeper->folder = ent_file_join(keys_folder, ".")) == NULL)
+    keeper->key_lock.passphrase =
+        ent_buf_bytes(&keeper->passphrase); /* none: the key made of it serves what is sealed alike */
+    size_t size = strlen(keys_folder) + 1;
+    if (rc.code == ENT_OK && (keeper->folder = ent_alloc(size)) == NULL)
         rc = ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    if (rc.code == ENT_OK)
+        memcpy(keeper->folder, keys_folder, size);
     if (rc.code == ENT_OK)
         rc = ent_marks_open(marks_folder, &keeper->marks, err);
     if (rc.code != ENT_OK) {

@@ -153,10 +153,10 @@ static ent_rc put_release(void *context, const ent_store_released *release, ent_
 /* What keeps our log here, and when an officer had it signed on all the same. */
 static ent_rc put_guard(ent_node *node, ent_json_writer *writer, ent_channel *channel, ent_err *err)
 {
-    (void)pthread_mutex_lock(&channel->lock);
-    ent_json_member_string(writer, "hold", channel->hold == ENT_HOLD_NONE ? NULL : ent_hold_word(channel->hold));
-    ent_json_member_string(writer, "hold_reason", channel->hold == ENT_HOLD_NONE ? NULL : channel->hold_reason);
-    (void)pthread_mutex_unlock(&channel->lock);
+    ent_held held;
+    ent_channel_held(node, channel, &held);
+    ent_json_member_string(writer, "hold", held.hold == ENT_HOLD_NONE ? NULL : ent_hold_word(held.hold));
+    ent_json_member_string(writer, "hold_reason", held.hold == ENT_HOLD_NONE ? NULL : held.reason);
     ent_json_key(writer, "releases");
     ent_json_array_begin(writer);
     ENT_TRY(node->store->engine->release_walk(node->store, channel->row.number, put_release, writer, err));

@@ -2,6 +2,7 @@
 #include "node/api.h"
 
 #include "node/channel.h"
+#include "node/key_lost.h"
 #include "node/rotate.h"
 
 /* "cutoff = the last mutually receipted head (every other member has receipted it)". Heads are compared by size: the
@@ -79,6 +80,7 @@ ent_rc ent_api_key_show(ent_api_call *call, ent_err *err)
     ENT_TRY(ent_own_card_known(call->node, &known, err));
     ent_json_member_bool(&writer, "known", known);
     ent_json_member_unsigned(&writer, "tls_in_use", call->node->tls_serial);
+    ent_key_put_lost(call->node, &writer);
     ent_json_key(&writer, "channels");
     ent_json_array_begin(&writer);
     for (size_t i = 0; (channel = ent_channel_at(call->node, i)) != NULL; i++) {

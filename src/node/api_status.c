@@ -5,6 +5,7 @@
 #include "node/doctor.h"
 #include "node/events.h"
 #include "node/guard.h"
+#include "node/key_lost.h"
 #include "node/rotate.h"
 
 #include <stdio.h>
@@ -72,26 +73,27 @@ static ent_rc put_deliveries(ent_node *node, ent_json_writer *writer, ent_err *e
     return ENT_DONE;
 }
 
-/* With the channel's lock held. */
-static void put_hold(ent_json_writer *writer, const ent_channel *channel)
+static void put_hold(ent_json_writer *writer, ent_channel *channel, const ent_held *held)
 {
+    (void)pthread_mutex_lock(&channel->lock);
     const ent_store_log *own = &channel->members[channel->self].log;
     int64_t asked_s = (ent_clock_monotonic_ms() - channel->asking_since_ms) / 1000;
     ent_json_object_begin(writer);
     ent_json_member_string(writer, "channel", channel->id_text);
     ent_json_member_string(writer, "alias", channel->row.alias[0] == 0 ? NULL : channel->row.alias);
-    ent_json_member_string(writer, "hold", ent_hold_word(channel->hold));
-    ent_json_member_string(writer, "reason", channel->hold_reason);
-    ent_api_time(writer, "since", channel->hold_since_unix_s);
+    ent_json_member_string(writer, "hold", ent_hold_word(held->hold));
+    ent_json_member_string(writer, "reason", held->reason);
+    ent_api_time(writer, "since", held->since_unix_s);
     ent_json_member_unsigned(writer, "messages",
                              own->tree.size > channel->signed_size ? own->tree.size - channel->signed_size : 0);
     ent_json_key(writer, "release_in_s");
-    if (channel->hold != ENT_HOLD_ASKING)
+    if (held->hold != ENT_HOLD_ASKING)
         ent_json_put_null(writer);
     else
         ent_json_put_unsigned(
             writer, asked_s >= ENT_GUARD_RELEASE_AFTER_S ? 0 : (uint64_t)(ENT_GUARD_RELEASE_AFTER_S - asked_s));
     ent_json_object_end(writer);
+    (void)pthread_mutex_unlock(&channel->lock);
 }
 
 /* Channels whose log no member can be asked about after a crash: there the keeper's marks alone guard it. */
@@ -158,10 +160,10 @@ static void put_held(ent_node *node, ent_json_writer *writer)
     ent_json_key(writer, "held");
     ent_json_array_begin(writer);
     for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
-        (void)pthread_mutex_lock(&channel->lock);
-        if (channel->hold != ENT_HOLD_NONE)
-            put_hold(writer, channel);
-        (void)pthread_mutex_unlock(&channel->lock);
+        ent_held held;
+        ent_channel_held(node, channel, &held);
+        if (held.hold != ENT_HOLD_NONE)
+            put_hold(writer, channel, &held);
     }
     ent_json_array_end(writer);
 }
@@ -199,6 +201,7 @@ ent_rc ent_api_status(ent_api_call *call, ent_err *err)
     ENT_TRY(put_all_lacking(node, &writer, err));
     ent_json_member_unsigned(&writer, "attachments_to_send", sends);
     put_held(node, &writer);
+    ent_key_put_lost(node, &writer);
     put_marks_alone(node, &writer);
     ENT_TRY(ent_api_put_forks(node, &writer, NULL, err));
     ent_json_key(&writer, "sandbox");

@@ -2,6 +2,7 @@
 
 #include "base/cursor.h"
 #include "log/tile.h"
+#include "node/key_lost.h"
 #include "node/keys.h"
 #include "node/ledgers.h"
 #include "node/opener.h"
@@ -43,7 +44,9 @@ static ent_rc fill(const ent_node *node, ent_channel *channel, ent_bytes genesis
         return ent_fail(err, ENT_PEER_NOT_OURS, "design 2, Genesis", "%s is not a member of channel %.8s",
                         node->config.name, channel->id_text);
     channel->self = (uint32_t)self;
-    return make_members(channel, err);
+    ENT_TRY(make_members(channel, err));
+    ent_key_look(node, channel);
+    return ENT_DONE;
 }
 
 ent_rc ent_channel_new(const ent_node *node, ent_bytes genesis, ent_channel **ret, ent_err *err)
@@ -178,6 +181,11 @@ static ent_rc load_signed_size(ent_node *node, ent_channel *channel, ent_err *er
             ENT_TRY(ent_tree_root_at(head.size, &reader, &root, err));
             if (ent_hash_equal(&root, &head.root)) {
                 channel->signed_size = head.size;
+                if (atomic_load(&channel->keyless)) { /* else the sequencer signs the newest again */
+                    channel->head = head;
+                    channel->head_note = note;
+                    note = (ent_buf){0};
+                }
                 return ENT_DONE;
             }
         }
@@ -206,6 +214,7 @@ static ent_rc load_channel(void *context, const ent_store_channel *row, ent_err 
         ENT_TRY(load_member(node, channel, i, err));
     for (uint32_t i = 0; i < channel->genesis.member_count; i++)
         ENT_TRY(ent_channel_keys_load(node, channel, i, err));
+    ent_key_look(node, channel);
     ENT_TRY(load_signed_size(node, channel, err));
     ENT_TRY(ent_channel_publish(node, channel, err));
     channel = NULL;

@@ -47,10 +47,17 @@ uint64_t ent_channel_signed_size(ent_channel *channel);
 
 /* --- held: hold.c --- */
 
-/** "asking", "rotation", "keeper", "peer-larger"; "" for none. */
+/** "asking", "keeper", "peer-larger", "key"; "" for none. */
 const char *ent_hold_word(ent_hold hold);
-/** Sign nothing new of ours any more, for this reason; a stronger hold that is there already stays. Reported, and shown
- * in `status`.
+/** What holds a channel: the rollback guard, or else a lost log key. */
+typedef struct {
+    ent_hold hold;
+    int64_t since_unix_s;
+    char reason[sizeof((ent_channel *)NULL)->hold_reason]; /* "" = nothing */
+} ent_held;
+void ent_channel_held(const ent_node *node, ent_channel *channel, ent_held *ret);
+/** Sign nothing new of ours any more, for this reason (never ENT_HOLD_KEY); a stronger hold that is there already
+ * stays. Reported, and shown in `status`.
  *  @in   format   what is known, and what to do about it */
 void ent_channel_hold(ent_channel *channel, ent_hold hold, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -63,7 +70,9 @@ void ent_channel_hold_because(ent_channel *channel, ent_hold hold, const char *f
 /** End this hold, for the sequencer's transaction: what was said meanwhile is signed with the batch. False when it is
  * not the hold that is there. */
 bool ent_channel_unhold(ent_channel *channel, ent_hold hold);
+/** The guard's hold. */
 ent_hold ent_channel_hold_now(ent_channel *channel);
+/** Whether anything holds it. */
 bool ent_channel_is_held(ent_channel *channel);
 /** Whether a hold keeps everything of ours here; while members are asked, what was signed before goes on being offered.
  */

@@ -5,6 +5,7 @@
 #include "node/courier.h"
 #include "node/founding.h"
 #include "node/guard.h"
+#include "node/key_lost.h"
 #include "node/opener.h"
 #include "node/peer.h"
 #include "node/sequencer.h"
@@ -42,7 +43,10 @@ static ent_rc open_invited_body(ent_node *node, const ent_channel *channel, cons
     ENT_CLEANUP(ent_buf_release) ent_buf terms = {0};
     if (pouch->body_count == 0 || pouch->bodies[0].index != 0)
         return ent_fail(err, ENT_PEER_MALFORMED, "design 2, Genesis", "the invitation has no terms");
-    ENT_TRY(ent_age_open(pouch->bodies[0].sealed, ent_keeper_unwrapper(node->keeper), ret_plain, NULL, err));
+    ent_rc rc = ent_age_open(pouch->bodies[0].sealed, ent_keeper_unwrapper(node->keeper), ret_plain, NULL, err);
+    if (rc.code == ENT_ABSENT && ent_key_is_lost(node, ENT_KEY_ROLE_AGE))
+        return ent_key_fail_lost(node, ENT_KEY_ROLE_AGE, ENT_REFUSED, err);
+    ENT_TRY(rc);
     ENT_TRY(ent_body_parse(node->kinds, ENT_TEXT("channel.genesis"), ent_buf_bytes(ret_plain), 0, &body, err));
     return check_committed(channel, &body, &terms, err);
 }
@@ -72,18 +76,16 @@ static ent_rc check_members_known(ent_node *node, const ent_channel *channel, en
  * since it came, so that the answers are on their way. */
 static ent_rc may_sign_first(ent_node *node, ent_channel *channel, ent_err *err)
 {
-    char reason[sizeof channel->hold_reason];
+    ent_held held;
     int64_t until_ms = ent_clock_monotonic_ms() + ASKING_PATIENCE_MS;
     while (ent_channel_hold_now(channel) == ENT_HOLD_ASKING && ent_clock_monotonic_ms() < until_ms &&
            !atomic_load(&node->stopping))
         ent_guard_pause();
-    (void)pthread_mutex_lock(&channel->lock);
-    ent_hold hold = channel->hold;
-    memcpy(reason, channel->hold_reason, sizeof reason);
-    (void)pthread_mutex_unlock(&channel->lock);
-    return hold == ENT_HOLD_NONE ? ENT_DONE
-                                 : ent_fail(err, ENT_REFUSED_KEEPER, "design 3, Rollback guard",
-                                            "channel %.8s cannot be accepted now: %s", channel->id_text, reason);
+    ent_channel_held(node, channel, &held);
+    return held.hold == ENT_HOLD_NONE
+               ? ENT_DONE
+               : ent_fail(err, ENT_REFUSED_KEEPER, "design 3, Rollback guard",
+                          "channel %.8s cannot be accepted now: %s", channel->id_text, held.reason);
 }
 
 static ent_rc accept_invitation(ent_node *node, ent_channel *channel, ent_text alias, bool unchecked, ent_err *err)
@@ -95,6 +97,7 @@ static ent_rc accept_invitation(ent_node *node, ent_channel *channel, ent_text a
     if (ent_channel_state_now(channel) != ENT_CHANNEL_INVITED)
         return ent_fail(err, ENT_REFUSED, "design 2, Genesis", "channel %.8s is %s; only an invitation can be accepted",
                         channel->id_text, ent_channel_state_word(ent_channel_state_now(channel)));
+    ENT_TRY(ent_key_all_there(node, err));
     ENT_TRY(may_sign_first(node, channel, err));
     ENT_TRY(ent_founding_alias(node, alias, work.alias, err));
     ENT_TRY(node->store->engine->invite_get(node->store, channel->row.number, &bytes, err));

@@ -7,6 +7,7 @@
 #include "node/courier.h"
 #include "node/events.h"
 #include "node/founding.h"
+#include "node/key_lost.h"
 #include "node/peer.h"
 #include "node/rotate.h"
 #include "node/say.h"
@@ -221,6 +222,7 @@ ent_rc ent_channel_open(ent_node *node, const ent_opening *opening, ent_channel 
     ent_channel *before = NULL;
     size_t left_out = 0;
     ent_founding work = {.is_new = true};
+    ENT_TRY(ent_key_all_there(node, err));
     ENT_TRY(check_terms(opening->terms, err));
     ENT_TRY(check_policy(opening, err));
     ENT_TRY(ent_founding_alias(node, opening->alias, work.alias, err));

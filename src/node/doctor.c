@@ -3,10 +3,12 @@
 #include "base/clock.h"
 #include "node/api.h"
 #include "node/channel.h"
+#include "node/key_lost.h"
 #include "node/peer.h"
 #include "node/quota.h"
 #include "node/reach.h"
 #include "node/receipt.h"
+#include "node/rotate.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -99,6 +101,19 @@ static const complaint forwarding = {
     "forwarding", true, "A member that lacks another's log cannot count what is in it.",
     "We pass on what we hold; the two of them should find out why it does not go straight from one to the other."};
 
+static const complaint key_lost = {
+    "keys", false, "What needs that key waits, and what it was to sign or open may be owed.",
+    "Look for a copy (a backup made --with-keys). If there is none, revoke the key: the root key's holder is needed."};
+static const complaint tls_revoked = {"certificate", false,
+                                      "Peers that have our new card refuse the revoked certificate: they neither reach "
+                                      "us nor let us in.",
+                                      "Restart the node now; it goes over to the certificate that the card names."};
+static const complaint tls_waits = {"certificate", true, "It stays good until the next one; then it is refused.",
+                                    "Restart the node when it suits; it goes over to the certificate that the card "
+                                    "names."};
+static const complaint tls_none = {"certificate", false, "No peer is reached or let in.",
+                                   "Restart the node: its card names another certificate now."};
+
 typedef struct {
     ent_node *node;
     ent_json_writer *writer;
@@ -157,6 +172,36 @@ static void look_at_disk(doctor *work, const char *path)
              free_bytes / 1000000, path);
 }
 
+/* --- our keys --- */
+
+static void look_at_keys(doctor *work)
+{
+    for (ent_key_role role = ENT_KEY_ROLE_LOG; role < ENT_KEY_ROLE_COUNT; role++) {
+        char text[ENT_KEY_LOST_TEXT_SIZE];
+        if (!ent_key_is_lost(work->node, role))
+            continue;
+        ent_key_lost_text(work->node, role, text);
+        find(work, &key_lost, (place){.since_unix_s = work->node->started_unix_s}, "%s", text);
+    }
+    switch (ent_own_tls_now(work->node)) {
+    case ENT_OWN_TLS_REVOKED:
+        find(work, &tls_revoked, (place){.channel = NULL},
+             "the node still shows the certificate of card %" PRIu64 ", which is revoked", work->node->tls_serial);
+        break;
+    case ENT_OWN_TLS_NEW_WAITS:
+        find(work, &tls_waits, (place){.channel = NULL},
+             "the node still shows the certificate of card %" PRIu64 ", and every member that is reached knows the new "
+             "one",
+             work->node->tls_serial);
+        break;
+    case ENT_OWN_TLS_NONE_YET:
+        find(work, &tls_none, (place){.channel = NULL}, "the node was started without a certificate");
+        break;
+    case ENT_OWN_TLS_GOOD:
+        break;
+    }
+}
+
 /* --- peers --- */
 
 static bool shares_channel(ent_node *node, const ent_peer *peer, uint64_t *ret_delta_s)
@@ -194,7 +239,7 @@ static void look_at_peer(doctor *work, const ent_peer *peer)
 static void look_at_state(doctor *work, ent_channel *channel)
 {
     place at = {.channel = channel, .since_unix_s = channel->added_unix_s};
-    char reason[sizeof channel->hold_reason] = "";
+    ent_held now;
     switch (ent_channel_state_now(channel)) {
     case ENT_CHANNEL_INVITED:
         find(work, &invited, at, "we are invited to channel %.12s and have not answered", channel->id_text);
@@ -206,13 +251,10 @@ static void look_at_state(doctor *work, ent_channel *channel)
     case ENT_CHANNEL_REFUSED:
         break;
     }
-    (void)pthread_mutex_lock(&channel->lock);
-    if (channel->hold != ENT_HOLD_NONE)
-        memcpy(reason, channel->hold_reason, sizeof reason);
-    at.since_unix_s = channel->hold_since_unix_s;
-    (void)pthread_mutex_unlock(&channel->lock);
-    if (reason[0] != 0)
-        find(work, &held, at, "our log in channel %.12s is held: %s", channel->id_text, reason);
+    ent_channel_held(work->node, channel, &now);
+    at.since_unix_s = now.since_unix_s;
+    if (now.hold != ENT_HOLD_NONE && now.hold != ENT_HOLD_KEY) /* that one is a finding of its own, once for all */
+        find(work, &held, at, "our log in channel %.12s is held: %s", channel->id_text, now.reason);
 }
 
 static bool goes_by_hand(ent_node *node, ent_text name)
@@ -430,6 +472,7 @@ ent_rc ent_doctor_put(ent_node *node, ent_json_writer *writer, ent_err *err)
         find(&work, &unconfined, (place){.channel = NULL}, "the node runs without its sandbox");
     else if (node->sandbox.landlock == 0)
         find(&work, &no_landlock, (place){.channel = NULL}, "this kernel has no Landlock");
+    look_at_keys(&work);
     for (size_t i = 0; ent_peer_at(node, i, &peer); i++)
         look_at_peer(&work, &peer);
     for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++)

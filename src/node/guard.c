@@ -77,7 +77,8 @@ bool ent_guard_wait(ent_node *node, ent_channel *channel, uint64_t size)
 {
     ent_hold hold = ent_channel_hold_now(channel);
     while ((hold == ENT_HOLD_ASKING || (hold == ENT_HOLD_NONE && ent_channel_signed_size(channel) < size)) &&
-           ent_clock_monotonic_ms() < node->started_ms + GRACE_MS && !atomic_load(&node->stopping)) {
+           !atomic_load(&channel->keyless) && ent_clock_monotonic_ms() < node->started_ms + GRACE_MS &&
+           !atomic_load(&node->stopping)) {
         ent_guard_pause();
         hold = ent_channel_hold_now(channel);
     }
@@ -376,20 +377,22 @@ void ent_guard_wake(ent_guard *guard)
 /* --- release --- */
 
 /* Who has not answered; the guard's own notes belong to its thread, but the reason that it wrote is under the lock. */
-static ent_rc may_release(ent_channel *channel, char ret_reason[sizeof channel->hold_reason], ent_err *err)
+static ent_rc may_release(const ent_node *node, ent_channel *channel, ent_held *ret, ent_err *err)
 {
+    ent_channel_held(node, channel, ret);
     (void)pthread_mutex_lock(&channel->lock);
-    ent_hold hold = channel->hold;
     int64_t asked_ms = ent_clock_monotonic_ms() - channel->asking_since_ms;
-    memcpy(ret_reason, channel->hold_reason, sizeof channel->hold_reason);
     (void)pthread_mutex_unlock(&channel->lock);
-    if (hold == ENT_HOLD_NONE)
+    if (ret->hold == ENT_HOLD_NONE)
         return ent_fail(err, ENT_REFUSED, "design 3, Rollback guard", "nothing is held in channel %.8s",
                         channel->id_text);
-    if (hold != ENT_HOLD_ASKING)
+    if (ret->hold == ENT_HOLD_KEY)
+        return ent_fail(err, ENT_REFUSED, "design 2, Rotation", "channel %.8s cannot be released: %s", channel->id_text,
+                        ret->reason);
+    if (ret->hold != ENT_HOLD_ASKING)
         return ent_fail(err, ENT_REFUSED, "design 3, Rollback guard",
                         "channel %.8s cannot be released, for signing would be a fork for certain: %s",
-                        channel->id_text, ret_reason);
+                        channel->id_text, ret->reason);
     int64_t left_ms = ENT_GUARD_RELEASE_AFTER_S * 1000LL - asked_ms;
     if (left_ms > 0)
         return ent_fail(err, ENT_REFUSED, "design 3, Rollback guard",
@@ -401,14 +404,14 @@ static ent_rc may_release(ent_channel *channel, char ret_reason[sizeof channel->
 
 ent_rc ent_guard_release(ent_node *node, ent_channel *channel, ent_err *err)
 {
-    char reason[sizeof channel->hold_reason];
+    ent_held held;
     uint64_t size = 0;
-    ENT_TRY(may_release(channel, reason, err));
-    ENT_TRY(sign_on(node, channel, reason, &size, err));
+    ENT_TRY(may_release(node, channel, &held, err));
+    ENT_TRY(sign_on(node, channel, held.reason, &size, err));
     ent_report report = ent_report_begin("head.released");
     ent_report_string(&report, "channel", channel->id_text);
     ent_report_number(&report, "size", size);
-    ent_report_string(&report, "although", reason);
+    ent_report_string(&report, "although", held.reason);
     ent_report_end(&report);
     return ENT_DONE;
 }

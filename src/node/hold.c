@@ -1,6 +1,7 @@
 /* What keeps us from signing in a channel, and why. */
 #include "base/clock.h"
 #include "node/channel.h"
+#include "node/key_lost.h"
 #include "node/report.h"
 
 #include <stdarg.h>
@@ -13,12 +14,12 @@ const char *ent_hold_word(ent_hold hold)
         break;
     case ENT_HOLD_ASKING:
         return "asking";
-    case ENT_HOLD_ROTATION:
-        return "rotation";
     case ENT_HOLD_KEEPER:
         return "keeper";
     case ENT_HOLD_PEER_LARGER:
         return "peer-larger";
+    case ENT_HOLD_KEY:
+        return "key";
     }
     return "";
 }
@@ -38,7 +39,22 @@ ent_hold ent_channel_hold_now(ent_channel *channel)
 
 bool ent_channel_is_held(ent_channel *channel)
 {
-    return ent_channel_hold_now(channel) != ENT_HOLD_NONE;
+    return ent_channel_hold_now(channel) != ENT_HOLD_NONE || atomic_load(&channel->keyless);
+}
+
+void ent_channel_held(const ent_node *node, ent_channel *channel, ent_held *ret)
+{
+    (void)pthread_mutex_lock(&channel->lock);
+    *ret = (ent_held){.hold = channel->hold, .since_unix_s = channel->hold_since_unix_s};
+    if (channel->hold != ENT_HOLD_NONE)
+        memcpy(ret->reason, channel->hold_reason, sizeof ret->reason);
+    (void)pthread_mutex_unlock(&channel->lock);
+    if (ret->hold != ENT_HOLD_NONE || !atomic_load(&channel->keyless))
+        return;
+    char text[ENT_KEY_LOST_TEXT_SIZE];
+    ent_key_lost_text(node, ENT_KEY_ROLE_LOG, text);
+    *ret = (ent_held){.hold = ENT_HOLD_KEY, .since_unix_s = node->started_unix_s};
+    (void)snprintf(ret->reason, sizeof ret->reason, "%s", text);
 }
 
 static void report_held(const ent_channel *channel, ent_hold hold, const char *reason)

@@ -1,6 +1,7 @@
 #include "node/keys.h"
 
 #include "node/channel.h"
+#include "node/key_lost.h"
 #include "node/rotate.h"
 
 static const char rule[] = "design 2, Rotation";
@@ -156,13 +157,15 @@ ent_rc ent_keys_put(ent_node *node, ent_channel *channel, uint32_t member, ent_k
     return node->store->engine->keys_put(node->store, &row, card, cutoffs, err);
 }
 
-bool ent_keys_await(const ent_channel *channel)
+bool ent_keys_await(const ent_node *node, const ent_channel *channel, uint64_t size)
 {
-    return atomic_load(&channel->rotating) && channel->members[channel->self].next_keys == NULL;
+    return (atomic_load(&channel->rotating) && channel->members[channel->self].next_keys == NULL) ||
+           ent_key_lost_for_head(node, channel, size);
 }
 
-void ent_keys_publish(ent_channel *channel)
+void ent_keys_publish(const ent_node *node, ent_channel *channel)
 {
+    bool ours = channel->members[channel->self].next_keys != NULL;
     if (channel->members[channel->self].next_keys != NULL)
         atomic_store(&channel->rotating, false);
     for (size_t m = 0; m < channel->genesis.member_count; m++) {
@@ -171,6 +174,8 @@ void ent_keys_publish(ent_channel *channel)
         publish(&channel->members[m], channel->members[m].next_keys);
         channel->members[m].next_keys = NULL;
     }
+    if (ours)
+        ent_key_look(node, channel);
 }
 
 void ent_keys_forget(ent_channel *channel)

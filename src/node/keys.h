@@ -81,10 +81,10 @@ void ent_known_keys_free(ent_known_keys *known);
 
 /* --- the sequencer's --- */
 
-/** Whether our next head waits for a log key that the running transaction does not bring. */
-bool ent_keys_await(const ent_channel *channel);
-/** After the commit, with the channel's lock held; and when the batch failed. */
-void ent_keys_publish(ent_channel *channel);
+/** Whether a head of our log of this size waits for a log key that the running transaction does not bring. */
+bool ent_keys_await(const ent_node *node, const ent_channel *channel, uint64_t size);
+/** After the commit; and when the batch failed. */
+void ent_keys_publish(const ent_node *node, ent_channel *channel);
 void ent_keys_forget(ent_channel *channel);
 
 /* --- telling others --- */

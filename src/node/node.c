@@ -14,6 +14,7 @@
 #include "node/errands.h"
 #include "node/events.h"
 #include "node/guard.h"
+#include "node/key_lost.h"
 #include "node/opener.h"
 #include "node/peer.h"
 #include "node/reach.h"
@@ -47,19 +48,37 @@ static ent_rc open_folder(ent_node *node, const char *folder, ent_err *err)
     return ent_rotate_wait(node, err);
 }
 
+/* Without its certificate the node has no border, and goes on by hand. */
+static ent_rc read_own_tls(ent_node *node, ent_buf *key, ent_buf *certificate, bool *ret_has_border, ent_err *err)
+{
+    *ret_has_border = false;
+    if (node->config.air_gapped)
+        return ENT_DONE;
+    ent_rc rc = ent_own_tls_read(node, key, certificate, err);
+    if (rc.code == ENT_ABSENT) {
+        const ent_card *card = &ent_node_card(node)->card.card;
+        node->tls_lost = true;
+        node->tls_lost_serial = ent_card_key_serial(card, ENT_KEY_ROLE_TLS, card->former_count);
+        ent_key_report_lost(node);
+        return ENT_DONE;
+    }
+    *ret_has_border = rc.code == ENT_OK;
+    return rc;
+}
+
 /* Each thread starts after what it wakes: the opener after the courier and the checks, the listeners last. */
 static ent_rc start_threads(ent_node *node, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_wipe) ent_buf key = {0};
     ENT_CLEANUP(ent_buf_release) ent_buf certificate = {0};
-    bool has_border = !node->config.air_gapped;
+    bool has_border = false;
+    ENT_TRY(read_own_tls(node, &key, &certificate, &has_border, err));
     ENT_TRY(ent_events_new(&node->events, err));
     ENT_TRY(ent_reaches_new(&node->reaches, err));
     ENT_TRY(ent_turnstile_new(&node->turnstile, err));
     ENT_TRY(ent_sequencer_new(node, &node->sequencer, err));
     ENT_TRY(ent_alerts_new(node, &node->alerts, err)); /* before all that wake it */
     if (has_border) {
-        ENT_TRY(ent_own_tls_read(node, &key, &certificate, err));
         ENT_TRY(ent_tls_client_new(ent_buf_text(&key), ent_buf_text(&certificate), &node->tls, err));
         ENT_TRY(ent_courier_new(node, &node->courier, err));
     }
@@ -129,7 +148,10 @@ static void report_started(const ent_node *node, size_t channel_count)
     ENT_CLEANUP(ent_buf_release) ent_buf sandbox = {0};
     ent_report report = ent_report_begin("node.started");
     ent_report_string(&report, "name", node->config.name);
-    ent_report_string(&report, "listen", node->config.listen == NULL ? "nothing (air-gapped)" : node->config.listen);
+    ent_report_string(&report, "listen",
+                      node->config.listen == NULL ? "nothing (air-gapped)"
+                      : node->tls_lost            ? "nothing (no certificate)"
+                                                  : node->config.listen);
     if (node->peers != NULL)
         ent_report_number(&report, "port", ent_http_server_port(node->peers));
     ent_report_number(&report, "channels", channel_count);

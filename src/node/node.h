@@ -50,10 +50,10 @@ typedef struct {
  * replaces a weaker one. */
 typedef enum {
     ENT_HOLD_NONE = 0,
-    ENT_HOLD_ASKING,     /* after a start that no clean stop went before: not every member has said what it holds */
-    ENT_HOLD_ROTATION,   /* a new log key is being taken into use */
-    ENT_HOLD_KEEPER,     /* the keeper signed more than this store holds, or something else */
-    ENT_HOLD_PEER_LARGER /* a head that our log key signed is larger than this store, or contradicts it */
+    ENT_HOLD_ASKING,      /* after a start that no clean stop went before: not every member has said what it holds */
+    ENT_HOLD_KEEPER,      /* the keeper signed more than this store holds, or something else */
+    ENT_HOLD_PEER_LARGER, /* a head that our log key signed is larger than this store, or contradicts it */
+    ENT_HOLD_KEY          /* the key that is to sign is lost; never in `hold`, which it stands beside */
 } ent_hold;
 
 /** What the guard knows of one member's answer; its thread's alone. */
@@ -116,6 +116,7 @@ typedef struct ent_channel {
     atomic_uint forks;     /* logs of it that froze: each member is to have the proofs */
     atomic_bool unsent;    /* something may have to leave; set by all, cleared by the courier */
     atomic_bool rotating;  /* our log key is being replaced: heads beyond the cutoff wait for the new one */
+    atomic_bool keyless;   /* the key of our next head is lost: key_lost.h */
     atomic_bool unwatched; /* something happened that may be worth an alert; set by all, cleared by the alerts */
 
     pthread_mutex_t lock;        /* over what follows */
@@ -177,7 +178,9 @@ typedef struct ent_node {
     ent_kinds *kinds;
     _Atomic(ent_own_card *) own; /* our card: rotate.h */
     ent_tls_client *tls;
-    uint64_t tls_serial; /* of the card that brought the certificate in use */
+    uint64_t tls_serial;      /* of the card that brought the certificate in use; 0 = none */
+    bool tls_lost;            /* its key or certificate was not there at the start … */
+    uint64_t tls_lost_serial; /* … of the card that brought it */
     int64_t started_unix_s;
     int64_t started_ms;    /* monotonic */
     ent_clean_stop before; /* whether the last stop was clean */

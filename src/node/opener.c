@@ -1,6 +1,7 @@
 #include "node/opener.h"
 
 #include "node/channel.h"
+#include "node/key_lost.h"
 #include "node/keys.h"
 #include "node/reading.h"
 #include "node/report.h"
@@ -48,6 +49,29 @@ ent_rc ent_open_check_seal(const ent_channel *channel, ent_bytes sealed, const e
     return ENT_DONE;
 }
 
+/* What was sealed to a key that was lost: its writer may have shown the file key since. */
+static ent_rc open_revealed(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, ent_bytes sealed,
+                            ent_buf *ret_plain, ent_file_key *ret_key, ent_err *err)
+{
+    ENT_CLEANUP(ent_arena_release) ent_arena arena = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf shown = {0};
+    ENT_CLEANUP(ent_buf_wipe) ent_buf plain = {0};
+    ENT_CLEANUP(ent_body_release) ent_body body = {0};
+    ENT_CLEANUP(ent_facts_release) ent_facts facts = {0};
+    ent_store_revealed revealed;
+    ent_entry entry;
+    int64_t log = channel->members[member].log.number;
+    ENT_TRY(node->store->engine->reveal_get(node->store, log, index, &revealed, err));
+    if (revealed.state != ENT_REVEALED_GOOD)
+        return ent_fail(err, ENT_ABSENT, NULL, "no file key of it that fits was shown");
+    ENT_TRY(ent_channel_entry(node, channel, member, revealed.by, &arena, NULL, &entry, err));
+    ENT_TRY(node->store->engine->body_read(node->store, log, revealed.by, &shown, err));
+    ENT_TRY(ent_age_open(ent_buf_bytes(&shown), ent_keeper_unwrapper(node->keeper), &plain, NULL, err));
+    ENT_TRY(ent_body_parse(node->kinds, entry.kind, ent_buf_bytes(&plain), entry.attachment_count, &body, err));
+    ENT_TRY(ent_facts_read(&body, entry.kind, &facts, err));
+    return ent_age_open(sealed, ent_age_key_unwrapper(&facts.file_key), ret_plain, ret_key, err);
+}
+
 ent_rc ent_open_body(ent_node *node, ent_channel *channel, uint32_t member, uint64_t index, ent_buf *ret_plain,
                      ent_seal_verdict *ret_seal, ent_err *err)
 {
@@ -55,6 +79,11 @@ ent_rc ent_open_body(ent_node *node, ent_channel *channel, uint32_t member, uint
     ent_file_key key = {{0}};
     ENT_TRY(node->store->engine->body_read(node->store, channel->members[member].log.number, index, &sealed, err));
     ent_rc rc = ent_age_open(ent_buf_bytes(&sealed), ent_keeper_unwrapper(node->keeper), ret_plain, &key, err);
+    if (rc.code == ENT_ABSENT &&
+        open_revealed(node, channel, member, index, ent_buf_bytes(&sealed), ret_plain, &key, NULL).code == ENT_OK)
+        rc = ENT_DONE;
+    if (rc.code == ENT_ABSENT && ent_key_is_lost(node, ENT_KEY_ROLE_AGE)) /* not its writer's fault */
+        return ent_key_fail_lost(node, ENT_KEY_ROLE_AGE, ENT_RETRY, err);
     if (rc.code == ENT_OK && ret_seal != NULL)
         rc = ent_open_check_seal(channel, ent_buf_bytes(&sealed), &key, ret_seal, err);
     explicit_bzero(&key, sizeof key);
@@ -89,7 +118,7 @@ static bool open_all(ent_node *node)
 {
     ent_channel *channel;
     bool come_back = false;
-    bool moved = true;
+    bool moved = !ent_key_is_lost(node, ENT_KEY_ROLE_AGE); /* else a new key wakes us */
     while (moved && !atomic_load(&node->stopping)) {
         moved = false;
         come_back = false;

@@ -5,6 +5,7 @@
 #include "node/channel.h"
 #include "node/peer.h"
 #include "node/errands.h"
+#include "node/key_lost.h"
 #include "node/report.h"
 
 #include <stdio.h>
@@ -32,27 +33,38 @@ void ent_own_card_free(ent_node *node)
     atomic_store(&node->own, NULL);
 }
 
-static ent_rc have_key(ent_node *node, const ent_card *card, ent_key_role role, ent_err *err)
+ent_rc ent_own_card_have(ent_node *node, const ent_card *card, ent_key_role role, bool *ret_lost, ent_err *err)
 {
     uint8_t value[32];
+    char name[ENT_KEY_NAME_SIZE];
     uint64_t serial = ent_card_key_serial(card, role, card->former_count);
-    ENT_TRY(ent_keeper_key(node->keeper, role, serial, value, err));
+    ent_rc rc = ent_keeper_key(node->keeper, role, serial, value, err);
+    *ret_lost = rc.code == ENT_ABSENT;
+    if (*ret_lost)
+        return ENT_DONE;
+    ENT_TRY(rc);
+    ent_key_file_name(role, serial, name);
     if (memcmp(value, ent_card_key(card, role), sizeof value) != 0)
-        return ent_fail(err, ENT_PEER_MISMATCH, "design 2, Card", "card %llu does not name the %s key in %s",
-                        (unsigned long long)card->serial, ent_key_role_word(role), node->paths.keys);
+        return ent_fail(
+            err, ENT_PEER_MISMATCH, "design 2, Card",
+            "card %llu does not name the key in %s/%s: put the right file back. If there is none, move this "
+            "one away and start the node, and `entente key revoke %s --root-dir DIR` replaces the key",
+            (unsigned long long)card->serial, node->paths.keys, name, ent_key_role_word(role));
     return ENT_DONE;
 }
 
 /* What a key of before signed can be signed again, and what was sealed to it be opened; without it the rest goes on. */
-static void have_former(ent_node *node, const ent_card *card)
+static void have_former(ent_node *node, ent_own_card *own)
 {
+    const ent_card *card = &own->card.card;
     for (size_t i = 0; i < card->former_count; i++) {
         ent_err err = {0};
         uint8_t value[32];
         if (card->former[i].role == ENT_KEY_ROLE_TLS)
             continue;
         uint64_t serial = ent_card_key_serial(card, card->former[i].role, i);
-        if (ent_keeper_key(node->keeper, card->former[i].role, serial, value, &err).code == ENT_OK)
+        own->former_lost[i] = ent_keeper_key(node->keeper, card->former[i].role, serial, value, &err).code != ENT_OK;
+        if (!own->former_lost[i])
             continue;
         ent_report report = ent_report_begin("key.missing");
         ent_report_string(&report, "key", ent_key_role_word(card->former[i].role));
@@ -75,14 +87,15 @@ ent_rc ent_own_card_use(ent_node *node, ent_bytes bytes, ent_err *err)
         rc = ent_fail(err, ENT_PEER_MISMATCH, "design 2, Card", "the card is of %.*s, and this is %s",
                       ENT_TEXT_ARG(own->card.card.name), node->config.name);
     for (ent_key_role role = ENT_KEY_ROLE_LOG; rc.code == ENT_OK && role < ENT_KEY_ROLE_TLS; role++)
-        rc = have_key(node, &own->card.card, role, err);
+        rc = ent_own_card_have(node, &own->card.card, role, &own->lost[role], err);
     if (rc.code != ENT_OK) {
         free_own(own);
         return rc;
     }
-    have_former(node, &own->card.card);
+    have_former(node, own);
     own->before = atomic_load(&node->own);
     atomic_store(&node->own, own);
+    ent_key_report_lost(node);
     return ENT_DONE;
 }
 
@@ -152,6 +165,31 @@ static bool tls_before(const ent_card *card, size_t *ret)
     return false;
 }
 
+static bool is_revoked_tls(const ent_card *card, uint64_t serial)
+{
+    for (size_t i = 0; i < card->former_count; i++) {
+        if (card->former[i].role == ENT_KEY_ROLE_TLS && card->former[i].revoked &&
+            ent_card_key_serial(card, ENT_KEY_ROLE_TLS, i) == serial)
+            return true;
+    }
+    return false;
+}
+
+ent_own_tls_state ent_own_tls_now(ent_node *node)
+{
+    const ent_card *card = &ent_node_card(node)->card.card;
+    uint64_t newest = ent_card_key_serial(card, ENT_KEY_ROLE_TLS, card->former_count);
+    bool known = false;
+    if (node->tls_serial == 0)
+        return node->tls_lost && newest > node->tls_lost_serial ? ENT_OWN_TLS_NONE_YET : ENT_OWN_TLS_GOOD;
+    if (is_revoked_tls(card, node->tls_serial))
+        return ENT_OWN_TLS_REVOKED;
+    if (node->tls_serial == newest || ent_own_card_known(node, &known, NULL).code != ENT_OK || !known)
+        return ENT_OWN_TLS_GOOD;
+    return ENT_OWN_TLS_NEW_WAITS;
+}
+
+/* A certificate that is lost has the node go without: pouches can still go by hand. */
 ent_rc ent_own_tls_read(ent_node *node, ent_buf *ret_key, ent_buf *ret_certificate, ent_err *err)
 {
     const ent_card *card = &ent_node_card(node)->card.card;

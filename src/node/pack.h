@@ -20,9 +20,10 @@ void ent_packed_release(ent_packed *packed);
 
 enum { ENT_PACK_ENTRIES_MOST = 1024 }; /* design 11: entries a batch by default */
 
-typedef enum { ENT_PACK_NOTHING = 0, ENT_PACK_RECEIPTS, ENT_PACK_FORK, ENT_PACK_ENTRIES } ent_pack_want;
-/** What member `to` lacks: entries of the log of member `of`, or else, of our own log, proofs of forks, or receipts of
- * any log. Receipts alone are less pressing, for it most likely got ours with the answers to its own pouches. */
+typedef enum { ENT_PACK_NOTHING = 0, ENT_PACK_RECEIPTS, ENT_PACK_KEYS, ENT_PACK_FORK, ENT_PACK_ENTRIES } ent_pack_want;
+/** What member `to` lacks: entries of the log of member `of`, or else, of our own log, proofs of forks, keys of ours
+ * that no entry tells of, or receipts of any log. Receipts alone are less pressing, for it most likely got ours with
+ * the answers to its own pouches. */
 ENT_RC ent_pack_wanted(ent_node *node, ent_channel *channel, uint32_t of, uint32_t to, ent_pack_want *ret,
                        ent_err *err);
 /** Pack the log of member `of` for member `to`, from what that member has confirmed to the newest signed head, or as

@@ -4,6 +4,7 @@
 
 #include "node/channel.h"
 #include "node/fork.h"
+#include "node/keys.h"
 #include "node/receipt.h"
 
 /* Where a pouch goes by hand, nothing tells which receipts have arrived: all go along that find room. */
@@ -281,6 +282,15 @@ static uint64_t size_to_offer(ent_channel *channel, uint32_t of)
     return size;
 }
 
+/* Other keys of ours that no entry tells of: nothing could be said there, and receipts by them would count for
+ * nothing. */
+static bool keys_wanted(const ent_channel *channel, uint32_t to)
+{
+    const ent_known_keys *known = atomic_load(&channel->members[channel->self].keys);
+    return known->announced < known->keys.serial &&
+           atomic_load(&channel->members[to].told[channel->self]) != ent_keys_stamp(channel, channel->self);
+}
+
 ent_rc ent_pack_wanted(ent_node *node, ent_channel *channel, uint32_t of, uint32_t to, ent_pack_want *ret, ent_err *err)
 {
     ent_packing work = {.node = node, .channel = channel, .of = of, .to = to};
@@ -293,6 +303,10 @@ ent_rc ent_pack_wanted(ent_node *node, ent_channel *channel, uint32_t of, uint32
     }
     if (channel->members[to].forks_told < atomic_load(&channel->forks)) {
         *ret = ENT_PACK_FORK;
+        return ENT_DONE;
+    }
+    if (keys_wanted(channel, to)) {
+        *ret = ENT_PACK_KEYS;
         return ENT_DONE;
     }
     know_receipted(&work);

@@ -5,6 +5,7 @@
 #include "node/events.h"
 #include "node/fork.h"
 #include "node/invite.h"
+#include "node/key_lost.h"
 #include "node/keys.h"
 #include "node/opener.h"
 #include "node/peer.h"
@@ -246,6 +247,48 @@ static void settle_receive(ent_job *job, ent_node *node)
         job->rc = ent_receipt_put(work->channel, work->writer, &receipt, &work->received->receipt, &job->err);
 }
 
+/* --- a receipt for what is held: the key was lost when it came --- */
+
+typedef struct {
+    ent_job job;
+    ent_channel *channel;
+    uint32_t writer;
+    ent_tree_head head;
+    ent_buf *receipt;
+} receipt_job;
+
+static ent_rc apply_receipt(ent_job *job, ent_node *node, ent_err *err)
+{
+    const receipt_job *work = (const receipt_job *)job;
+    ENT_TRY(ent_sequencer_touch(node, work->channel, err));
+    if (work->channel->members[work->writer].receipt_in_batch)
+        return ent_fail(err, ENT_RETRY, NULL, "another pouch of this log came first");
+    return ent_sequencer_receipt(node, work->channel, work->writer, &work->head, NULL, 0, err);
+}
+
+static void settle_receipt(ent_job *job, ent_node *node)
+{
+    const receipt_job *work = (const receipt_job *)job;
+    ent_store_receipt receipt;
+    job->rc = ent_sequencer_signed(node, work->channel, work->writer, &receipt, &job->err);
+    if (job->rc.code == ENT_OK)
+        job->rc = ent_receipt_put(work->channel, work->writer, &receipt, work->receipt, &job->err);
+}
+
+static ent_rc receipt_of_held(ent_node *node, ent_channel *channel, uint32_t writer, const ent_tree_head *head,
+                              ent_buf *ret, ent_err *err)
+{
+    receipt_job work = {.job = {.apply = apply_receipt, .settle = settle_receipt},
+                        .channel = channel,
+                        .writer = writer,
+                        .head = *head,
+                        .receipt = ret};
+    ent_rc rc = ent_receipt_covering(node, channel, writer, head->size, ret, err);
+    if (rc.code != ENT_OK && ent_key_is_lost(node, ENT_KEY_ROLE_RECEIPT))
+        return ent_key_fail_receipt(node, err);
+    return rc.code == ENT_ABSENT ? ent_sequencer_run(node, &work.job, err) : rc;
+}
+
 /* --- the steps --- */
 
 /* Whether a pouch brings receipts that are not held: with nothing new at all, nothing is written. */
@@ -319,7 +362,7 @@ static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, con
     ret->size = checked.head.size;
     ret->new_count = checked.verdict == ENT_POUCH_NEW ? checked.new_count : 0;
     if (checked.verdict == ENT_POUCH_HELD && !is_own)
-        return ent_receipt_covering(node, channel, writer, checked.head.size, &ret->receipt, err);
+        return receipt_of_held(node, channel, writer, &checked.head, &ret->receipt, err);
     return ENT_DONE;
 }
 

@@ -4,7 +4,10 @@
 #include "base/json.h"
 #include "log/tree.h"
 #include "node/channel.h"
+#include "node/courier.h"
 #include "node/errands.h"
+#include "node/key_lost.h"
+#include "node/opener.h"
 #include "node/report.h"
 #include "node/say.h"
 #include "node/sequencer.h"
@@ -116,12 +119,37 @@ static ent_rc check_channel(ent_node *node, ent_channel *channel, const rotation
     return rc;
 }
 
+static bool is_changed(const ent_own_card *own, const ent_card *card, ent_key_role role)
+{
+    return memcmp(ent_card_key(card, role), ent_card_key(&own->card.card, role), 32) != 0;
+}
+
+/* Nobody knows in whose hands a lost key is, and what was said since it was lost is not signed by it. */
+static ent_rc check_lost(const ent_node *node, const ent_card *card, ent_err *err)
+{
+    const ent_own_card *own = ent_node_card(node);
+    for (ent_key_role role = ENT_KEY_ROLE_LOG; role < ENT_KEY_ROLE_COUNT; role++) {
+        if (!ent_key_is_lost(node, role) || !is_changed(own, card, role))
+            continue;
+        for (size_t i = 0; i < card->former_count; i++) {
+            const ent_card_former *row = &card->former[i];
+            if (row->role == role && !row->revoked && row->last == own->card.card.serial)
+                return ent_fail(err, ENT_REFUSED, rule,
+                                "the %s key is lost, so it is not replaced but revoked: `entente key revoke %s "
+                                "--root-dir DIR`",
+                                ent_key_role_word(role), ent_key_role_word(role));
+        }
+    }
+    return ENT_DONE;
+}
+
 static ent_rc check(ent_node *node, const rotation *work, ent_err *err)
 {
     ent_channel *channel;
     const ent_own_card *own = ent_node_card(node);
     if (work->opened.card.serial != own->card.card.serial) /* else it is the one that was left unfinished */
         ENT_TRY(ent_card_succeeds(&own->card, &work->opened, err));
+    ENT_TRY(check_lost(node, &work->opened.card, err));
     for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
         if (ent_channel_state_now(channel) != ENT_CHANNEL_REFUSED &&
             ent_channel_keys(channel, channel->self)->serial < work->opened.card.serial)
@@ -215,7 +243,7 @@ static ent_rc apply_adopt(ent_job *job, ent_node *node, ent_err *err)
     adopt_job *work = (adopt_job *)job;
     ent_channel *channel = work->channel;
     ENT_TRY(ent_sequencer_touch(node, channel, err));
-    if (atomic_load(&channel->rotating) &&
+    if ((atomic_load(&channel->rotating) || atomic_load(&channel->keyless)) &&
         channel->members[channel->self].next.tree.size > ent_channel_signed_size(channel))
         channel->sign_head = true; /* what was said meanwhile */
     return adopt(work, node, err);
@@ -302,20 +330,23 @@ static ent_rc carry_out(ent_node *node, const rotation *work, ent_err *err)
     ENT_TRY(node->errands == NULL ? ent_file_write(node->paths.card, 0644, ent_text_bytes(work->card), err)
                                   : ent_errands_write_card(node->errands, ent_text_bytes(work->card), err));
     (void)unlink(node->paths.card_next);
+    ent_opener_wake(node->opener); /* a lost age key kept it waiting */
+    ent_courier_wake(node->courier);
     ent_report report = ent_report_begin("key.changed");
     ent_report_number(&report, "card", work->opened.card.serial);
     ent_report_end(&report);
     return ENT_DONE;
 }
 
-static ent_rc have_keys(ent_node *node, const ent_card *card, ent_err *err)
+/* Once it is decided, a key that is not there is lost as any other is. */
+static ent_rc have_keys(ent_node *node, const ent_card *card, bool decided, ent_err *err)
 {
     for (ent_key_role role = ENT_KEY_ROLE_LOG; role < ENT_KEY_ROLE_TLS; role++) {
-        uint8_t value[32];
-        ENT_TRY(ent_keeper_key(node->keeper, role, ent_card_key_serial(card, role, card->former_count), value, err));
-        if (memcmp(value, ent_card_key(card, role), sizeof value) != 0)
-            return ent_fail(err, ENT_PEER_MISMATCH, rule, "card %llu does not name the %s key in %s",
-                            (unsigned long long)card->serial, ent_key_role_word(role), node->paths.keys);
+        bool lost = false;
+        ENT_TRY(ent_own_card_have(node, card, role, &lost, err));
+        if (lost && !decided && is_changed(ent_node_card(node), card, role))
+            return ent_fail(err, ENT_ABSENT, rule, "the %s key that card %llu brings is not in %s",
+                            ent_key_role_word(role), (unsigned long long)card->serial, node->paths.keys);
     }
     return ENT_DONE;
 }
@@ -325,7 +356,7 @@ static ent_rc rotate(ent_node *node, ent_bytes bundle, ent_err *err)
     ENT_CLEANUP(release) rotation work = {0};
     ENT_TRY(read_bundle(bundle, &work, err));
     ENT_TRY(check(node, &work, err));
-    ENT_TRY(have_keys(node, &work.opened.card, err));
+    ENT_TRY(have_keys(node, &work.opened.card, false, err));
     wait_job wait = {.job = {.apply = apply_wait}, .work = &work};
     ENT_TRY(ent_sequencer_run(node, &wait.job, err));
     ent_rc rc = ent_file_write(node->paths.card_next, 0600, bundle, err);
@@ -352,7 +383,7 @@ static ent_rc read_unfinished(ent_node *node, ent_buf *bundle, rotation *ret, en
 {
     ENT_TRY(ent_file_read(node->paths.card_next, ENT_ROTATION_MAX_BYTES, bundle, err));
     ENT_TRY(ent_fail_in(err, read_bundle(ent_buf_bytes(bundle), ret, err), "%s", node->paths.card_next));
-    return have_keys(node, &ret->opened.card, err);
+    return have_keys(node, &ret->opened.card, true, err);
 }
 
 ent_rc ent_rotate_have_keys(ent_node *node, ent_err *err)

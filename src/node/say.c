@@ -4,6 +4,7 @@
 #include "crypto/crypto.h"
 #include "node/channel.h"
 #include "node/guard.h"
+#include "node/key_lost.h"
 #include "node/keys.h"
 #include "node/ledgers.h"
 #include "node/quota.h"
@@ -331,22 +332,21 @@ static ent_rc apply(ent_job *job, ent_node *node, ent_err *err)
 }
 
 /* Why what was logged is held, if it is. */
-static ent_rc tell_hold(ent_channel *channel, uint64_t index, ent_err *err)
+static ent_rc tell_hold(const ent_node *node, ent_channel *channel, uint64_t index, ent_err *err)
 {
-    ent_rc rc = ENT_DONE;
-    (void)pthread_mutex_lock(&channel->lock);
-    if (channel->hold != ENT_HOLD_NONE)
-        rc = ent_fail(err, ENT_REFUSED_KEEPER, "design 3, Rollback guard", "logged as number %llu, but held: %s",
-                      (unsigned long long)index, channel->hold_reason);
-    (void)pthread_mutex_unlock(&channel->lock);
-    return rc;
+    ent_held held;
+    ent_channel_held(node, channel, &held);
+    if (held.hold == ENT_HOLD_NONE)
+        return ENT_DONE;
+    return ent_fail(err, ENT_REFUSED_KEEPER,
+                    held.hold == ENT_HOLD_KEY ? "design 2, Rotation" : "design 3, Rollback guard",
+                    "logged as number %llu, but held: %s", (unsigned long long)index, held.reason);
 }
 
 static void settle(ent_job *job, ent_node *node)
 {
     const say_job *work = (const say_job *)job;
-    (void)node;
-    job->rc = tell_hold(work->saying->channel, work->index, &job->err);
+    job->rc = tell_hold(node, work->saying->channel, work->index, &job->err);
 }
 
 /* --- for all --- */
@@ -421,6 +421,8 @@ static ent_rc await_opener(ent_node *node, const ent_saying *saying, int64_t dea
     }
     if (now.has_target || is_by_opener(saying))
         return ENT_DONE;
+    if (ent_key_is_lost(node, ENT_KEY_ROLE_RECEIPT)) /* what is not receipted cannot be acked */
+        return ent_key_fail_lost(node, ENT_KEY_ROLE_RECEIPT, ENT_RETRY, err);
     return ent_fail(err, ENT_RETRY, "design 5, Order",
                     "%.*s/%llu has come, but follows on messages that are not here or not opened yet; try again later",
                     ENT_TEXT_ARG(saying->reply_to.party), (unsigned long long)saying->reply_to.index);
@@ -460,7 +462,7 @@ ent_rc ent_say(ent_node *node, const ent_saying *saying, uint64_t *ret_index, en
     ent_buf_release(&work.entry);
     if (rc.code == ENT_REFUSED_KEEPER && !is_by_node(saying)) {
         bool is_signed = ent_guard_wait(node, saying->channel, work.index + 1);
-        rc = is_signed ? ENT_DONE : tell_hold(saying->channel, work.index, err);
+        rc = is_signed ? ENT_DONE : tell_hold(node, saying->channel, work.index, err);
     }
     if (rc.code == ENT_OK || rc.code == ENT_REFUSED_KEEPER) {
         *ret_index = work.index;

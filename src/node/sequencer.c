@@ -72,7 +72,7 @@ static void run_batch(ent_sequencer *sequencer, ent_job *jobs)
     sequencer->failed = rc.code != ENT_OK;
     if (rc.code == ENT_OK) {
         for (size_t i = 0; i < sequencer->dirty_count; i++)
-            ent_keys_publish(sequencer->dirty[i]); /* before what they sign */
+            ent_keys_publish(sequencer->node, sequencer->dirty[i]); /* before what they sign */
         ent_sequencer_sign(sequencer);
         ent_sequencer_publish(sequencer);
         for (ent_job *job = jobs; job != NULL; job = job->next) {

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "log/tree.h"
 #include "node/channel.h"
+#include "node/key_lost.h"
 #include "node/keys.h"
 #include "node/receipt.h"
 
@@ -117,6 +118,10 @@ ent_rc ent_sequencer_receipt(ent_node *node, ent_channel *channel, uint32_t memb
         .head = *head,
         .arrived_unix_s = ent_clock_unix_s(),
     };
+    if (ent_key_is_lost(node, ENT_KEY_ROLE_RECEIPT)) { /* the writer asks again */
+        channel->members[member].receipt_in_batch = true;
+        return ENT_DONE;
+    }
     receipt.cosignature.timestamp_unix_s = (uint64_t)receipt.arrived_unix_s;
     receipt.key = ent_channel_receipt_key(channel);
     ENT_TRY(node->store->engine->receipt_add(node->store, &receipt, &is_new, err));
@@ -151,6 +156,8 @@ ent_rc ent_sequencer_signed(ent_node *node, const ent_channel *channel, uint32_t
                                    .key = item->receipt_key};
         return ENT_DONE;
     }
+    if (ent_key_is_lost(node, ENT_KEY_ROLE_RECEIPT))
+        return ent_key_fail_receipt(node, err);
     return ent_fail(err, ENT_REFUSED_KEEPER, "design 3, Rollback guard",
                     "the keeper gave a receipt for a larger or another head of this log before: this store is older "
                     "than its marks");
@@ -171,6 +178,8 @@ ent_rc ent_sequencer_check_open(ent_node *node, ent_channel *channel, ent_err *e
 ent_rc ent_sequencer_sign_known(ent_node *node, ent_channel *channel, const ent_tree_head *head, ent_err *err)
 {
     ent_signed item = {.channel = channel, .is_head = true, .member = channel->self, .head = *head};
+    if (ent_key_lost_for_head(node, channel, head->size))
+        return ENT_DONE;
     return ent_signed_add(&node->sequencer->to_sign, &item, err);
 }
 
@@ -178,9 +187,9 @@ ent_rc ent_sequencer_sign_known(ent_node *node, ent_channel *channel, const ent_
 static ent_rc want_head(ent_node *node, ent_channel *channel, ent_err *err)
 {
     const ent_store_log *next = &channel->members[channel->self].next;
-    if (next->tree.size == 0 || ent_channel_is_held(channel)) /* a head that may be the other half of a fork */
+    if (next->tree.size == 0 || ent_channel_hold_now(channel) != ENT_HOLD_NONE) /* perhaps the other half of a fork */
         return ENT_DONE;
-    if (ent_keys_await(channel))
+    if (ent_keys_await(node, channel, next->tree.size))
         return ENT_DONE;
     ent_signed item = {.channel = channel,
                        .is_head = true,

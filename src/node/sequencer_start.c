@@ -2,6 +2,7 @@
 #include "node/channel.h"
 #include "node/extend.h"
 #include "node/guard.h"
+#include "node/key_lost.h"
 #include "node/keys.h"
 #include "node/sequencer_internal.h"
 
@@ -45,6 +46,9 @@ static ent_rc unsigned_receipt(void *context, const ent_store_receipt *receipt, 
         for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
             if (channel->members[m].log.number != receipt->log)
                 continue;
+            if (ent_key_value_is_lost(sequencer->node, ENT_KEY_ROLE_RECEIPT,
+                                      ent_channel_receipt_public(channel, receipt->key).bytes))
+                return ENT_DONE;
             ent_signed item = {.channel = channel,
                                .receipt = receipt->number,
                                .member = m,
@@ -65,12 +69,14 @@ static ent_rc sign_head_again(ent_sequencer *sequencer, ent_channel *channel, en
     ent_signed item = {.channel = channel, .is_head = true, .member = channel->self};
     item.head.size = own->log.tree.size;
     ent_tree_root(&own->log.tree, &item.head.root);
-    if (ent_channel_is_held(channel) || ent_keys_await(channel)) {
+    if (ent_channel_is_held(channel) || ent_keys_await(sequencer->node, channel, item.head.size)) {
         ent_rc rc =
             ent_keeper_mark(sequencer->node->keeper, ENT_KEEPER_HEAD, ent_text_of(own->origin), &item.head, err);
         if (rc.code != ENT_OK || item.head.size == 0)
             return rc.code == ENT_ABSENT ? ENT_DONE : rc;
     }
+    if (ent_key_lost_for_head(sequencer->node, channel, item.head.size)) /* what is stored of it stays */
+        return ENT_DONE;
     return ent_signed_add(&sequencer->to_sign, &item, err);
 }
 

@@ -174,7 +174,8 @@ static void test_keeper__file_that_others_can_read_refused(void **state)
     release_home(&made);
 }
 
-static void test_keeper__absent_or_damaged_file_told(void **state)
+/* What damage looks like may be mended, so it is not taken for a loss. */
+static void test_keeper__damaged_file_told(void **state)
 {
     static const char *const names[] = {"log.key", "receipt.key", "age.key", "tls.key"};
     home made = make_home(state, NULL);
@@ -184,17 +185,128 @@ static void test_keeper__absent_or_damaged_file_told(void **state)
         ent_buf good = {0};
         char *path = ent_file_join(made.keys, names[i]);
         assert_ok(ent_file_read(path, 65536, &good, NULL));
-        assert_int_equal(unlink(path), 0);
-        assert_code(ent_keeper_open(made.keys, made.marks, (ent_bytes){NULL, 0}, &keeper, &err), ENT_ABSENT);
-        assert_contains(err.text, names[i]);
         assert_ok(ent_file_write(path, 0600, ent_bytes_of("damaged\n", 8), NULL));
         assert_code(ent_keeper_open(made.keys, made.marks, (ent_bytes){NULL, 0}, &keeper, &err), ENT_PEER_MALFORMED);
         assert_contains(err.text, names[i]);
+        assert_contains(err.text, "damaged");
+        assert_contains(err.text, "key revoke");
+        assert_ok(ent_file_write(path, 0600, (ent_bytes){NULL, 0}, NULL));
+        assert_code(ent_keeper_open(made.keys, made.marks, (ent_bytes){NULL, 0}, &keeper, &err), ENT_PEER_MALFORMED);
         assert_ok(ent_file_write(path, 0600, ent_buf_bytes(&good), NULL));
         ent_buf_wipe(&good);
         ent_free(path);
     }
     ent_keeper_free(open_keeper(&made));
+    release_home(&made);
+}
+
+static void lose(const home *made, const char *name)
+{
+    char *path = ent_file_join(made->keys, name);
+    assert_int_equal(unlink(path), 0);
+    ent_free(path);
+}
+
+static ent_rc sign_once(ent_keeper *keeper, ent_keeper_request request)
+{
+    ent_err err = {0};
+    assert_ok(ent_keeper_sign(keeper, &request, 1, &err));
+    return request.rc;
+}
+
+static ent_rc open_sealed_to(ent_keeper *keeper, const ent_recipient *to)
+{
+    ent_buf sealed = {0};
+    ent_buf opened = {0};
+    assert_ok(ent_age_seal(ent_bytes_of("hello", 5), to, 1, &sealed, NULL));
+    ent_rc rc = ent_age_open(ent_buf_bytes(&sealed), ent_keeper_unwrapper(keeper), &opened, NULL, NULL);
+    ent_buf_release(&sealed);
+    ent_buf_release(&opened);
+    return rc;
+}
+
+static void test_keeper__without_a_lost_key_the_others_work(void **state)
+{
+    static const char *const names[] = {"log.key", "receipt.key", "age.key", "tls.key"};
+    for (ent_key_role role = ENT_KEY_ROLE_LOG; role < ENT_KEY_ROLE_COUNT; role++) {
+        char keys[16];
+        char marks[16];
+        uint8_t value[32];
+        ent_buf pem = {0};
+        (void)snprintf(keys, sizeof keys, "keys%d", (int)role);
+        (void)snprintf(marks, sizeof marks, "marks%d", (int)role);
+        home made = {.keys = below(state, keys), .marks = below(state, marks)};
+        assert_ok(ent_keeper_create(made.keys, ENT_TEXT("aurora.example"), (ent_bytes){NULL, 0},
+                                    ent_bytes_of("TLS KEY", 7), &made.publics, NULL));
+        lose(&made, names[role]);
+        ent_keeper *keeper = open_keeper(&made);
+        for (ent_key_role r = ENT_KEY_ROLE_LOG; r < ENT_KEY_ROLE_TLS; r++)
+            assert_code(ent_keeper_key(keeper, r, 1, value, NULL), r == role ? ENT_ABSENT : ENT_OK);
+        assert_code(ent_keeper_tls_key(keeper, 1, &pem, NULL), role == ENT_KEY_ROLE_TLS ? ENT_ABSENT : ENT_OK);
+        assert_code(sign_once(keeper, request_of(ENT_KEEPER_HEAD, origin, 5, 1, 0)),
+                    role == ENT_KEY_ROLE_LOG ? ENT_REFUSED_KEEPER : ENT_OK);
+        assert_code(sign_once(keeper, request_of(ENT_KEEPER_RECEIPT, other, 5, 1, 7)),
+                    role == ENT_KEY_ROLE_RECEIPT ? ENT_REFUSED_KEEPER : ENT_OK);
+        assert_code(open_sealed_to(keeper, &made.publics.age), role == ENT_KEY_ROLE_AGE ? ENT_ABSENT : ENT_OK);
+        ent_keeper_free(keeper);
+        ent_buf_wipe(&pem);
+        release_home(&made);
+    }
+}
+
+/* A request that names the lost key, or none, is not signed by the zeros that stand in its place. */
+static void test_keeper__lost_key_signs_nothing(void **state)
+{
+    home made = make_home(state, NULL);
+    lose(&made, "log.key");
+    ent_keeper *keeper = open_keeper(&made);
+    ent_keeper_request request = request_of(ENT_KEEPER_HEAD, origin, 5, 1, 0);
+    request.key = made.publics.log;
+    assert_code(sign_once(keeper, request), ENT_REFUSED_KEEPER);
+    assert_code(ent_keeper_mark(keeper, ENT_KEEPER_HEAD, ent_text_of(origin), &request.head, NULL), ENT_ABSENT);
+    ent_keeper_free(keeper);
+    release_home(&made);
+}
+
+/* With a passphrase the keeper that runs opens what is made after all was lost. */
+static void test_keeper__all_lost_then_made_anew(void **state)
+{
+    static const char *const names[] = {"log.key", "receipt.key", "age.key", "tls.key"};
+    for (int with = 0; with < 2; with++) {
+        ent_keeper *keeper = NULL;
+        char keys[16];
+        uint8_t made_value[32];
+        uint8_t value[32];
+        ent_err err = {0};
+        ent_bytes passphrase = ent_bytes_of("pass", with ? 4 : 0);
+        ent_text party = ENT_TEXT("aurora.example");
+        (void)snprintf(keys, sizeof keys, "keys%d", with);
+        home made = {.keys = below(state, keys), .marks = below(state, "marks")};
+        assert_ok(ent_keeper_create(made.keys, party, passphrase, ent_bytes_of("TLS KEY", 7), &made.publics, NULL));
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            lose(&made, names[i]);
+        assert_ok(ent_keeper_open(made.keys, made.marks, passphrase, &keeper, &err));
+        for (ent_key_role role = ENT_KEY_ROLE_LOG; role < ENT_KEY_ROLE_TLS; role++) {
+            assert_ok(ent_keeper_make_key(made.keys, party, passphrase, role, 2, (ent_bytes){NULL, 0}, made_value, NULL,
+                                          &err));
+            assert_ok(ent_keeper_key(keeper, role, 2, value, &err));
+            assert_memory_equal(value, made_value, sizeof value);
+        }
+        ent_keeper_free(keeper);
+        assert_ok(ent_keeper_open(made.keys, made.marks, passphrase, &keeper, &err));
+        assert_ok(ent_keeper_key(keeper, ENT_KEY_ROLE_LOG, 2, value, &err));
+        ent_keeper_free(keeper);
+        release_home(&made);
+    }
+}
+
+static void test_keeper__folder_that_is_missing_told(void **state)
+{
+    ent_keeper *keeper = NULL;
+    ent_err err = {0};
+    home made = {.keys = below(state, "nowhere"), .marks = below(state, "marks")};
+    assert_code(ent_keeper_open(made.keys, made.marks, (ent_bytes){NULL, 0}, &keeper, &err), ENT_ABSENT);
+    assert_contains(err.text, "mount it");
     release_home(&made);
 }
 
@@ -548,7 +660,11 @@ int main(void)
         IN_FOLDER(test_keeper__creating_twice_refused),
         IN_FOLDER(test_keeper__passphrase_opens_all_or_nothing),
         IN_FOLDER(test_keeper__file_that_others_can_read_refused),
-        IN_FOLDER(test_keeper__absent_or_damaged_file_told),
+        IN_FOLDER(test_keeper__damaged_file_told),
+        IN_FOLDER(test_keeper__without_a_lost_key_the_others_work),
+        IN_FOLDER(test_keeper__lost_key_signs_nothing),
+        IN_FOLDER(test_keeper__all_lost_then_made_anew),
+        IN_FOLDER(test_keeper__folder_that_is_missing_told),
         IN_FOLDER(test_keeper__age_key_is_a_stock_identity),
         IN_FOLDER(test_keeper__foreign_identity_file_taken),
         IN_FOLDER(test_keeper__signatures_verify),
