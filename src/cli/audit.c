@@ -90,11 +90,16 @@ static void put_log(listening *work, ent_json_value line)
     uint64_t findings = ent_cli_count(line, "findings");
     uint64_t to_come = ent_cli_count(line, "attachments_to_come");
     put_place(cli, line);
-    ent_buf_put_format(&cli->out, ": %" PRIu64 " entries (", ent_cli_count(line, "entries"));
+    ent_buf_put_string(&cli->out, ": ");
+    ent_cli_put_counted(&cli->out, ent_cli_count(line, "entries"), "entry", "entries");
+    ent_buf_put_string(&cli->out, " (");
     ent_cli_put_bytes(&cli->out, ent_cli_count(line, "bytes"));
-    ent_buf_put_format(&cli->out, "), %" PRIu64 " signed heads, %" PRIu64 " receipts, %" PRIu64 " attachments",
-                       ent_cli_count(line, "heads"), ent_cli_count(line, "receipts"),
-                       ent_cli_count(line, "attachments"));
+    ent_buf_put_string(&cli->out, "), ");
+    ent_cli_put_counted(&cli->out, ent_cli_count(line, "heads"), "signed head", "signed heads");
+    ent_buf_put_string(&cli->out, ", ");
+    ent_cli_put_counted(&cli->out, ent_cli_count(line, "receipts"), "receipt", "receipts");
+    ent_buf_put_string(&cli->out, ", ");
+    ent_cli_put_counted(&cli->out, ent_cli_count(line, "attachments"), "attachment", "attachments");
     if (to_come > 0)
         ent_buf_put_format(&cli->out, " (%" PRIu64 " to come)", to_come);
     ent_buf_put_string(&cli->out, ent_json_true(ent_json_get(line, "frozen")) ? "; FROZEN by a fork" : "");
@@ -116,8 +121,10 @@ static void put_end(listening *work, ent_json_value line)
     else
         ent_buf_put_format(&cli->out, "%" PRIu64 " finding%s: ", work->found, work->found == 1 ? "" : "s");
     ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_PLAIN);
-    ent_buf_put_format(&cli->out, "%" PRIu64 " entries in %" PRIu64 " channels, ", ent_cli_count(line, "entries"),
-                       ent_cli_count(line, "channels"));
+    ent_cli_put_counted(&cli->out, ent_cli_count(line, "entries"), "entry", "entries");
+    ent_buf_put_string(&cli->out, " in ");
+    ent_cli_put_counted(&cli->out, ent_cli_count(line, "channels"), "channel", "channels");
+    ent_buf_put_string(&cli->out, ", ");
     ent_cli_put_bytes(&cli->out, ent_cli_count(line, "bytes"));
     ent_buf_put_format(&cli->out, " in %.1f s\n", (double)milliseconds / 1000);
 }

@@ -1,4 +1,5 @@
 #include "cli/api.h"
+#include "cli/fields.h"
 #include "cli/moment.h"
 #include "cli/people.h"
 #include "cli/table.h"
@@ -14,7 +15,10 @@ static const ent_cli_option options[] = {
     {NULL, NULL, NULL, false, NULL},
 };
 
-enum { LIMIT_MAX = 100000 };
+enum { LIMIT_MAX = 100000, INDENT = 4 };
+
+/* The columns of the table. */
+enum { TIME, URGENCY, MESSAGE, WHAT, STATE, TLP, SUBJECT, COLUMN_COUNT };
 
 static ent_text state_words(ent_json_value message)
 {
@@ -88,6 +92,39 @@ static void put_row(ent_cli_table *table, ent_json_value message)
     ent_cli_table_cell(table, style, ent_buf_text(&subject));
 }
 
+static void put_cell(ent_cli *cli, const char *before, const ent_cli_cell *cell)
+{
+    if (cell->text.size == 0)
+        return;
+    ent_buf_put_string(&cli->out, before);
+    ent_cli_put_style(&cli->out, cli->colour, cell->style);
+    ent_buf_put_text(&cli->out, cell->text);
+    ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_PLAIN);
+}
+
+/* Where the terminal is too narrow for a table with all columns: two lines a message, and its subject. Nothing is cut.
+ */
+static void put_blocks(ent_cli *cli, const ent_cli_table *table)
+{
+    for (size_t i = 0; i + COLUMN_COUNT <= table->cell_count; i += COLUMN_COUNT) {
+        const ent_cli_cell *cells = table->cells + i;
+        put_cell(cli, "", &cells[TIME]);
+        put_cell(cli, "  ", &cells[URGENCY]);
+        put_cell(cli, "  ", &cells[MESSAGE]);
+        put_cell(cli, "\n    ", &cells[WHAT]);
+        put_cell(cli, ", ", &cells[STATE]);
+        put_cell(cli, ", TLP:", &cells[TLP]);
+        ent_buf_put_u8(&cli->out, '\n');
+        if (cells[SUBJECT].text.size == 0)
+            continue;
+        ent_buf_put_format(&cli->out, "%*s", INDENT, "");
+        ent_cli_put_style(&cli->out, cli->colour, cells[SUBJECT].style);
+        ent_cli_put_wrapped(&cli->out, cells[SUBJECT].text, INDENT, cli->width);
+        ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_PLAIN);
+        ent_buf_put_u8(&cli->out, '\n');
+    }
+}
+
 static ent_rc put_messages(ent_cli *cli, ent_json_value messages, ent_err *err)
 {
     ENT_CLEANUP(ent_cli_table_release) ent_cli_table table = {0};
@@ -95,15 +132,19 @@ static ent_rc put_messages(ent_cli *cli, ent_json_value messages, ent_err *err)
         ent_buf_put_string(&cli->out, "There are no such messages.\n");
         return ENT_DONE;
     }
-    ent_cli_table_column(&table, "TIME (UTC)", 0, 3);
+    ent_cli_table_column(&table, "TIME (UTC)", 0, 0);
     ent_cli_table_column(&table, "URGENCY", 0, 0);
     ent_cli_table_column(&table, "MESSAGE", 0, 0);
     ent_cli_table_column(&table, "WHAT", 12, 0);
-    ent_cli_table_column(&table, "STATE", 0, 2);
-    ent_cli_table_column(&table, "TLP", 0, 1);
-    ent_cli_table_column(&table, "SUBJECT", 16, 4);
+    ent_cli_table_column(&table, "STATE", 0, 0);
+    ent_cli_table_column(&table, "TLP", 0, 0);
+    ent_cli_table_column(&table, "SUBJECT", 16, 0);
     for (ent_json_iter i = ent_json_iterate(messages); ent_json_next(&i);)
         put_row(&table, i.value);
+    if (!table.failed && !ent_cli_table_fits(&table, cli->width)) {
+        put_blocks(cli, &table);
+        return ent_buf_check(&cli->out, err);
+    }
     return ent_cli_table_put(&table, &cli->out, cli->width, cli->colour, err);
 }
 
@@ -137,13 +178,15 @@ const ent_cli_command ent_cli_list = {
     .words = "list",
     .arguments = "[--channel CHANNEL] [--thread MSG] [--unanswered] [--since T] [--limit N]",
     .summary = "list messages, oldest first",
-    .text = "One line a message: when it was said (its writer's claim), how urgent, its name MSG for other verbs,\n"
-            "what kind, its state, its marking, its subject; (+2) stands for two attachments.\n"
-            "\n"
-            "States of what we said: not receipted (some member has not signed for it yet), receipted (every member\n"
-            "has), answered. Of what others said: received, answered. CONTESTED: a receiver cannot open or read it. "
-            "RECALLED:\n"
-            "its writer asks for something to be done with it; `entente show MSG` tells what.",
+    .text =
+        "One line a message, or three where the terminal is too narrow: when it was said (its writer's claim), how\n"
+        "urgent, its name MSG for other verbs, what kind, its state, its marking, its subject; (+2) stands for two\n"
+        "attachments.\n"
+        "\n"
+        "States of what we said: not receipted (some member has not signed for it yet), receipted (every member\n"
+        "has), answered. Of what others said: received, answered. CONTESTED: a receiver cannot open or read it. "
+        "RECALLED:\n"
+        "its writer asks for something to be done with it; `entente show MSG` tells what.",
     .examples = "  entente list --dir aurora\n"
                 "  entente list --channel north --unanswered --dir aurora\n"
                 "  entente list --since 2026-01-31 --json --dir aurora",

@@ -37,6 +37,11 @@ void ent_cli_put_bytes(ent_buf *buf, uint64_t bytes)
     ent_buf_put_format(buf, "%.1f %s", value, units[unit]);
 }
 
+void ent_cli_put_counted(ent_buf *buf, uint64_t count, const char *one, const char *many)
+{
+    ent_buf_put_format(buf, "%" PRIu64 " %s", count, count == 1 ? one : many);
+}
+
 void ent_cli_put_first_entries(ent_buf *buf, uint64_t count)
 {
     if (count == 1)

@@ -14,6 +14,8 @@ void ent_cli_put_time(ent_buf *buf, ent_text time);
 void ent_cli_put_time_unix(ent_buf *buf, int64_t unix_s);
 /** "1.2 MB". */
 void ent_cli_put_bytes(ent_buf *buf, uint64_t bytes);
+/** "1 entry" or "5 entries". */
+void ent_cli_put_counted(ent_buf *buf, uint64_t count, const char *one, const char *many);
 /** "the first entry" or "the first 5 entries". */
 void ent_cli_put_first_entries(ent_buf *buf, uint64_t count);
 /** A JSON value as indented lines, "name: value" and "- element"; a text, number or empty value on the line begun. */

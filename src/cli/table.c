@@ -98,6 +98,18 @@ static void fit(const ent_cli_table *table, unsigned width, size_t *widths, bool
     }
 }
 
+bool ent_cli_table_fits(const ent_cli_table *table, unsigned width)
+{
+    size_t widths[ENT_CLI_TABLE_COLUMNS] = {0};
+    const bool dropped[ENT_CLI_TABLE_COLUMNS] = {false};
+    natural_widths(table, widths);
+    for (size_t i = 0; i < table->column_count; i++) {
+        size_t least = table->columns[i].least;
+        widths[i] = least > 0 && least < widths[i] ? least : widths[i];
+    }
+    return width == 0 || total(table, widths, dropped) <= width;
+}
+
 static void put_row(const ent_cli_table *table, const ent_cli_cell *cells, const size_t *widths, const bool *dropped,
                     bool colour, ent_buf *buf)
 {

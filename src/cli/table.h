@@ -31,6 +31,8 @@ typedef struct {
 void ent_cli_table_column(ent_cli_table *table, const char *title, unsigned least, unsigned drop);
 /** Add the next cell, left to right, row by row. The text is made safe and copied. */
 void ent_cli_table_cell(ent_cli_table *table, ent_cli_style style, ent_text text);
+/** Whether every column can be shown, cut to its least at most; always when width is 0. */
+bool ent_cli_table_fits(const ent_cli_table *table, unsigned width);
 /** Append the table; width 0 = as wide as it needs.  Errors: NOMEM. */
 ENT_RC ent_cli_table_put(ent_cli_table *table, ent_buf *buf, unsigned width, bool colour, ent_err *err);
 void ent_cli_table_release(ent_cli_table *table);

@@ -264,12 +264,13 @@ static void put_heading(const opened *at)
     ent_cli_put_line(out, at->writer);
     ent_buf_put_string(out, "'s log in channel\n    ");
     ent_buf_put_hex(out, ent_hash_bytes(&at->channel));
-    ent_buf_put_format(
-        out,
-        "\n  with %" PRIu64 " entries from %" PRIu64 " on%s, %zu receipt%s, %zu head%s of other logs, %zu card%s\n",
-        at->pouch.size - at->pouch.old_size, at->pouch.old_size, at->pouch.genesis.size > 0 ? ", its genesis" : "",
-        at->pouch.receipt_count, at->pouch.receipt_count == 1 ? "" : "s", at->pouch.head_count,
-        at->pouch.head_count == 1 ? "" : "s", at->pouch.card_count, at->pouch.card_count == 1 ? "" : "s");
+    ent_buf_put_string(out, "\n  with ");
+    ent_cli_put_counted(out, at->pouch.size - at->pouch.old_size, "entry", "entries");
+    ent_buf_put_format(out, " from %" PRIu64 " on%s, %zu receipt%s, %zu head%s of other logs, %zu card%s\n",
+                       at->pouch.old_size, at->pouch.genesis.size > 0 ? ", its genesis" : "", at->pouch.receipt_count,
+                       at->pouch.receipt_count == 1 ? "" : "s", at->pouch.head_count,
+                       at->pouch.head_count == 1 ? "" : "s", at->pouch.card_count,
+                       at->pouch.card_count == 1 ? "" : "s");
 }
 
 static void put_findings(const opened *at)

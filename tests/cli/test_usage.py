@@ -785,6 +785,10 @@ class Asking(WithNode, Terminal):
         self.assertIn("\033[1;31m", out)
         for line in out.splitlines():
             self.assertLessEqual(len(re.sub(r"\033\[[0-9;]*m", "", line)), 70)
+        plain = " ".join(re.sub(r"\033\[[0-9;]*m", "", out).split())
+        for words in (MSG, "FLASH", MESSAGE["title"] if MESSAGE.get("title") else MESSAGE["kind"], "TLP:AMBER", "short"):
+            self.assertIn(words, plain)
+        self.assertNotIn("…", out)
         self.assertNotIn("\033", self.on_terminal(70, "list"))
         self.assertNotIn("\u202e", out)
 

@@ -131,7 +131,7 @@ class AuditTest(OutsideTest):
         self.assertEqual([row["entries"] for row in found["logs"]], [302, 302])
         self.assertGreater(found["end"]["bytes"], 3 << 19)
         shown = self.entente(self.node.dir).stdout.decode()
-        self.assertIn("Nothing is wrong: 604 entries in 1 channels", shown)
+        self.assertIn("Nothing is wrong: 604 entries in 1 channel,", shown)
         unknown = self.entente(self.node.dir, "--channel", "south")
         self.assertEqual(unknown.returncode, 1)
         self.assertIn(b'no channel is called "south"', unknown.stderr)
