@@ -2,7 +2,7 @@
 #include "cli/files.h"
 #include "cli/people.h"
 #include "cli/pouch_blobs.h"
-#include "cli/pouch_others.h"
+#include "cli/pouch_parts.h"
 #include "cli/verbs.h"
 
 static void put_blobs(ent_json_writer *writer, const ent_cli_blobs *blobs)
@@ -49,7 +49,8 @@ static ent_rc export_pouch(ent_cli *cli, ent_err *err)
                         ent_cli_pouch_export.arguments);
     ENT_TRY(ent_cli_check_channel(channel, err));
     ENT_TRY(ent_cli_check_party(to, err));
-    ENT_TRY(ent_cli_pouch_fetch(cli, channel, to, NULL, path, &size, err));
+    ent_cli_parts parts = {channel, to, NULL, path, path};
+    ENT_TRY(ent_cli_parts_export(cli, &parts, &size, &others, err));
     if (strcmp(path, "-") == 0)
         return ENT_DONE;
     ENT_TRY(ent_fail_in(err, ent_cli_others_export(cli, channel, to, path, &others, err),
@@ -62,6 +63,8 @@ static ent_rc export_pouch(ent_cli *cli, ent_err *err)
         ent_buf_put_text(&cli->out, ent_buf_text(&blobs.text));
         ent_buf_put_format(&cli->out, "%s: a pouch for %s, ", path, to);
         ent_cli_put_bytes(&cli->out, size);
+        if (others.text.size > 0 || blobs.text.size > 0)
+            ent_buf_put_format(&cli->out, "; carry %s.d along", path);
         ent_buf_put_format(&cli->out, ". There: `entente pouch import %s --reply FILE`\n", ent_cli_base_name(path));
         return ENT_DONE;
     }
@@ -84,11 +87,10 @@ const ent_cli_command ent_cli_pouch_export = {
     .summary = "pack what a peer lacks into a file, to go by hand",
     .text =
         "The pouch holds the same bytes that would go over the network: signed heads, entries, sealed bodies and\n"
-        "receipts. Attachments that the peer has not said to hold lie beside it, sealed too, in the folder FILE.d, "
-        "and\n"
-        "in FILE.d/PARTY.pouch what it is known to lack of another member's log: carry all of it. It can be carried\n"
-        "openly; `tar tf` lists a pouch. Taking one in twice does no harm, and what is on the stick already is not\n"
-        "written again.",
+        "receipts. What is more than one pouch holds goes on beside it, in FILE.d/PARTY_002.pouch, _003 and so on.\n"
+        "Attachments that the peer has not said to hold lie in FILE.d too, sealed, and in FILE.d/PARTY.pouch what it\n"
+        "is known to lack of another member's log: carry all of it. It can be carried openly; `tar tf` lists a pouch.\n"
+        "Taking one in twice does no harm, and an attachment that is on the stick already is not written again.",
     .examples = "  entente pouch export --channel north --to boreal.example -o /media/stick/aurora.pouch --dir aurora",
     .options = export_options,
     .run = export_pouch,
@@ -134,11 +136,18 @@ static ent_rc check_beside(const ent_cli_others *others, const ent_cli_blobs *bl
                     blobs->refused, blobs->refused == 1 ? "" : "s");
 }
 
-static ent_rc put_beside_reply(ent_cli *cli, const char *channel, const char *to, const char *path, bool with_blobs,
-                               ent_err *err)
+/* The reply, and what lies beside it. */
+static ent_rc put_reply(ent_cli *cli, const char *channel, const char *to, const char *path, bool with_blobs,
+                        ent_err *err)
 {
     ENT_CLEANUP(ent_cli_blobs_release) ent_cli_blobs blobs = {0};
     ENT_CLEANUP(ent_cli_others_release) ent_cli_others others = {0};
+    ent_cli_parts parts = {channel, to, NULL, path, path};
+    uint64_t size = 0;
+    ENT_TRY(ent_fail_in(err, ent_cli_parts_export(cli, &parts, &size, &others, err),
+                        "the pouch is taken in, but there is no whole reply"));
+    if (strcmp(path, "-") == 0)
+        return ENT_DONE;
     ENT_TRY(ent_fail_in(err, ent_cli_others_export(cli, channel, to, path, &others, err),
                         "%s is written, but not what lies beside it", path));
     if (!cli->json)
@@ -160,7 +169,6 @@ static ent_rc import_pouch(ent_cli *cli, ent_err *err)
     ENT_CLEANUP(ent_cli_others_release) ent_cli_others others = {0};
     bool with_others = strcmp(cli->positional[0], "-") != 0;
     bool with_blobs = with_others && !ent_cli_has(cli, "--no-attachments");
-    uint64_t size = 0;
     ENT_TRY(ent_cli_pouch_send(cli, cli->positional[0], &answer.bytes, err));
     ENT_TRY(ent_fail_in(err, ent_json_parse(ent_buf_bytes(&answer.bytes), &answer.json, err), "the node's answer"));
     answer.root = ent_json_root(answer.json);
@@ -184,10 +192,7 @@ static ent_rc import_pouch(ent_cli *cli, ent_err *err)
     ENT_CLEANUP(ent_free_pointer) char *from = ent_text_copy(ent_cli_text(answer.root, "from"));
     if (channel == NULL || from == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
-    ENT_TRY(ent_fail_in(err, ent_cli_pouch_fetch(cli, channel, from, NULL, reply, &size, err),
-                        "the pouch is taken in, but there is no reply"));
-    if (strcmp(reply, "-") != 0)
-        ENT_TRY(put_beside_reply(cli, channel, from, reply, with_blobs, err));
+    ENT_TRY(put_reply(cli, channel, from, reply, with_blobs, err));
     if (!cli->json && strcmp(reply, "-") != 0)
         ent_buf_put_format(&cli->out, "%s: the reply for %s; carry it back.\n", reply, from);
     return check_beside(&others, &blobs, err);
@@ -198,11 +203,13 @@ const ent_cli_command ent_cli_pouch_import = {
     .arguments = "FILE [--reply FILE] [--no-attachments]",
     .summary = "take in a pouch that came by hand",
     .text =
-        "The pouch is checked as one from the network is: nothing in it is believed that its keys do not prove.\n"
-        "Other members' logs beside it (FILE.d/PARTY.pouch) are taken in after it, then attachments (also in FILE.d);\n"
-        "one whose bytes are not those of its name is told and not taken. With --reply a pouch for its sender is\n"
-        "packed, which carries our receipts, and the word that we hold what was attached; what the sender lacks of\n"
-        "others' logs lies beside it.",
+        "The pouch is checked as one from the network is: nothing in it is believed that its keys do not prove. What\n"
+        "lies beside it (FILE.d/*.pouch), the rest of its log and those of others, is taken in after it, then the\n"
+        "attachments (also in FILE.d); one whose bytes are not those of its name is told and not taken. With --reply "
+        "a\n"
+        "pouch for its sender is packed, which carries our receipts, and the word that we hold what was attached; "
+        "what\n"
+        "is more than it holds, and what the sender lacks of others' logs, lies beside it.",
     .examples = "  entente pouch import /media/stick/aurora.pouch --reply /media/stick/boreal.pouch --dir boreal",
     .options = import_options,
     .least = 1,

@@ -5,6 +5,7 @@
 #include "cli/api.h"
 #include "cli/files.h"
 #include "cli/people.h"
+#include "cli/pouch_parts.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -26,18 +27,14 @@ static ent_json_writer next_row(ent_cli_others *others)
 
 /* ---- out --------------------------------------------------------------------- */
 
-ent_rc ent_cli_pouch_fetch(const ent_cli *cli, const char *channel, const char *to, const char *of, const char *path,
-                           uint64_t *ret_size, ent_err *err)
+void ent_cli_others_add(ent_cli_others *others, const char *file, const char *of, uint64_t bytes)
 {
-    ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", "/pouches");
-    ENT_CLEANUP(ent_buf_release) ent_buf pouch = {0};
-    ent_cli_request_query(&request, "channel", channel);
-    ent_cli_request_query(&request, "to", to);
-    ent_cli_request_query(&request, "of", of);
-    ENT_TRY(ent_cli_ask(cli, &request, &pouch, err));
-    ENT_TRY(ent_cli_write(path, 0644, ent_buf_bytes(&pouch), err));
-    *ret_size = pouch.size;
-    return ENT_DONE;
+    ent_json_writer writer = next_row(others);
+    ent_json_object_begin(&writer);
+    ent_json_member_string(&writer, "file", file);
+    ent_json_member_string(&writer, "of", of);
+    ent_json_member_unsigned(&writer, "bytes", bytes);
+    ent_json_object_end(&writer);
 }
 
 /* Whose pouches go where. */
@@ -59,11 +56,12 @@ static uint64_t receipted_by(ent_json_value member, const char *by)
     return UINT64_MAX; /* the receiver's own log, or an older node that does not tell */
 }
 
-/* FILE.d/<party>.pouch */
+/* FILE.d/<party>.pouch, and what goes on from there */
 static ent_rc export_one(const exporting *work, const char *of, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_release) ent_buf folder = {0};
     ENT_CLEANUP(ent_buf_release) ent_buf path = {0};
+    ENT_CLEANUP(ent_cli_others_release) ent_cli_others further = {0};
     ent_buf *text = &work->others->text;
     uint64_t size = 0;
     ent_buf_put_format(&folder, "%s.d%c", work->path, 0);
@@ -73,17 +71,18 @@ static ent_rc export_one(const exporting *work, const char *of, ent_err *err)
     const char *name = (const char *)path.data;
     if (mkdir((const char *)folder.data, 0755) != 0 && errno != EEXIST)
         return ent_fail(err, ENT_IO, NULL, "%s: %s", (const char *)folder.data, strerror(errno));
-    ENT_TRY(ent_cli_pouch_fetch(work->cli, work->channel, work->to, of, name, &size, err));
-    ent_json_writer writer = next_row(work->others);
-    ent_json_object_begin(&writer);
-    ent_json_member_string(&writer, "file", name);
-    ent_json_member_string(&writer, "of", of);
-    ent_json_member_unsigned(&writer, "bytes", size);
-    ent_json_object_end(&writer);
+    ent_cli_parts parts = {work->channel, work->to, of, name, work->path};
+    ENT_TRY(ent_cli_parts_export(work->cli, &parts, &size, &further, err));
+    ent_cli_others_add(work->others, name, of, size);
     ent_buf_put_format(text, "%s: what %s lacks of the log of %s, ", name, work->to, of);
     ent_cli_put_bytes(text, size);
-    ent_buf_put_string(text, "\n");
-    return ENT_DONE;
+    ent_buf_put_u8(text, '\n');
+    ent_buf_put_text(text, ent_buf_text(&further.text));
+    if (further.json.size > 0) {
+        ent_buf_put_u8(&work->others->json, ',');
+        ent_buf_put(&work->others->json, ent_buf_bytes(&further.json));
+    }
+    return ent_buf_check(text, err);
 }
 
 static ent_rc export_lacking(const exporting *work, ent_json_value members, ent_err *err)

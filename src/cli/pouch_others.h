@@ -1,4 +1,4 @@
-/* Pouches by hand: asking the node for one, handing it one, and other members' logs beside it.
+/* Pouches by hand: handing the node one, and other members' logs beside it.
  *
  * FILE.d/<party>.pouch holds what the receiver of FILE is known to lack of that party's log. */
 #ifndef ENT_CLI_POUCH_OTHERS_H
@@ -15,12 +15,8 @@ typedef struct {
 } ent_cli_others;
 void ent_cli_others_release(ent_cli_others *others);
 
-/** Ask the node for a pouch and write it.
- *  @in   of         whose log; NULL = ours
- *  @in   path       "-" = standard output
- *  @out  ret_size   bytes written */
-ENT_RC ent_cli_pouch_fetch(const ent_cli *cli, const char *channel, const char *to, const char *of, const char *path,
-                           uint64_t *ret_size, ent_err *err);
+/** Add a row: a file with a part of a party's log. */
+void ent_cli_others_add(ent_cli_others *others, const char *file, const char *of, uint64_t bytes);
 /** Hand the node a pouch; appends its answer. */
 ENT_RC ent_cli_pouch_send(const ent_cli *cli, const char *path, ent_buf *ret, ent_err *err);
 /** Append what the node answered, in a sentence. */

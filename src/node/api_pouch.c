@@ -1,4 +1,6 @@
 #include "node/api.h"
+
+#include "base/cursor.h"
 #include "node/channel.h"
 #include "node/courier.h"
 #include "node/pack.h"
@@ -20,8 +22,12 @@ ent_rc ent_api_pouch_export(ent_api_call *call, ent_err *err)
     if (writer < 0 || writer == member)
         return ent_fail(err, ENT_USAGE, "docs/api.md", "of=%.*s: not a member of channel %.8s besides the receiver",
                         (int)(of.size > 64 ? 64 : of.size), of.data == NULL ? "" : of.data, channel->id_text);
+    uint64_t from = 0;
+    ent_text old = ent_http_query(call->request, "old");
+    if (old.data != NULL && !ent_decimal_parse(old, ENT_LOG_MAX_SIZE, &from))
+        return ent_fail(err, ENT_USAGE, "docs/api.md", "old= is a number of entries");
     ENT_TRY(ent_sequencer_flush(call->node, err)); /* so that our newest receipt goes along */
-    ENT_TRY(ent_pack(call->node, channel, (uint32_t)writer, (uint32_t)member, &packed, err));
+    ENT_TRY(ent_pack_part(call->node, channel, (uint32_t)writer, (uint32_t)member, from, 0, &packed, err));
     call->response->status = 200;
     call->response->content_type = "application/x-tar";
     call->response->body = packed.bytes;

@@ -25,6 +25,9 @@ import unittest
 import urllib.parse
 from pathlib import Path
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../outside"))
+from formats import Pouch  # noqa: E402
+
 ENTENTE = os.path.abspath(sys.argv[1])
 EVIDENCE = os.path.abspath(sys.argv[2])
 
@@ -37,6 +40,7 @@ VERBS = ["init", "card", "peer add", "peer list", "peer show", "peer remove", "c
 ALONE = ["init", "restore", "card", "verify", "kinds", "audit", "doctor", "agreement new", "agreement check", "agreement diff", "agreement fields"]
 MSG = "north/aurora.example/3"
 CHANNEL_ID = "5d1f09ab" * 8
+POUCH = Pouch(f"aurora.example/entente/{CHANNEL_ID}", 5, 5, checkpoint=b"a signed head\n").encode()
 
 # Mistakes that every verb must turn down: arguments, and a word that the reason holds.
 MISTAKES = {
@@ -709,23 +713,23 @@ class Asking(WithNode, Terminal):
         self.ask("prove", MSG, "-o", "x", status=5)
 
     def test_pouches(self):
-        self.route("GET", "/pouches", b"POUCH" * 1000)
+        self.route("GET", "/pouches", POUCH)
         self.route("GET", "/blobs", {"attachments": []})
         self.route("GET", "/channels/north", {"members": []})
         self.route("GET", "/channels/" + CHANNEL_ID, {"members": []})
         out, _ = self.ask("pouch", "export", "--channel", "north", "--to", "boreal.example", "-o", "p.pouch")
         self.assertIn("entente pouch import p.pouch", out)
-        self.assertEqual((self.folder / "p.pouch").read_bytes(), b"POUCH" * 1000)
+        self.assertEqual((self.folder / "p.pouch").read_bytes(), POUCH)
         self.assertFalse((self.folder / "p.pouch.d").exists())
         self.assertEqual(self.asked(), ("GET", "/blobs", {"channel": "north", "to": "boreal.example"}, b""))
         out, _ = self.ask("pouch", "export", "--channel", "north", "--to", "boreal.example", "-o", "-", text=False)
-        self.assertEqual(out, b"POUCH" * 1000)
+        self.assertEqual(out, POUCH)
         imported = {"state": "receipted", "channel": CHANNEL_ID, "from": "boreal.example", "size": 4, "new": 2}
         self.route("POST", "/pouches", imported)
         out, _ = self.ask("pouch", "import", "p.pouch", "--reply", "reply.pouch")
         self.assertIn("2 new entries", out)
         self.assertEqual(self.asked(), ("GET", "/blobs", {"channel": CHANNEL_ID, "to": "boreal.example"}, b""))
-        self.assertEqual((self.folder / "reply.pouch").read_bytes(), b"POUCH" * 1000)
+        self.assertEqual((self.folder / "reply.pouch").read_bytes(), POUCH)
         self.assertEqual(json.loads(self.ask("pouch", "import", "p.pouch", "--json")[0]), dict(imported, attachments=[], others=[]))
         self.route("POST", "/pouches", dict(imported, state="invited"))
         self.assertIn("invites us", self.ask("pouch", "import", "p.pouch")[0])
@@ -741,7 +745,7 @@ class Asking(WithNode, Terminal):
             return {"name": name, "size": size, "receipted_by": [{"by": "boreal.example", "size": receipted}]}
 
         export = ("pouch", "export", "--channel", "north", "--to", "boreal.example", "-o", "o.pouch")
-        self.route("GET", "/pouches", b"POUCH")
+        self.route("GET", "/pouches", POUCH)
         self.route("GET", "/blobs", {"attachments": []})
         for evil in ("../evil", "a/b", "", EVIL):
             self.route("GET", "/channels/north", members(row(evil, 3, 0)))
@@ -757,7 +761,7 @@ class Asking(WithNode, Terminal):
     def test_pouches__what_the_node_names_or_answers_never_leaves_the_folder(self):
         digest = "ab" * 32
         export = ("pouch", "export", "--channel", "north", "--to", "boreal.example", "-o", "q.pouch")
-        self.route("GET", "/pouches", b"POUCH")
+        self.route("GET", "/pouches", POUCH)
         self.route("GET", "/channels/north", {"members": []})
         for name in ("../" + digest[3:], digest[:-1], digest.upper(), ""):
             self.route("GET", "/blobs", {"attachments": [{"digest": name, "size": 5, "index": 3}]})
