@@ -1,12 +1,15 @@
 #include "node/border_fetch.h"
 
 #include "log/checkpoint.h"
+#include "base/clock.h"
 #include "base/cursor.h"
 #include "node/channel.h"
+#include "node/forgotten.h"
 #include "node/pack.h"
 #include "node/peer.h"
 #include "node/report.h"
-#include "node/sequencer.h"
+
+enum { FORGOT_EVERY_MS = 10000 };
 
 static bool is_pouch(const ent_http_request *request)
 {
@@ -118,7 +121,8 @@ static ent_rc handle_pouch(ent_node *node, const ent_http_request *request, ent_
     int asker = ent_http_client_pin(request, &pin) ? ent_channel_member_by_pin(channel, &pin) : -1;
     if (asker < 0)
         return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2", "not a member of channel %.8s", channel->id_text);
-    ENT_TRY(ent_sequencer_flush(node, err)); /* a receipt whose signature is not stored yet would be left out */
+    /* The job also stores signatures: a receipt that has none yet would be left out. */
+    ENT_TRY(ent_forgotten(node, channel, (uint32_t)asker, member, old_size, err));
     ENT_TRY(ent_pack_again(node, channel, member, (uint32_t)asker, old_size, &packed, err));
     ent_report report = ent_report_begin("pouch.given-back");
     ent_report_text(&report, "peer", channel->genesis.members[asker].name);
@@ -132,6 +136,21 @@ static ent_rc handle_pouch(ent_node *node, const ent_http_request *request, ent_
     return ENT_DONE;
 }
 
+/* Who asks for the head of its own log has had no clean stop, and may have forgotten the last receipts. */
+static ent_rc look_whether_it_forgot(ent_node *node, const ent_http_request *request, ent_channel *channel,
+                                     uint32_t member, ent_err *err)
+{
+    ent_hash pin;
+    int64_t now_ms = ent_clock_monotonic_ms();
+    if (!ent_http_client_pin(request, &pin) || ent_channel_member_by_pin(channel, &pin) != (int)member)
+        return ENT_DONE;
+    int64_t not_before_ms = atomic_load(&channel->members[member].forgot_not_before_ms);
+    if (now_ms < not_before_ms || !atomic_compare_exchange_strong(&channel->members[member].forgot_not_before_ms,
+                                                                  &not_before_ms, now_ms + FORGOT_EVERY_MS))
+        return ENT_DONE;
+    return ent_forgotten(node, channel, member, member, UINT64_MAX, err);
+}
+
 ent_rc ent_fetch_handle(ent_node *node, const ent_http_request *request, ent_http_response *response, ent_err *err)
 {
     ent_channel *channel = NULL;
@@ -140,6 +159,7 @@ ent_rc ent_fetch_handle(ent_node *node, const ent_http_request *request, ent_htt
     if (is_pouch(request))
         return handle_pouch(node, request, response, err);
     ENT_TRY(find_log(node, ent_http_query(request, "origin"), &channel, &member, err));
+    ENT_TRY(look_whether_it_forgot(node, request, channel, member, err));
     ENT_TRY(newest_head(node, channel, member, &note, err));
     if (note.size == 0)
         return ent_fail(err, ENT_ABSENT, "design 3, Rollback guard", "%s holds nothing of this log", node->config.name);

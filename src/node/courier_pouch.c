@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/cursor.h"
 #include "node/channel.h"
+#include "node/forgotten.h"
 #include "node/keys.h"
 #include "node/reach.h"
 #include "node/receipt.h"
@@ -46,9 +47,11 @@ static ent_rc apply_outcome(ent_job *job, ent_node *node, ent_err *err)
     memset(delivery.reason, 0, sizeof delivery.reason);
     memcpy(delivery.reason, work->reason, strnlen(work->reason, sizeof delivery.reason - 1));
     delivery.last_attempt_unix_s = ent_clock_unix_s();
-    if (work->set_confirmed)
-        delivery.confirmed = work->confirmed;
-    return engine->delivery_put(node->store, &delivery, err);
+    if (!work->set_confirmed)
+        return engine->delivery_put(node->store, &delivery, err);
+    delivery.confirmed = work->confirmed;
+    ENT_TRY(engine->delivery_put(node->store, &delivery, err));
+    return ent_forgotten_apply(node, work->channel, work->member, work->of, work->confirmed, err);
 }
 
 static void record(ent_flight *work, bool refused, const char *reason, const uint64_t *confirmed)

@@ -86,6 +86,8 @@ typedef struct {
     ent_forward *forwards; /* the courier's: to this member, of each log; NULL where there are but two members */
     unsigned forks_told;   /* the courier's: how many of the channel's forks this member has been shown */
     atomic_bool heard;     /* the peer has reached us: it can be reached too */
+    atomic_uint forgot;    /* counts how often it was seen to have forgotten receipts: forgotten.h */
+    _Atomic(int64_t) forgot_not_before_ms; /* for another look whether it did */
     ent_guard_answer guard;
 } ent_channel_member;
 

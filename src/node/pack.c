@@ -229,7 +229,9 @@ static ent_rc pack_entries(ent_packing *work, uint64_t old_size, ent_err *err)
     uint64_t from = old_size > log.tree.size ? log.tree.size : old_size;
     if (from < log.tree.size)
         ENT_TRY(read_entries(work, from, &read, &fitting, err));
-    ENT_TRY(choose_head(work, from, from + fitting, log.tree.size, &head, err));
+    uint64_t most = from + fitting;
+    ENT_TRY(ent_packing_limit(work, from, &most, err));
+    ENT_TRY(choose_head(work, from, most, log.tree.size, &head, err));
     if (head.size > from + read)
         ENT_TRY(read_up_to(work, from, head.size, &read, err));
     if (head.size < from && work->again)
@@ -267,6 +269,7 @@ static ent_rc pack(ent_packing *work, uint64_t old_size, ent_packed *ret, ent_er
     }
     packed.old_size = work->pouch.old_size;
     packed.size = work->pouch.size;
+    packed.forgot = work->forgot;
     memcpy(packed.receipts_upto, work->receipts_upto, sizeof packed.receipts_upto);
     *ret = packed;
     return ENT_DONE;

@@ -14,7 +14,8 @@ typedef struct {
     unsigned forks; /* so many of the channel's forks were known: their proofs are in it */
     int64_t
         receipts_upto[ENT_ENTRY_MAX_MEMBERS]; /* per log: receipt numbers up to this one are in it, or were before */
-    uint64_t keys[ENT_ENTRY_MAX_MEMBERS];     /* per member: the keys that the receiver has been told of then */
+    unsigned forgot;                      /* the count of `forgot` then: what it forgets meanwhile is told it again */
+    uint64_t keys[ENT_ENTRY_MAX_MEMBERS]; /* per member: the keys that the receiver has been told of then */
 } ent_packed;
 void ent_packed_release(ent_packed *packed);
 

@@ -14,11 +14,13 @@ ent_rc ent_packing_know(ent_packing *work, ent_err *err)
 {
     const ent_channel *channel = work->channel;
     const ent_store_engine *engine = work->node->store->engine;
+    work->forgot = atomic_load(&channel->members[work->to].forgot);
     for (uint32_t i = 0; i < channel->genesis.member_count; i++) {
         ent_store_delivery delivery;
         ENT_TRY(engine->delivery_get(work->node->store, channel->members[i].log.number, work->to, &delivery, err));
         work->confirmed[i] = i == work->to ? UINT64_MAX : delivery.confirmed;
         work->receipts_upto[i] = delivery.receipts_sent;
+        work->receipts_again[i] = delivery.receipts_again;
     }
     return ENT_DONE;
 }
@@ -50,7 +52,8 @@ static ent_rc put_acked(ent_packing *work, const ent_entry *entry, ent_err *err)
         ent_hash channel;
         ENT_TRY(ent_origin_parse(entry->acks[i].origin, &party, &channel, err));
         int member = ent_genesis_member(&work->channel->genesis, party);
-        if (member >= 0 && (uint32_t)member != work->to && entry->acks[i].head.size > work->head_sizes[member])
+        bool knows = (uint32_t)member == work->to && !work->forgotten; /* it signed them */
+        if (member >= 0 && !knows && entry->acks[i].head.size > work->head_sizes[member])
             ENT_TRY(put_head(work, (uint32_t)member, entry->acks[i].head.size, true, err));
     }
     return ENT_DONE;
@@ -87,7 +90,7 @@ ent_rc ent_packing_heads(ent_packing *work, ent_err *err)
     work->pouch.heads = ent_arena_alloc(&work->arena, channel->genesis.member_count * sizeof *work->pouch.heads);
     if (work->pouch.heads == NULL)
         return ent_packing_no_memory(err);
-    if (channel->genesis.member_count > 2)
+    if (channel->genesis.member_count > 2 || work->forgotten)
         ENT_TRY(put_all_acked(work, err));
     for (uint32_t i = 0; i < channel->genesis.member_count; i++) {
         if (i == work->of)
@@ -154,7 +157,10 @@ static bool can_be_checked(const ent_packing *work, uint32_t member, uint64_t si
  * will never come: the keeper refused it. */
 static receipt_use use_of(const ent_packing *work, uint32_t member, const ent_store_receipt *receipt)
 {
-    if (receipt->receiver == work->to)
+    bool is_own = receipt->receiver == work->to;
+    bool goes_along = work->forgotten && member == work->of && receipt->head.size >= work->pouch.old_size &&
+                      receipt->head.size <= work->pouch.size;
+    if (is_own && (goes_along || receipt->number > work->receipts_again[member]))
         return RECEIPT_TO_SKIP;
     if (!ent_receipt_is_signed(receipt))
         return work->receipted[member] > receipt->head.size ? RECEIPT_TO_SKIP : RECEIPT_NOT_YET;
@@ -199,24 +205,59 @@ static ent_rc pack_receipts(ent_packing *work, size_t room, ent_err *err)
     return ENT_DONE;
 }
 
-/* All of the log that is packed, for the sizes that its entries lead to. */
+/* The receiver's receipt of the smallest size from `from` on, for the log that is packed; false when there is none up
+ * to `to`. */
+static ent_rc receipt_between(const ent_packing *work, uint32_t receiver, uint64_t from, uint64_t to,
+                              ent_store_receipt *ret, bool *ret_found, ent_err *err)
+{
+    ent_rc rc = work->node->store->engine->receipt_covering(
+        work->node->store, work->channel->members[work->of].log.number, receiver, from, ret, err);
+    *ret_found = rc.code == ENT_OK && ret->head.size <= to;
+    return rc.code == ENT_ABSENT ? ENT_DONE : rc;
+}
+
+static ent_rc pack_receipts_by(ent_packing *work, uint32_t receiver, uint64_t from, ent_err *err)
+{
+    ent_store_receipt receipt;
+    bool found = false;
+    ENT_TRY(receipt_between(work, receiver, from, work->pouch.size, &receipt, &found, err));
+    while (found) {
+        if (ent_receipt_is_signed(&receipt) && work->pouch.receipt_count < ENT_POUCH_MAX_RECEIPTS)
+            ENT_TRY(put_receipt(work, work->of, &receipt, err));
+        ENT_TRY(receipt_between(work, receiver, receipt.head.size + 1, work->pouch.size, &receipt, &found, err));
+    }
+    return ENT_DONE;
+}
+
+/* All of the log that is packed, for the sizes that its entries lead to, and for the one it starts from: a copy of a
+ * store may lack the signature of the last. */
 static ent_rc pack_receipts_again(ent_packing *work, ent_err *err)
 {
-    const ent_channel *channel = work->channel;
-    const ent_store_engine *engine = work->node->store->engine;
-    for (uint32_t receiver = 0; receiver < channel->genesis.member_count; receiver++) {
-        for (uint64_t size = work->pouch.old_size; size < work->pouch.size;) {
-            ent_store_receipt receipt;
-            ent_rc rc = engine->receipt_covering(work->node->store, channel->members[work->of].log.number, receiver,
-                                                 size + 1, &receipt, err);
-            if (rc.code == ENT_ABSENT || (rc.code == ENT_OK && receipt.head.size > work->pouch.size))
-                break;
-            ENT_TRY(rc);
-            size = receipt.head.size;
-            if (ent_receipt_is_signed(&receipt) && work->pouch.receipt_count < ENT_POUCH_MAX_RECEIPTS)
-                ENT_TRY(put_receipt(work, work->of, &receipt, err));
-        }
+    for (uint32_t receiver = 0; receiver < work->channel->genesis.member_count; receiver++)
+        ENT_TRY(pack_receipts_by(work, receiver, work->pouch.old_size, err));
+    return ENT_DONE;
+}
+
+ent_rc ent_packing_limit(ent_packing *work, uint64_t from, uint64_t *most, ent_err *err)
+{
+    ent_store_receipt receipt;
+    bool found = true;
+    uint64_t last = 0;
+    if (work->again || work->to == work->of)
+        return ENT_DONE;
+    ent_rc rc = work->node->store->engine->receipt_newest(
+        work->node->store, work->channel->members[work->of].log.number, work->to, &receipt, err);
+    if (rc.code == ENT_ABSENT)
+        return ENT_DONE;
+    ENT_TRY(rc);
+    work->forgotten = receipt.head.size > from;
+    for (uint64_t at = from; work->forgotten && receipt.head.size > *most && found; at = last) {
+        ent_store_receipt next;
+        ENT_TRY(receipt_between(work, work->to, at + 1, *most, &next, &found, err));
+        last = found ? next.head.size : last;
     }
+    if (last > 0)
+        *most = last;
     return ENT_DONE;
 }
 
@@ -224,13 +265,16 @@ ent_rc ent_packing_receipts(ent_packing *work, ent_err *err)
 {
     bool much = !work->again && ent_pouch_size_bound(&work->pouch) > MUCH_BYTES;
     size_t room = much ? RECEIPTS_COUNT : ENT_POUCH_MAX_RECEIPTS;
-    work->pouch.receipts = ent_arena_alloc(&work->arena, room * sizeof *work->pouch.receipts);
+    work->pouch.receipts = ent_arena_alloc(&work->arena, (size_t)ENT_POUCH_MAX_RECEIPTS * sizeof *work->pouch.receipts);
     if (work->pouch.receipts == NULL)
         return ent_packing_no_memory(err);
     if (work->again)
         return pack_receipts_again(work, err);
+    if (work->forgotten)
+        ENT_TRY(pack_receipts_by(work, work->to, work->pouch.old_size, err));
     know_receipted(work);
-    return pack_receipts(work, room, err);
+    room += work->pouch.receipt_count;
+    return pack_receipts(work, room < ENT_POUCH_MAX_RECEIPTS ? room : ENT_POUCH_MAX_RECEIPTS, err);
 }
 
 /* --- is there anything to send --- */

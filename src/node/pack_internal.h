@@ -27,6 +27,9 @@ typedef struct {
     uint64_t confirmed[ENT_ENTRY_MAX_MEMBERS]; /* per log: how much of it `to` is known to hold */
     uint64_t receipted[ENT_ENTRY_MAX_MEMBERS]; /* per log: what we had receipted, signed, before the walk */
     int64_t receipts_upto[ENT_ENTRY_MAX_MEMBERS];
+    int64_t receipts_again[ENT_ENTRY_MAX_MEMBERS]; /* per log: up to this number those by `to` go along too */
+    bool forgotten;  /* `to` has receipted more of this log than it holds now: its receipts for it go along … */
+    unsigned forgot; /* as ent_packed.forgot */
 } ent_packing;
 
 ENT_RC ent_packing_no_memory(ent_err *err);
@@ -38,6 +41,9 @@ ENT_RC ent_packing_know(ent_packing *work, ent_err *err);
 ENT_RC ent_packing_heads(ent_packing *work, ent_err *err);
 /** Proofs that a log forked: each member is to know, also the one whose log it is. */
 ENT_RC ent_packing_forks(ent_packing *work, ent_err *err);
+/** How far a pouch of entries from `from` on may go, of `most` at most: who has forgotten what it receipted is brought
+ * to a size that it receipted, so that it need not sign one again that is smaller than its largest. */
+ENT_RC ent_packing_limit(ent_packing *work, uint64_t from, uint64_t *most, ent_err *err);
 /** Receipts. The entries must have been packed. */
 ENT_RC ent_packing_receipts(ent_packing *work, ent_err *err);
 

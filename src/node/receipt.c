@@ -4,7 +4,10 @@
 #include "node/channel.h"
 #include "node/events.h"
 #include "node/extend.h"
+#include "node/forgotten.h"
 #include "node/keys.h"
+#include "node/ledgers.h"
+#include "node/report.h"
 #include "node/sequencer.h"
 
 ent_rc ent_receipt_put(const ent_channel *channel, uint32_t member, const ent_store_receipt *receipt, ent_buf *ret,
@@ -110,7 +113,27 @@ static ent_rc advance_receipts(ent_node *node, const ent_channel *channel, uint3
     return engine->delivery_put(node->store, &delivery, err);
 }
 
-static ent_rc add_receipt(ent_node *node, const ent_channel *channel, ent_checked_receipt *given, ent_err *err)
+/* A later receipt for what its giver has receipted before: it has forgotten the first one, which alone counts. */
+static ent_rc was_given_twice(ent_node *node, ent_channel *channel, const ent_checked_receipt *given, ent_err *err)
+{
+    ent_store_receipt first;
+    if (given->receiver == channel->self)
+        return ENT_DONE;
+    ENT_TRY(node->store->engine->receipt_covering(node->store, channel->members[given->member].log.number,
+                                                  (uint32_t)given->receiver, given->head.size, &first, err));
+    if (first.cosignature.timestamp_unix_s == given->cosignature.timestamp_unix_s)
+        return ENT_DONE;
+    ent_report report = ent_report_begin("receipt.given-twice");
+    ent_report_string(&report, "channel", channel->id_text);
+    ent_report_text(&report, "by", channel->genesis.members[given->receiver].name);
+    ent_report_text(&report, "of", channel->genesis.members[given->member].name);
+    ent_report_number(&report, "size", given->head.size);
+    ent_report_end(&report);
+    return ent_forgotten_apply(node, channel, (uint32_t)given->receiver, (uint32_t)given->member, given->head.size - 1,
+                               err);
+}
+
+static ent_rc add_receipt(ent_node *node, ent_channel *channel, ent_checked_receipt *given, ent_err *err)
 {
     ent_store_receipt receipt = {
         .log = channel->members[given->member].log.number,
@@ -125,7 +148,8 @@ static ent_rc add_receipt(ent_node *node, const ent_channel *channel, ent_checke
         given->is_new = false;
         return node->store->engine->revoked_receipt_add(node->store, &receipt, err);
     }
-    return node->store->engine->receipt_add(node->store, &receipt, &given->is_new, err);
+    ENT_TRY(node->store->engine->receipt_add(node->store, &receipt, &given->is_new, err));
+    return given->is_new ? ENT_DONE : was_given_twice(node, channel, given, err);
 }
 
 ent_rc ent_receipts_store(ent_node *node, ent_channel *channel, ent_checked_receipt *receipts, size_t count,
@@ -153,6 +177,15 @@ ent_rc ent_receipts_store_own(ent_node *node, ent_channel *channel, ent_checked_
     return ENT_DONE;
 }
 
+void ent_receipts_came_back(ent_channel *channel, const ent_checked_receipt *receipts, size_t count)
+{
+    bool any = false;
+    for (size_t i = 0; i < count; i++)
+        any = any || (receipts[i].receiver == channel->self && receipts[i].is_new);
+    if (any)
+        ent_ledgers_forget(channel);
+}
+
 void ent_receipts_told(ent_node *node, ent_channel *channel, const ent_checked_receipt *receipts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -172,16 +205,18 @@ typedef struct {
 static ent_rc apply_take(ent_job *job, ent_node *node, ent_err *err)
 {
     take_job *work = (take_job *)job;
-    const ent_channel *channel = work->channel;
+    ent_channel *channel = work->channel;
     uint32_t receiver = (uint32_t)work->receipt.receiver;
     uint32_t of = work->packed->of;
     if (work->can_be_stored)
         ENT_TRY(add_receipt(node, channel, &work->receipt, err));
-    for (uint32_t i = 0; i < channel->genesis.member_count; i++) {
+    bool forgot = atomic_load(&channel->members[receiver].forgot) != work->packed->forgot;
+    for (uint32_t i = 0; !forgot && i < channel->genesis.member_count; i++) {
         if (i != of)
             ENT_TRY(advance_receipts(node, channel, i, receiver, work->packed->receipts_upto[i], err));
     }
-    return advance_delivery(node, channel, of, receiver, work->receipt.head.size, work->packed->receipts_upto[of], err);
+    return advance_delivery(node, channel, of, receiver, work->receipt.head.size,
+                            forgot ? 0 : work->packed->receipts_upto[of], err);
 }
 
 static void settle_take(ent_job *job, ent_node *node)

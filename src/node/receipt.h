@@ -29,9 +29,11 @@ ENT_RC ent_receipt_take(ent_node *node, ent_channel *channel, uint32_t receiver,
 /** In the sequencer's transaction: store receipts that were checked, and what they say of our deliveries. */
 ENT_RC ent_receipts_store(ent_node *node, ent_channel *channel, ent_checked_receipt *receipts, size_t count,
                           ent_err *err);
-/** The same for receipts that we gave ourselves and have lost: they come back as they were first given. */
+/** The same for receipts that we gave ourselves and have forgotten: they come back as they were first given. */
 ENT_RC ent_receipts_store_own(ent_node *node, ent_channel *channel, ent_checked_receipt *receipts, size_t count,
                               ent_err *err);
+/** After commit: what was counted without receipts of ours that came back is counted again. */
+void ent_receipts_came_back(ent_channel *channel, const ent_checked_receipt *receipts, size_t count);
 /** After commit: tell those who watch. */
 void ent_receipts_told(ent_node *node, ent_channel *channel, const ent_checked_receipt *receipts, size_t count);
 

@@ -82,7 +82,7 @@ typedef struct {
     uint64_t base; /* size of the stored log that was checked against */
     const ent_pouch *pouch;
     ent_pouch_checked *checked;
-    bool again;          /* it was ours before: our own receipts are taken back, and no quota counts */
+    bool again;          /* it was ours before: no quota counts */
     ent_keys_news *keys; /* what its cards and cutoffs add */
     ent_received *received;
 } receive_job;
@@ -162,6 +162,18 @@ static ent_rc may_pass_before_open(const receive_job *work, ent_err *err)
     return ENT_DONE;
 }
 
+/* A receipt of ours that this batch signs cannot be the one that comes back now. */
+static ent_rc own_receipts_wait(const receive_job *work, ent_err *err)
+{
+    const ent_channel *channel = work->channel;
+    for (size_t i = 0; i < work->checked->receipt_count; i++) {
+        const ent_checked_receipt *given = &work->checked->receipts[i];
+        if (given->receiver == channel->self && channel->members[given->member].receipt_in_batch)
+            return ent_fail(err, ENT_RETRY, NULL, "a receipt of ours for that log is being signed");
+    }
+    return ENT_DONE;
+}
+
 static ent_rc may_store(const receive_job *work, ent_err *err)
 {
     const ent_channel *channel = work->channel;
@@ -169,6 +181,7 @@ static ent_rc may_store(const receive_job *work, ent_err *err)
     if (channel->next_row.state != ENT_CHANNEL_OPEN && channel->next_row.state != ENT_CHANNEL_OPENING)
         return ent_fail(err, ENT_REFUSED_NOT_OPEN, "design 2, Genesis", "channel %.8s is %s here", channel->id_text,
                         ent_channel_state_word(channel->next_row.state));
+    ENT_TRY(own_receipts_wait(work, err));
     if (work->checked->verdict != ENT_POUCH_NEW)
         return ENT_DONE;
     if (member->next.frozen)
@@ -215,8 +228,8 @@ static ent_rc apply_receive(ent_job *job, ent_node *node, ent_err *err)
     ENT_TRY(may_store(work, err));
     ENT_TRY(heads_agree(work, node, err));
     ENT_TRY(ent_keys_may_store(work->channel, work->keys, err));
-    if (work->again)
-        ENT_TRY(ent_receipts_store_own(node, work->channel, checked->receipts, checked->receipt_count, err));
+    /* Ours that we have forgotten come back before a new one is signed: the first stays the first. */
+    ENT_TRY(ent_receipts_store_own(node, work->channel, checked->receipts, checked->receipt_count, err));
     if (checked->verdict == ENT_POUCH_NEW) {
         if (!work->again)
             ENT_TRY(count_entries(work, err));
@@ -240,6 +253,7 @@ static void settle_receive(ent_job *job, ent_node *node)
         ent_peers_renewed(node, work->pouch);
     ent_store_receipt receipt;
     ent_receipts_told(node, work->channel, work->checked->receipts, work->checked->receipt_count);
+    ent_receipts_came_back(work->channel, work->checked->receipts, work->checked->receipt_count);
     if (work->checked->verdict != ENT_POUCH_NEW)
         return;
     job->rc = ent_sequencer_signed(node, work->channel, work->writer, &receipt, &job->err);
@@ -299,13 +313,12 @@ static ent_rc compare_receipts(ent_node *node, const ent_channel *channel, const
         const ent_checked_receipt *given = &checked->receipts[i];
         int64_t log = channel->members[given->member].log.number;
         ent_store_receipt held;
-        if (given->receiver == channel->self)
-            continue;
         ent_rc rc = node->store->engine->receipt_covering(node->store, log, (uint32_t)given->receiver, given->head.size,
                                                           &held, err);
         if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
             return rc;
-        *ret_news = rc.code == ENT_ABSENT || held.head.size != given->head.size;
+        *ret_news = rc.code == ENT_ABSENT || held.head.size != given->head.size || !ent_receipt_is_signed(&held) ||
+                    given->cosignature.timestamp_unix_s != held.cosignature.timestamp_unix_s;
     }
     return ENT_DONE;
 }

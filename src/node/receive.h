@@ -48,8 +48,7 @@ ENT_RC ent_receive_check_genesis(const ent_channel *channel, const ent_pouch *po
  * PEER_FORK (recorded).  Blocks: yes. */
 ENT_RC ent_receive(ent_node *node, ent_bytes pouch, const ent_announced *announced, const ent_hash *pin,
                    ent_received *ret, ent_err *err);
-/** Take in again what a member gives back: of what it adds, our own receipts are taken as they were first given, and it
- * counts for no quota.  Errors: as above. */
+/** Take in again what a member gives back: it counts for no quota.  Errors: as above. */
 ENT_RC ent_receive_again(ent_node *node, ent_bytes pouch, ent_received *ret, ent_err *err);
 
 #endif

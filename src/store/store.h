@@ -81,11 +81,12 @@ typedef struct {
 
 /** What a peer is known to have of one of our channels; the outbox is what lies beyond it. */
 typedef struct {
-    int64_t log;           /* the log carried */
-    uint32_t member;       /* to whom */
-    uint64_t confirmed;    /* entries the member has receipted */
-    int64_t receipts_sent; /* receipts of this log with numbers up to this one are confirmed to be there */
-    bool refused;          /* the peer refused the last pouch for good (4xx); reason below */
+    int64_t log;            /* the log carried */
+    uint32_t member;        /* to whom */
+    uint64_t confirmed;     /* entries the member has receipted */
+    int64_t receipts_sent;  /* receipts of this log with numbers up to this one are confirmed to be there */
+    int64_t receipts_again; /* up to this number the member's own go along: it has forgotten some of them */
+    bool refused;           /* the peer refused the last pouch for good (4xx); reason below */
     char reason[256];
     int64_t last_success_unix_s; /* 0 = never */
     int64_t last_attempt_unix_s;
@@ -230,9 +231,10 @@ typedef struct {
      * tree after. Errors: REFUSED_FROZEN, ABSENT for a log that is not there, USAGE when first is not its size, the
      * tree does not end where the append does, a body is over 8 MiB or the log over 2^40 entries. */
     ENT_RC (*append)(ent_store *store, const ent_store_log *log, const ent_store_append *append, ent_err *err);
-    /** Take back the end of our own log that was never signed: entries from log->tree.size on, with their bodies, tiles
-     * and attachments' rows; the row is stored as given. What was ever receipted stays: REFUSED when a receipt covers
-     * more than is left, for another's log, and for a frozen one.  Errors: ABSENT, USAGE when it does not shrink. */
+    /** Take back the end of our own log that was never signed: entries from log->tree.size on, with their bodies,
+     * tiles, attachments' rows and reveals; the row is stored as given. What was ever receipted stays: REFUSED when a
+     * receipt covers more than is left, for another's log, and for a frozen one.  Errors: ABSENT, USAGE when it does
+     * not shrink. */
     ENT_RC (*log_cut)(ent_store *store, const ent_store_log *log, ent_err *err);
     /** Only ever raises it; REFUSED beyond the log's size. */
     ENT_RC (*log_opened)(ent_store *store, int64_t log, uint64_t opened, ent_err *err);
@@ -240,8 +242,9 @@ typedef struct {
     /** Keep a signed head: one row for each (log, size), never overwritten (a second one for the same size is ignored).
      */
     ENT_RC (*head_put)(ent_store *store, int64_t log, const ent_tree_head *head, ent_bytes note, ent_err *err);
-    /** Add a receipt; a second one for the same (log, receiver, size) is not stored and *ret_new is false: its number
-     * is the first's. */
+    /** Add a receipt. A second one for the same (log, receiver, size) is stored beside the first only when it is
+     * earlier than all that are held, and takes the place of one that has no signature yet; else *ret_new is false, and
+     * its number is that of the earliest. Eight are kept at most: those that came first, and the earliest. */
     ENT_RC (*receipt_add)(ent_store *store, ent_store_receipt *receipt, bool *ret_new, ent_err *err);
     /** Keep a receipt that came when its key was known to be revoked: apart from the others, for it counts nothing. */
     ENT_RC (*revoked_receipt_add)(ent_store *store, const ent_store_receipt *receipt, ent_err *err);
@@ -302,9 +305,13 @@ typedef struct {
      *  @out  ret_note   nullable */
     ENT_RC(*head_from)
     (ent_store *store, int64_t log, uint64_t at_least, ent_tree_head *ret, ent_buf *ret_note, ent_err *err);
-    /** The receipt of the smallest size >= size by a receiver; it may not be signed yet. */
+    /** The receipt of the smallest size >= size by a receiver, the earliest of several; it may not be signed yet. */
     ENT_RC(*receipt_covering)
     (ent_store *store, int64_t log, uint32_t receiver, uint64_t size, ent_store_receipt *ret, ent_err *err);
+    /** The number of the receipt that lies `count` receipts of this log before the last with a number <= `number`; 0
+     * when there are not so many. */
+    ENT_RC(*receipt_before)
+    (ent_store *store, int64_t log, int64_t number, size_t count, int64_t *ret_number, ent_err *err);
     ENT_RC (*receipt_newest)(ent_store *store, int64_t log, uint32_t receiver, ent_store_receipt *ret, ent_err *err);
     /** Receipts of all logs of a channel with a number above `after`, ascending, at most limit. */
     ENT_RC(*receipt_walk)

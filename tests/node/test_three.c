@@ -2,6 +2,7 @@
  * catches up. */
 #include "fixture.h"
 
+#include "base/clock.h"
 #include "base/config.h"
 #include "node/channel.h"
 #include "node/invite.h"
@@ -11,6 +12,7 @@
 #include "node/receive.h"
 #include "node/rotate.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -348,6 +350,156 @@ static void test_three__first_receipt_is_given_whoever_carries_it(void **state)
     three_release(&t);
 }
 
+typedef struct {
+    const three *t;
+    char digests[PARTIES][65];
+} alike_question;
+
+static bool counts_alike(void *context)
+{
+    alike_question *question = context;
+    char path[128];
+    (void)snprintf(path, sizeof path, "ledger?channel=%s", channel_of(question->t, 0)->id_text);
+    for (unsigned i = 0; i < PARTIES; i++) {
+        ent_json *json = NULL;
+        assert_int_equal(fixture_api(question->t->folders[i], "GET", path, NULL, &json), 200);
+        ent_text digest = ent_json_string(ent_json_get(ent_json_root(json), "evidence_digest"));
+        (void)snprintf(question->digests[i], sizeof question->digests[i], "%.*s", ENT_TEXT_ARG(digest));
+        ent_json_free(json);
+    }
+    return strcmp(question->digests[0], question->digests[1]) == 0 &&
+           strcmp(question->digests[0], question->digests[2]) == 0;
+}
+
+/* What is receipted from now on has another date. */
+static void await_next_second(void)
+{
+    int64_t from = ent_clock_unix_s();
+    while (ent_clock_unix_s() == from)
+        (void)poll(NULL, 0, 10);
+}
+
+/* Stop one; the next start finds what is in `folder`, or what it has now is kept there. */
+static void keep(three *t, unsigned who, const char *folder)
+{
+    ent_node_stop(t->nodes[who]);
+    t->nodes[who] = NULL;
+    fixture_folder_copy(t->folders[who], folder);
+}
+
+static void put_back(three *t, unsigned who, const char *folder)
+{
+    ent_node_stop(t->nodes[who]);
+    fixture_folder_copy(folder, t->folders[who]);
+    t->nodes[who] = fixture_start(t->folders[who]);
+}
+
+/* Boreal and Cobalt have told Aurora of every receipt for Boreal's log, and know that it has them. */
+static bool aurora_was_told(void *context)
+{
+    const three *t = context;
+    for (unsigned at = 1; at < PARTIES; at++) {
+        ent_store *store = t->nodes[at]->store;
+        int64_t log = channel_of(t, at)->members[1].log.number;
+        ent_store_delivery delivery;
+        int64_t last = 0;
+        ent_err err = {0};
+        assert_ok(store->engine->delivery_get(store, log, 0, &delivery, &err));
+        assert_ok(store->engine->receipt_before(store, log, INT64_MAX, 0, &last, &err));
+        if (delivery.receipts_sent < last)
+            return false;
+    }
+    return true;
+}
+
+/* Aurora is put back to where it lacked nothing but Cobalt's receipts for Boreal's log, of which it has been told
+ * already; the first of two it would not get by bringing that log to Cobalt. */
+static void test_three__receipts_that_were_forgotten_are_told_again(void **state)
+{
+    (void)state;
+    three t;
+    ent_err err = {0};
+    ent_received received = {0};
+    three_make(&t);
+    char *backup = fixture_path(t.root, "backup");
+    ent_node_stop(t.nodes[2]);
+    t.nodes[2] = NULL;
+    say_some(&t, 1, 1);
+    opened_question question = {&t, 0, 1};
+    assert_true(fixture_wait(is_opened, &question, 20));
+    ent_packed half;
+    assert_ok(ent_pack_again(t.nodes[1], channel_of(&t, 1), 1, 2, 0, &half, &err));
+    say_some(&t, 1, 2);
+    assert_true(fixture_wait(is_opened, &question, 20));
+    keep(&t, 0, backup);
+    t.nodes[0] = fixture_start(t.folders[0]);
+    cut(&t, 0, 2);
+    cut(&t, 1, 2);
+    t.nodes[2] = fixture_start(t.folders[2]);
+    assert_ok(ent_receive(t.nodes[2], ent_buf_bytes(&half.bytes), NULL, NULL, &received, &err));
+    await_next_second();
+    restart(&t, 1); /* can reach Cobalt again, and brings the other half */
+    assert_true(fixture_wait(everywhere, &t, 60));
+    assert_true(fixture_wait(third_partys_receipts_too, &t, 60));
+    assert_true(fixture_wait(aurora_was_told, &t, 60));
+    put_back(&t, 0, backup);
+    assert_true(fixture_wait(third_partys_receipts_too, &t, 60));
+    assert_true(fixture_wait(counts_alike, &(alike_question){&t, {{0}}}, 60));
+    ent_received_release(&received);
+    ent_packed_release(&half);
+    ent_free(backup);
+    three_release(&t);
+}
+
+/* Boreal's log as Cobalt carries it to Aurora, without any receipt. */
+static void carry_bare(const three *t)
+{
+    ent_err err = {0};
+    ent_packed packed;
+    ent_pouch pouch = {0};
+    ent_buf bytes = {0};
+    ent_received received = {0};
+    ent_store_log log;
+    ent_channel_log(channel_of(t, 0), 1, &log);
+    assert_ok(ent_pack_again(t->nodes[2], channel_of(t, 2), 1, 0, log.tree.size, &packed, &err));
+    assert_ok(ent_pouch_parse(ent_buf_bytes(&packed.bytes), &pouch, &err));
+    pouch.receipt_count = 0;
+    assert_ok(ent_pouch_put(&bytes, &pouch, &err));
+    assert_ok(ent_receive(t->nodes[0], ent_buf_bytes(&bytes), NULL, NULL, &received, &err));
+    assert_int_equal(received.new_count, EACH);
+    ent_received_release(&received);
+    ent_buf_release(&bytes);
+    ent_pouch_release(&pouch);
+    ent_packed_release(&packed);
+}
+
+/* Who carries it knows of no receipt by Aurora, so Aurora gives a second one: the first is what all count, once Boreal
+ * has seen the second. */
+static void test_three__receipt_given_twice_counts_from_the_first_on(void **state)
+{
+    (void)state;
+    three t;
+    three_make(&t);
+    char *backup = fixture_path(t.root, "backup");
+    keep(&t, 0, backup);
+    t.nodes[0] = fixture_start(t.folders[0]);
+    say_some(&t, 1, 1);
+    assert_true(fixture_wait(everywhere, &t, 60));
+    ent_node_stop(t.nodes[1]);
+    t.nodes[1] = NULL;
+    cut(&t, 2, 0);
+    put_back(&t, 0, backup);
+    await_next_second();
+    carry_bare(&t);
+    restart(&t, 2); /* can reach Aurora again */
+    t.nodes[1] = fixture_start(t.folders[1]);
+    assert_true(fixture_wait(everywhere, &t, 60));
+    assert_true(fixture_wait(counts_alike, &(alike_question){&t, {{0}}}, 60));
+    assert_same(&t);
+    ent_free(backup);
+    three_release(&t);
+}
+
 /* Proofs of a message that two have receipted carry both, where one head has both. */
 static void test_three__proof_carries_the_receipts_of_both(void **state)
 {
@@ -431,6 +583,8 @@ int main(void)
         cmocka_unit_test(test_three__who_was_away_while_two_talked_catches_up),
         cmocka_unit_test(test_three__who_was_away_for_long_gets_all_from_one),
         cmocka_unit_test(test_three__first_receipt_is_given_whoever_carries_it),
+        cmocka_unit_test(test_three__receipts_that_were_forgotten_are_told_again),
+        cmocka_unit_test(test_three__receipt_given_twice_counts_from_the_first_on),
         cmocka_unit_test(test_three__proof_carries_the_receipts_of_both),
         cmocka_unit_test(test_three__a_third_partys_card_stops_nobodys_log),
     };

@@ -45,6 +45,9 @@ class Backup(OutsideTest):
         size = node.held("line")[party][0]
         return [node.api("GET", f"/messages/line/{party}/{index}")["entry"] for index in range(size)]
 
+    def counts_alike(self):
+        return len({node.json("ledger", "--channel", "line")["evidence_digest"] for node in (self.aurora, self.boreal)}) == 1
+
     def test_backup__under_load_restored_and_recovered(self):
         stopping = threading.Event()
         said = collections.Counter()
@@ -100,6 +103,7 @@ class Backup(OutsideTest):
         for party in ("aurora.example", "boreal.example"):
             self.assertEqual(self.entries(self.aurora, party), self.entries(self.boreal, party))
         self.assertEqual(self.boreal.status()["forks"], [])
+        wait_for(self.counts_alike)
 
         self.aurora.stop()
         self.assertEqual(self.aurora.run("audit", check=False).returncode, 0)

@@ -42,6 +42,33 @@ static void test_store__cut_log_is_whole_and_grows_again(void **state)
     }
 }
 
+/* What a key showed of a message that is cut off, or by one, goes with it; the rest stays. */
+static void test_store__cut_log_takes_its_reveals_along(void **state)
+{
+    static const uint64_t rows[][2] = {{1, 2}, {3, 7}, {6, 8}};
+    contract_state *contract = *state;
+    ent_store *store = contract->store;
+    ent_store_channel channel;
+    ent_store_log logs[2];
+    ent_store_revealed found;
+    fixture_channel(store, "a", &channel, logs);
+    assert_ok(fixture_commit_append(store, &logs[0], 10, true, NULL));
+    assert_ok(fixture_commit_append(store, &logs[1], 10, true, NULL));
+    ent_store_log cut = cut_to(store, &logs[0], 5);
+    assert_ok(store->engine->begin(store, NULL));
+    for (size_t i = 0; i < 6; i++) {
+        ent_store_revealed revealed = {logs[i % 2].number, rows[i / 2][0], rows[i / 2][1], ENT_REVEALED_GOOD};
+        assert_ok(store->engine->reveal_put(store, &revealed, NULL));
+    }
+    assert_ok(store->engine->log_cut(store, &cut, NULL));
+    assert_ok(store->engine->commit(store, NULL));
+    assert_ok(store->engine->reveal_get(store, logs[0].number, 1, &found, NULL));
+    assert_fails(store->engine->reveal_get(store, logs[0].number, 3, &found, NULL), ENT_ABSENT);
+    assert_fails(store->engine->reveal_get(store, logs[0].number, 6, &found, NULL), ENT_ABSENT);
+    for (size_t i = 0; i < 3; i++)
+        assert_ok(store->engine->reveal_get(store, logs[1].number, rows[i][0], &found, NULL));
+}
+
 static void test_store__cut_rolled_back_leaves_everything(void **state)
 {
     contract_state *contract = *state;
@@ -139,6 +166,7 @@ const struct CMUnitTest *contract_guard_tests(size_t *ret_count)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_store__cut_log_is_whole_and_grows_again),
+        cmocka_unit_test(test_store__cut_log_takes_its_reveals_along),
         cmocka_unit_test(test_store__cut_rolled_back_leaves_everything),
         cmocka_unit_test(test_store__what_was_receipted_frozen_or_is_anothers_is_not_cut),
         cmocka_unit_test(test_store__releases_are_kept),

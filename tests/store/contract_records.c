@@ -220,7 +220,7 @@ static void test_store__receipt_added_is_found(void **state)
     add_receipt(store, &other, true);
     assert_true(ten.number < five.number && five.number < other.number);
     ent_store_receipt again = make_receipt(log, 1, 10, true);
-    again.cosignature.timestamp_unix_s = 1;
+    again.cosignature.timestamp_unix_s++;
     add_receipt(store, &again, false);
     assert_int_equal(again.number, ten.number);
     bool is_new = true;
@@ -248,6 +248,70 @@ static void test_store__receipt_added_is_found(void **state)
     assert_ok(store->engine->receipt_newest(store, log, 2, &found, NULL));
     assert_int_equal(found.head.size, 7);
     assert_fails(store->engine->receipt_newest(store, logs[1].number, 2, &found, NULL), ENT_ABSENT);
+}
+
+static void test_store__earlier_twin_of_a_receipt_is_kept_and_found(void **state)
+{
+    contract_state *contract = *state;
+    ent_store *store = contract->store;
+    ent_store_channel channel;
+    ent_store_log logs[2];
+    walk_context walk = {.store = store};
+    fixture_channel(store, "a", &channel, logs);
+    ent_store_receipt receipt = make_receipt(logs[0].number, 1, 10, true);
+    ent_store_receipt found;
+    int64_t first = 0;
+    int64_t before = -1;
+    assert_ok(store->engine->begin(store, NULL));
+    for (unsigned i = 0; i < 20; i++) {
+        receipt.cosignature.timestamp_unix_s = FIXTURE_NOW - i;
+        add_receipt(store, &receipt, true);
+        first = i == 0 ? receipt.number : first;
+        int64_t number = receipt.number;
+        receipt.cosignature.timestamp_unix_s += i % 3;
+        add_receipt(store, &receipt, false); /* the same again, or a later one */
+        assert_int_equal(receipt.number, number);
+    }
+    ent_store_receipt beyond = make_receipt(logs[0].number, 1, 12, true);
+    add_receipt(store, &beyond, true);
+    assert_ok(store->engine->commit(store, NULL));
+    contract_reopen(contract);
+    store = contract->store;
+    assert_ok(store->engine->receipt_covering(store, logs[0].number, 1, 9, &found, NULL));
+    assert_int_equal(found.cosignature.timestamp_unix_s, FIXTURE_NOW - 19);
+    assert_ok(store->engine->receipt_log_walk(store, logs[0].number, first - 1, SIZE_MAX, see_receipt, &walk, NULL));
+    assert_int_equal(strlen(walk.seen) / strlen("1/1/10;"), 9); /* the first, … the earliest, and the one beyond */
+    assert_ok(store->engine->receipt_before(store, logs[0].number, INT64_MAX, 0, &before, NULL));
+    assert_int_equal(before, beyond.number);
+    assert_ok(store->engine->receipt_before(store, logs[0].number, beyond.number - 1, 7, &before, NULL));
+    assert_int_equal(before, first);
+    assert_ok(store->engine->receipt_before(store, logs[0].number, INT64_MAX, 9, &before, NULL));
+    assert_int_equal(before, 0);
+    assert_ok(store->engine->receipt_before(store, logs[1].number, INT64_MAX, 0, &before, NULL));
+    assert_int_equal(before, 0);
+}
+
+static void test_store__signed_receipt_takes_the_place_of_an_unsigned_one(void **state)
+{
+    contract_state *contract = *state;
+    ent_store *store = contract->store;
+    ent_store_channel channel;
+    ent_store_log logs[2];
+    fixture_channel(store, "a", &channel, logs);
+    ent_store_receipt waiting = make_receipt(logs[1].number, 0, 3, false);
+    ent_store_receipt given = make_receipt(logs[1].number, 0, 3, true);
+    ent_store_receipt found;
+    given.cosignature.timestamp_unix_s += 7; /* later or not: it was given */
+    assert_ok(store->engine->begin(store, NULL));
+    add_receipt(store, &waiting, true);
+    add_receipt(store, &waiting, false);
+    add_receipt(store, &given, true);
+    assert_int_equal(given.number, waiting.number);
+    add_receipt(store, &given, false);
+    assert_ok(store->engine->commit(store, NULL));
+    assert_ok(store->engine->receipt_covering(store, logs[1].number, 0, 3, &found, NULL));
+    assert_int_equal(found.cosignature.timestamp_unix_s, given.cosignature.timestamp_unix_s);
+    assert_memory_equal(found.cosignature.signature.bytes, given.cosignature.signature.bytes, ENT_SIGNATURE_SIZE);
 }
 
 static void test_store__receipt_walk_is_of_one_channel_or_log(void **state)
@@ -436,7 +500,7 @@ static void test_store__delivery_put_replaces(void **state)
     assert_int_equal(found.member, 1);
     assert_int_equal(found.confirmed, 0);
     assert_string_equal(found.reason, "");
-    ent_store_delivery delivery = {logs[0].number, 1, 7, 42, true, "", FIXTURE_NOW, FIXTURE_NOW + 1};
+    ent_store_delivery delivery = {logs[0].number, 1, 7, 42, 43, true, "", FIXTURE_NOW, FIXTURE_NOW + 1};
     memset(delivery.reason, 'r', sizeof delivery.reason - 1);
     assert_ok(store->engine->begin(store, NULL));
     assert_ok(store->engine->delivery_put(store, &delivery, NULL));
@@ -450,6 +514,7 @@ static void test_store__delivery_put_replaces(void **state)
     assert_ok(store->engine->delivery_get(store, logs[0].number, 1, &found, NULL));
     assert_int_equal(found.confirmed, 8);
     assert_int_equal(found.receipts_sent, 42);
+    assert_int_equal(found.receipts_again, 43);
     assert_true(found.refused);
     assert_string_equal(found.reason, delivery.reason);
     assert_int_equal(found.last_success_unix_s, FIXTURE_NOW);
@@ -727,6 +792,8 @@ const struct CMUnitTest *contract_record_tests(size_t *ret_count)
         cmocka_unit_test(test_store__channel_that_breaks_a_rule_is_refused),
         cmocka_unit_test(test_store__invitation_is_kept_until_forgotten),
         cmocka_unit_test(test_store__receipt_added_is_found),
+        cmocka_unit_test(test_store__earlier_twin_of_a_receipt_is_kept_and_found),
+        cmocka_unit_test(test_store__signed_receipt_takes_the_place_of_an_unsigned_one),
         cmocka_unit_test(test_store__receipt_walk_is_of_one_channel_or_log),
         cmocka_unit_test(test_store__unsigned_receipt_is_signed_once),
         cmocka_unit_test(test_store__keys_go_on_and_never_back),

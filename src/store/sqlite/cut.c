@@ -37,6 +37,10 @@ static ent_rc cut_rows(ent_store *store, int64_t log, uint64_t size, ent_err *er
     ENT_TRY(run(store, ENT_SQL_CUT_ENTRIES, "DELETE FROM entries WHERE id BETWEEN ?1 AND ?2", from, to, err));
     ENT_TRY(run(store, ENT_SQL_CUT_BODIES, "DELETE FROM bodies WHERE id BETWEEN ?1 AND ?2", from, to, err));
     ENT_TRY(run(store, ENT_SQL_CUT_READS, "DELETE FROM reads WHERE id BETWEEN ?1 AND ?2", from, to, err));
+    ENT_TRY(run(store, ENT_SQL_CUT_REVEALS,
+                "DELETE FROM reveals WHERE id >> 40 = ?1 >> 40 AND id <= ?2"
+                " AND max(id & 1099511627775, shown_by) >= (?1 & 1099511627775)",
+                from, to, err));
     ENT_TRY(run(store, ENT_SQL_CUT_BLOBS, "DELETE FROM blobs WHERE entry BETWEEN ?1 AND ?2", from, to, err));
     ENT_TRY(run(store, ENT_SQL_CUT_SENDS, "DELETE FROM blob_sends WHERE log = ?1 AND entry >= ?2", log, (int64_t)size,
                 err));

@@ -78,6 +78,7 @@ static const ent_store_engine engine = {
     .head_get = ent_sqlite_head_get,
     .head_from = ent_sqlite_head_from,
     .receipt_covering = ent_sqlite_receipt_covering,
+    .receipt_before = ent_sqlite_receipt_before,
     .receipt_newest = ent_sqlite_receipt_newest,
     .receipt_walk = ent_sqlite_receipt_walk,
     .receipt_log_walk = ent_sqlite_receipt_log_walk,

@@ -65,6 +65,7 @@ typedef enum {
     ENT_SQL_CUT_ENTRIES,
     ENT_SQL_CUT_BODIES,
     ENT_SQL_CUT_READS,
+    ENT_SQL_CUT_REVEALS,
     ENT_SQL_CUT_BLOBS,
     ENT_SQL_CUT_SENDS,
     ENT_SQL_CUT_TILES,
@@ -85,6 +86,10 @@ typedef enum {
     ENT_SQL_RECEIPT_ADD,
     ENT_SQL_RECEIPT_ADD_REVOKED,
     ENT_SQL_RECEIPT_FIND,
+    ENT_SQL_RECEIPT_ADD_TWIN,
+    ENT_SQL_RECEIPT_DROP_TWIN,
+    ENT_SQL_RECEIPT_COMPLETE,
+    ENT_SQL_RECEIPT_BEFORE,
     ENT_SQL_RECEIPT_SIGN,
     ENT_SQL_RECEIPT_SIGNED,
     ENT_SQL_RECEIPT_COVERING,
@@ -305,6 +310,8 @@ ENT_RC ent_sqlite_revoked_receipt_add(ent_store *store, const ent_store_receipt 
 ENT_RC ent_sqlite_receipt_sign(ent_store *store, int64_t number, const ent_signature *signature, ent_err *err);
 ENT_RC ent_sqlite_receipt_covering(ent_store *store, int64_t log, uint32_t receiver, uint64_t size,
                                    ent_store_receipt *ret, ent_err *err);
+ENT_RC ent_sqlite_receipt_before(ent_store *store, int64_t log, int64_t number, size_t count, int64_t *ret,
+                                 ent_err *err);
 ENT_RC ent_sqlite_receipt_newest(ent_store *store, int64_t log, uint32_t receiver, ent_store_receipt *ret,
                                  ent_err *err);
 ENT_RC ent_sqlite_receipt_walk(ent_store *store, int64_t channel, int64_t after, size_t limit,

@@ -281,6 +281,52 @@ static const char reveals_9[] = "CREATE TABLE reveals ("
                                 "  SELECT RAISE(ABORT, 'what a key has shown stays shown');"
                                 "END;";
 
+/* A party that was restored from a backup may have receipted a size twice, with two times: both are kept, the earliest
+ * counts. again: 0 for the one that came first; of more than eight the earliest and those that came first are kept.
+ * deliveries.receipts_again: what a member forgot is told again up to this number, its own receipts too. */
+static const char twins_10[] =
+    "DROP TRIGGER cuts_own;"
+    "CREATE TABLE receipts_10 ("
+    "  number INTEGER PRIMARY KEY,"
+    "  channel INTEGER NOT NULL,"
+    "  log INTEGER NOT NULL REFERENCES logs,"
+    "  receiver INTEGER NOT NULL CHECK (receiver BETWEEN 0 AND 31),"
+    "  size INTEGER NOT NULL CHECK (size >= 0),"
+    "  root BLOB NOT NULL CHECK (length(root) = 32),"
+    "  timestamp_unix_s INTEGER NOT NULL CHECK (timestamp_unix_s >= 0),"
+    "  signature BLOB CHECK (length(signature) = 64),"
+    "  arrived_unix_s INTEGER NOT NULL,"
+    "  key INTEGER NOT NULL DEFAULT 0 CHECK (key BETWEEN 0 AND 64),"
+    "  again INTEGER NOT NULL DEFAULT 0 CHECK (again BETWEEN 0 AND 7),"
+    "  UNIQUE (log, receiver, size, again)"
+    ") STRICT;"
+    "INSERT INTO receipts_10 (number, channel, log, receiver, size, root, timestamp_unix_s, signature, arrived_unix_s,"
+    " key) SELECT number, channel, log, receiver, size, root, timestamp_unix_s, signature, arrived_unix_s, key"
+    " FROM receipts ORDER BY number;"
+    "DROP TABLE receipts;"
+    "ALTER TABLE receipts_10 RENAME TO receipts;"
+    "CREATE INDEX receipts_by_channel ON receipts (channel);"
+    "CREATE INDEX receipts_by_log ON receipts (log);"
+    "CREATE INDEX receipts_unsigned ON receipts (number) WHERE signature IS NULL;"
+    "CREATE TRIGGER receipts_stay BEFORE DELETE ON receipts WHEN OLD.again < 7 BEGIN"
+    "  SELECT RAISE(ABORT, 'receipts are never removed');"
+    "END;"
+    "CREATE TRIGGER receipts_signed_once BEFORE UPDATE ON receipts WHEN OLD.signature IS NOT NULL BEGIN"
+    "  SELECT RAISE(ABORT, 'a signed receipt never changes');"
+    "END;"
+    "CREATE TRIGGER cuts_own BEFORE INSERT ON cuts WHEN"
+    "  (SELECT own = 0 OR frozen = 1 FROM logs WHERE number = NEW.log) OR"
+    "  EXISTS (SELECT 1 FROM receipts WHERE log = NEW.log AND size > NEW.size) BEGIN"
+    "  SELECT RAISE(ABORT, 'what was receipted, is frozen or is another party''s is never cut');"
+    "END;"
+    "ALTER TABLE deliveries ADD COLUMN receipts_again INTEGER NOT NULL DEFAULT 0 CHECK (receipts_again >= 0);"
+    /* What is cut off a log because it was never signed takes along what a key showed of it, or it showed. */
+    "DROP TRIGGER reveals_stay;"
+    "CREATE TRIGGER reveals_stay BEFORE DELETE ON reveals WHEN NOT EXISTS"
+    "  (SELECT 1 FROM cuts WHERE log = OLD.id >> 40 AND size <= max(OLD.id & 1099511627775, OLD.shown_by)) BEGIN"
+    "  SELECT RAISE(ABORT, 'what a key has shown stays shown');"
+    "END;";
+
 /* Step i brings version i to i + 1. A step that was released is never edited; a change is a new one. */
 enum { MOST_PARTS = 3 };
 static const char *const steps[][MOST_PARTS] = {
@@ -293,6 +339,7 @@ static const char *const steps[][MOST_PARTS] = {
     {guard_7},
     {fork_proofs_8},
     {reveals_9},
+    {twins_10},
 };
 enum { VERSION = sizeof steps / sizeof steps[0] };
 
