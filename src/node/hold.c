@@ -66,7 +66,8 @@ static void report_held(const ent_channel *channel, ent_hold hold, const char *r
     ent_report_end(&report);
 }
 
-static void set_hold(ent_channel *channel, ent_hold hold, bool also_weaker, const char *format, va_list values)
+__attribute__((format(printf, 4, 0))) static void set_hold(ent_channel *channel, ent_hold hold, bool also_weaker,
+                                                           const char *format, va_list values)
 {
     char reason[sizeof channel->hold_reason];
     (void)vsnprintf(reason, sizeof reason, format, values);
