@@ -104,23 +104,19 @@ static const ent_cli_option change_options[] = {
     {NULL, NULL, NULL, false, NULL},
 };
 
-static ent_rc read_reason(const ent_cli *cli, bool revoke, const char **ret, ent_err *err)
+ent_rc ent_cli_key_reason(const ent_cli *cli, bool revoke, const char **ret, ent_err *err)
 {
-    static const char *const words[] = {"scheduled", "personnel", "compromise-suspected", "compromise"};
     const char *reason = ent_cli_value(cli, "--reason");
     if (reason == NULL)
         reason = revoke ? "compromise-suspected" : "scheduled";
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (strcmp(words[i], reason) == 0) {
-            *ret = reason;
-            return ENT_DONE;
-        }
-    }
+    *ret = ent_cli_reason(ent_text_of(reason));
+    if (*ret != NULL)
+        return ENT_DONE;
     return ent_fail(err, ENT_USAGE, NULL,
                     "--reason is scheduled, personnel, compromise-suspected or compromise, not \"%s\"", reason);
 }
 
-static ent_rc read_roles(const ent_cli *cli, ent_cli_rotation *rotation, ent_err *err)
+ent_rc ent_cli_key_roles(const ent_cli *cli, ent_cli_rotation *rotation, ent_err *err)
 {
     for (size_t i = 0; i < cli->positional_count; i++) {
         ent_key_role role = ENT_KEY_ROLE_LOG;
@@ -135,7 +131,7 @@ static ent_rc read_roles(const ent_cli *cli, ent_cli_rotation *rotation, ent_err
     return ENT_DONE;
 }
 
-static void put_done(ent_cli *cli, const ent_cli_rotation *rotation)
+void ent_cli_key_put_done(ent_cli *cli, const ent_cli_rotation *rotation)
 {
     ent_buf *out = &cli->out;
     ent_buf_put_format(out, "Card %llu is in use:", (unsigned long long)rotation->next.serial);
@@ -154,6 +150,11 @@ static void put_done(ent_cli *cli, const ent_cli_rotation *rotation)
         ent_buf_put_string(out, "The fingerprint is another now: tell the peers that do not share a channel.\n");
 }
 
+static void release_root(ent_root **root)
+{
+    ent_root_free(*root);
+}
+
 /* Once: RETRY when something was said between the cutoffs and their coming into use. */
 static ent_rc try_change(ent_cli *cli, ent_cli_rotation *rotation, const ent_paths *paths, ent_bytes passphrase,
                          ent_err *err)
@@ -161,12 +162,15 @@ static ent_rc try_change(ent_cli *cli, ent_cli_rotation *rotation, const ent_pat
     ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("POST", "/keys");
     ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer answer = {0};
     ENT_CLEANUP(ent_buf_release) ent_buf bundle = {0};
+    ENT_CLEANUP(release_root) ent_root *root = NULL;
     const char *folder = NULL;
     const char *root_folder = ent_cli_value(cli, "--root-dir");
     ENT_TRY(ent_cli_folder(cli, &folder, err));
     ENT_TRY(ent_cli_rotation_begin(cli, rotation, err));
-    ENT_TRY(ent_cli_rotation_make(rotation, paths->keys, folder, root_folder == NULL ? paths->root : root_folder,
-                                  passphrase, &bundle, err));
+    /* The root key first: without it nothing is made. */
+    ENT_TRY(ent_cli_rotation_root(rotation, root_folder == NULL ? paths->root : root_folder, passphrase, &root, err));
+    ENT_TRY(ent_cli_rotation_keys(rotation, paths->keys, folder, passphrase, err));
+    ENT_TRY(ent_cli_rotation_sign(rotation, root, &bundle, err));
     request.body = ent_buf_bytes(&bundle);
     request.content_type = "application/json";
     return ent_cli_ask_json(cli, &request, &answer, err);
@@ -181,8 +185,8 @@ static ent_rc change(ent_cli *cli, bool revoke, ent_err *err)
     const char *passphrase_path = ent_cli_value(cli, "--passphrase-file");
     ENT_TRY(ent_cli_folder(cli, &folder, err));
     ENT_TRY(ent_paths_make(folder, &paths, err));
-    ENT_TRY(read_roles(cli, &rotation, err));
-    ENT_TRY(read_reason(cli, revoke, &rotation.reason, err));
+    ENT_TRY(ent_cli_key_roles(cli, &rotation, err));
+    ENT_TRY(ent_cli_key_reason(cli, revoke, &rotation.reason, err));
     if (passphrase_path != NULL)
         ENT_TRY(ent_cli_read_passphrase(passphrase_path, &passphrase, err));
     ent_rc rc = try_change(cli, &rotation, &paths, ent_buf_bytes(&passphrase), err);
@@ -192,7 +196,7 @@ static ent_rc change(ent_cli *cli, bool revoke, ent_err *err)
     }
     ENT_TRY(rc);
     if (!cli->json)
-        put_done(cli, &rotation);
+        ent_cli_key_put_done(cli, &rotation);
     return ENT_DONE;
 }
 
@@ -213,7 +217,8 @@ const ent_cli_command ent_cli_key_rotate = {
     .text = "Makes new keys, has the root key sign a card that names them and, for the log key, a cutoff for each\n"
             "channel, and has the node take them into use. What the old keys signed stays valid, and what was sealed\n"
             "to the old age key can still be opened. An unfinished try (a full disk, a power cut) can be repeated.\n"
-            "The root keys are needed for the time of the command alone.",
+            "The root keys are needed for the time of the command alone; for those on another machine there are\n"
+            "`key prepare`, `key sign` and `key install`.",
     .examples = "  entente key rotate log --dir aurora --root-dir /media/stick\n"
                 "  entente key rotate receipt age --reason personnel --dir aurora --root-dir /media/stick",
     .options = change_options,

@@ -326,12 +326,11 @@ static uint64_t size_to_offer(ent_channel *channel, uint32_t of)
     return size;
 }
 
-/* Other keys of ours that no entry tells of: nothing could be said there, and receipts by them would count for
- * nothing. */
-static bool keys_wanted(const ent_channel *channel, uint32_t to)
+/* Other keys of ours that no entry tells of, or none that may leave yet: receipts by them would count for nothing. */
+static bool keys_wanted(ent_channel *channel, uint32_t to)
 {
     const ent_known_keys *known = atomic_load(&channel->members[channel->self].keys);
-    return known->announced < known->keys.serial &&
+    return (known->announced < known->keys.serial || ent_channel_is_held(channel)) &&
            atomic_load(&channel->members[to].told[channel->self]) != ent_keys_stamp(channel, channel->self);
 }
 

@@ -147,7 +147,13 @@ static ent_rc check(ent_node *node, const rotation *work, ent_err *err)
 {
     ent_channel *channel;
     const ent_own_card *own = ent_node_card(node);
-    if (work->opened.card.serial != own->card.card.serial) /* else it is the one that was left unfinished */
+    bool unfinished = ent_bytes_equal(ent_text_bytes(work->card), ent_buf_bytes(&own->bytes));
+    if (!unfinished && ent_text_equal(work->opened.card.name, own->card.card.name) &&
+        work->opened.card.serial <= own->card.card.serial)
+        return ent_fail(err, ENT_REFUSED, rule,
+                        "this was made for card %llu, and card %llu is in use by now: prepare it again",
+                        (unsigned long long)work->opened.card.serial, (unsigned long long)own->card.card.serial);
+    if (!unfinished)
         ENT_TRY(ent_card_succeeds(&own->card, &work->opened, err));
     ENT_TRY(check_lost(node, &work->opened.card, err));
     for (size_t i = 0; (channel = ent_channel_at(node, i)) != NULL; i++) {
@@ -338,6 +344,14 @@ static ent_rc carry_out(ent_node *node, const rotation *work, ent_err *err)
     return ENT_DONE;
 }
 
+static ent_rc fail_not_here(const ent_node *node, const ent_card *card, ent_key_role role, ent_err *err)
+{
+    return ent_fail(err, ENT_ABSENT, rule,
+                    "the %s key that card %llu brings is not in %s: install it where it was prepared, or prepare it "
+                    "again",
+                    ent_key_role_word(role), (unsigned long long)card->serial, node->paths.keys);
+}
+
 /* Once it is decided, a key that is not there is lost as any other is. */
 static ent_rc have_keys(ent_node *node, const ent_card *card, bool decided, ent_err *err)
 {
@@ -345,10 +359,14 @@ static ent_rc have_keys(ent_node *node, const ent_card *card, bool decided, ent_
         bool lost = false;
         ENT_TRY(ent_own_card_have(node, card, role, &lost, err));
         if (lost && !decided && is_changed(ent_node_card(node), card, role))
-            return ent_fail(err, ENT_ABSENT, rule, "the %s key that card %llu brings is not in %s",
-                            ent_key_role_word(role), (unsigned long long)card->serial, node->paths.keys);
+            return fail_not_here(node, card, role, err);
     }
-    return ENT_DONE;
+    if (decided || !is_changed(ent_node_card(node), card, ENT_KEY_ROLE_TLS))
+        return ENT_DONE;
+    ENT_CLEANUP(ent_buf_wipe) ent_buf key = {0};
+    ent_rc rc =
+        ent_keeper_tls_key(node->keeper, ent_card_key_serial(card, ENT_KEY_ROLE_TLS, card->former_count), &key, err);
+    return rc.code == ENT_ABSENT ? fail_not_here(node, card, ENT_KEY_ROLE_TLS, err) : rc;
 }
 
 static ent_rc rotate(ent_node *node, ent_bytes bundle, ent_err *err)

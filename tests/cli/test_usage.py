@@ -35,9 +35,10 @@ VERBS = ["init", "card", "peer add", "peer list", "peer show", "peer remove", "c
          "channel show", "channel accept", "channel refuse", "send", "list", "show", "open", "watch", "prove", "verify",
          "pouch export", "pouch import", "status", "doctor", "agreement new", "agreement check", "agreement diff", "agreement fields",
          "agreement show", "agreement propose", "agreement accept", "kinds", "alerts", "ledger", "report", "audit", "release", "recover", "backup", "restore", "key show", "key rotate", "key revoke",
+         "key prepare", "key sign", "key install",
          "fork list", "fork export", "fork import", "reveal"]
 # Verbs that need no node.
-ALONE = ["init", "restore", "card", "verify", "kinds", "audit", "doctor", "agreement new", "agreement check", "agreement diff", "agreement fields"]
+ALONE = ["init", "key sign", "restore", "card", "verify", "kinds", "audit", "doctor", "agreement new", "agreement check", "agreement diff", "agreement fields"]
 MSG = "north/aurora.example/3"
 CHANNEL_ID = "5d1f09ab" * 8
 POUCH = Pouch(f"aurora.example/entente/{CHANNEL_ID}", 5, 5, checkpoint=b"a signed head\n").encode()
@@ -108,6 +109,9 @@ MISTAKES = {
     "key show": [(["x"], "too many")],
     "key rotate": [([], "missing"), (["door"], "log, receipt, age, tls or root"), (["log", "--reason", "fun"], "--reason")],
     "key revoke": [([], "missing"), (["log", "x"], "log, receipt, age, tls or root"), (["log", "--root-dir"], "needs a value")],
+    "key prepare": [([], "missing"), (["door"], "log, receipt, age, tls or root"), (["log", "--reason", "fun"], "--reason"), (["log", "-o"], "needs a value")],
+    "key sign": [([], "missing"), (["a", "b"], "too many"), (["a", "--root-dir"], "needs a value")],
+    "key install": [([], "missing"), (["a", "b"], "too many"), (["a", "--root-dir", "x"], "no option")],
     "report": [([], "--channel"), (["x"], "too many"), (["--channel", "a/b"], "not a channel"), (["--channel", "c", "--from", "x"], "--from"),
                (["--channel", "c", "--to", "2021-02-30"], "--to"), (["--channel", "c", "--from", "2021-02-02", "--to", "2021-02-01"], "later"),
                (["--channel", "c", "-o", "-"], "two files")],
@@ -123,7 +127,7 @@ ASKING = {
     "pouch export": ["--channel", "north", "--to", "b.c", "-o", "p"], "pouch import": ["CARD"], "status": [], "alerts": [],
     "agreement show": ["--channel", "north"], "agreement propose": ["CARD", "--channel", "north"], "agreement accept": [MSG],
     "ledger": [], "report": ["--channel", "north"], "release": ["north", "--accept-fork-risk"], "recover": ["--from", "boreal.example"], "backup": ["b.tar"],
-    "key show": [], "key rotate": ["log"], "key revoke": ["tls"],
+    "key show": [], "key rotate": ["log"], "key prepare": ["log"], "key install": ["CARD"], "key revoke": ["tls"],
     "fork list": [], "fork export": ["north/b.c", "-o", "p"], "fork import": ["CARD"], "reveal": [MSG],
 }
 

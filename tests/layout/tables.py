@@ -114,6 +114,7 @@ DECODERS = {
     "ent_errand_request_parse": "errand",
     "ent_errand_answer_parse": "errand",
     "ent_blob_range_parse": "blob_range",
+    "ent_cli_key_request_parse": "key_request",
     "ent_cli_verify_report": "report",  # reports of anybody
 }
 
