@@ -133,32 +133,34 @@ static int wait_for_signal(const sigset_t *signals, company *beside)
     return caught;
 }
 
-/* The marker of a clean stop is looked at first, for the keeper writes its marks anew as it starts. */
-static ent_rc start_keeper(const options *chosen, ent_clean_stop *ret_before, ent_process *ret_process,
-                           ent_keeper **ret_keeper, ent_err *err)
+/* The keeper first: only then is it known that the keys are there. */
+static ent_rc start_company(const options *chosen, company *beside, ent_node_options *with, ent_err *err)
 {
-    ENT_CLEANUP(ent_paths_release) ent_paths paths = {0};
-    ENT_TRY(ent_paths_make(chosen->role.folder, &paths, err));
-    ENT_TRY(ent_clean_stop_take(paths.marks, ret_before, err));
-    ent_rc rc = ent_keeper_process_start(&chosen->role, ret_process, ret_keeper, err);
-    if (rc.code != ENT_OK && ret_before->was_clean)
-        (void)ent_clean_stop_write(paths.marks, ret_before->boot_id, NULL).code; /* nothing has changed */
+    ENT_TRY(ent_keeper_process_start(&chosen->role, &beside->keeper, &with->keeper, err));
+    if (!with->sandbox)
+        return ENT_DONE;
+    ent_rc rc = ent_errands_start(with->folder, &beside->errands, &with->errands, err);
+    if (rc.code != ENT_OK) {
+        ent_keeper_free(with->keeper);
+        ent_process_wait(&beside->keeper); /* it writes its marks until it has ended */
+    }
     return rc;
 }
 
-/* The keeper first: only then is it known that the keys are there. */
+/* The marker of a clean stop is looked at first, for the keeper writes its marks anew as it starts. A node that does
+ * not start puts it back itself; before that, nothing was signed. */
 static ent_rc start(const options *chosen, company *beside, ent_node **ret, ent_err *err)
 {
+    ENT_CLEANUP(ent_paths_release) ent_paths paths = {0};
     ent_node_options with = {.folder = chosen->role.folder, .sandbox = !chosen->role.no_sandbox};
-    ENT_TRY(start_keeper(chosen, &with.before, &beside->keeper, &with.keeper, err));
-    if (with.sandbox) {
-        ent_rc rc = ent_errands_start(with.folder, &beside->errands, &with.errands, err);
-        if (rc.code != ENT_OK) {
-            ent_keeper_free(with.keeper);
-            return rc;
-        }
-    }
-    return ent_node_start(&with, ret, err);
+    ENT_TRY(ent_paths_make(chosen->role.folder, &paths, err));
+    ENT_TRY(ent_clean_stop_take(paths.marks, &with.before, err));
+    ent_rc rc = start_company(chosen, beside, &with, err);
+    if (rc.code == ENT_OK)
+        return ent_node_start(&with, ret, err);
+    if (with.before.was_clean)
+        (void)ent_clean_stop_write(paths.marks, with.before.boot_id, NULL).code;
+    return rc;
 }
 
 static void wait_for_all(company *beside)

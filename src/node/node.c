@@ -253,7 +253,7 @@ void ent_node_stop(ent_node *node)
     ent_tls_client_free(node->tls);
     ent_own_card_free(node);
     ent_keeper_free(node->keeper);
-    if (is_clean)
+    if (is_clean && node->paths.marks != NULL)
         leave_marker(node);
     ent_errands_free(node->errands);
     ent_config_release(&node->config);

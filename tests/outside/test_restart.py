@@ -5,7 +5,9 @@ import collections
 import json
 import os
 import random
+import resource
 import shutil
+import subprocess
 import threading
 import time
 import unittest
@@ -15,7 +17,7 @@ import peer
 import sealing
 from border import Border
 from formats import Note, Pouch
-from node import PATIENCE_S, wait_for
+from node import BUILD, PATIENCE_S, wait_for
 from outside import CHECK, INCIDENT, OutsideTest
 from peer import blob
 
@@ -199,6 +201,31 @@ class Stopped(OutsideTest):
             node.start()
             self.assertEqual((node.held("line"), node.json("list"), node.json("peer", "list")), before)
             self.assertEqual(party.to[node.name].post(pouch).body, receipt)
+
+
+    def test_stop__a_start_that_fails_is_none(self):
+        """whatever it fails for: the folder is as clean as it was, so that the next start has nobody to ask"""
+        node = self.new_node("cassini.example")
+        node.stop()
+        marker = os.path.join(node.dir, "marks", "clean")
+        failed = set()
+        for most in range(7, 24):  # descriptors: each start gets a little further
+
+            def limit(most=most):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+            with subprocess.Popen([os.path.join(BUILD, "entented"), "--dir", node.dir], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=limit) as starting:  # fmt: skip
+                timer = threading.Timer(2, starting.terminate)
+                timer.start()
+                reason = starting.stderr.read()
+                timer.cancel()
+            with self.subTest(descriptors=most, reason=reason):
+                self.assertTrue(os.path.exists(marker))
+            if starting.returncode == 0:
+                break  # it started
+            failed.add(reason)
+        self.assertGreater(len(failed), 3)
 
 
 class Restored(OutsideTest):
