@@ -361,7 +361,7 @@ void assert_body(const ent_http_reply *reply, const char *text)
 
 void wait_for_count(const atomic_uint *counter, unsigned value)
 {
-    for (int i = 0; i < 500 && atomic_load(counter) != value; i++)
+    for (int i = 0; i < 2000 && atomic_load(counter) != value; i++)
         usleep(10000);
     assert_int_equal(atomic_load(counter), value);
 }

@@ -58,7 +58,7 @@ int fixture_status(const fixture *made, const identity *as, const char *method, 
                    ent_http_reply *ret);
 /** The reply's body is this text. */
 void assert_body(const ent_http_reply *reply, const char *text);
-/** Wait until a counter has this value, 5 s at most. */
+/** Wait until a counter has this value, 20 s at most. */
 void wait_for_count(const atomic_uint *counter, unsigned value);
 void fill(uint8_t *data, size_t size);
 

@@ -226,7 +226,7 @@ static void test_wire__tls_older_than_1_3_refused(void **state)
 
 /* ---- slowness ----------------------------------------------------------------------- */
 
-enum { WINDOW_MS = 1000, IDLE_MS = 1500 };
+enum { WINDOW_MS = 1000, IDLE_MS = 1500, SLACK_MS = 6000 }; /* the slack: for a machine that does much besides */
 
 /* Send one byte each 20 ms until the server closes; gives how long it took. */
 static int64_t trickle(raw *client, const char *text, char filler)
@@ -262,7 +262,7 @@ static void test_wire__trickled_body_closed_and_attachment_freed(void **state)
     raw_open(&client, made);
     assert_true(raw_say(&client, "POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"));
     int64_t took = trickle(&client, "", 'a');
-    assert_true(took >= WINDOW_MS - 200 && took < WINDOW_MS + 2000);
+    assert_true(took >= WINDOW_MS - 200 && took < WINDOW_MS + SLACK_MS);
     wait_for_count(&made->freed, 1);
     raw_close(&client);
 }
@@ -275,7 +275,7 @@ static void test_wire__trickled_refused_body_closed(void **state)
     raw_open(&client, made);
     assert_true(raw_say(&client, "POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"));
     int64_t took = trickle(&client, "", 'a');
-    assert_true(took >= WINDOW_MS - 200 && took < WINDOW_MS + 2000);
+    assert_true(took >= WINDOW_MS - 200 && took < WINDOW_MS + SLACK_MS);
     raw_close(&client);
 }
 
@@ -395,7 +395,7 @@ static void check_unread(fixture *made, const char *request)
     assert_true(raw_say(&client, request));
     wait_for_count(&made->freed, 1);
     int64_t took = ent_clock_monotonic_ms() - begun;
-    assert_true(took >= WINDOW_MS - 200 && took < WINDOW_MS + 3000);
+    assert_true(took >= WINDOW_MS - 200 && took < WINDOW_MS + SLACK_MS);
     raw_close(&client);
 }
 

@@ -11,6 +11,7 @@
 #include "node/channel.h"
 #include "store/sqlite/fault.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -287,6 +288,20 @@ static fault choose(unsigned *seed)
     return chosen;
 }
 
+/* How long both nodes of a round live at most. */
+static int64_t lifetime_ms = 250;
+
+/* Longer on a slow machine, or under a sanitizer: until one of them has told something, and half as long again. */
+static void learn_lifetime(int telling)
+{
+    struct pollfd waiting = {.fd = telling, .events = POLLIN};
+    int64_t from_ms = ent_clock_monotonic_ms();
+    if (poll(&waiting, 1, 5000) != 1)
+        return;
+    int64_t took_ms = (ent_clock_monotonic_ms() - from_ms) * 3 / 2;
+    lifetime_ms = took_ms > lifetime_ms ? took_ms : lifetime_ms;
+}
+
 static size_t run_round(const fixture_pair *pair, uint32_t round, unsigned *seed, told *rows, size_t count)
 {
     int ends[2];
@@ -295,7 +310,9 @@ static size_t run_round(const fixture_pair *pair, uint32_t round, unsigned *seed
     for (uint32_t who = 0; who < 2; who++)
         children[who] = launch(pair, who, round, choose(seed), ends);
     (void)close(ends[1]);
-    (void)usleep((useconds_t)(50000 + rand_r(seed) % 250000));
+    if (count == 0)
+        learn_lifetime(ends[0]);
+    (void)usleep((useconds_t)(50000 + rand_r(seed) % (lifetime_ms * 1000)));
     finish(children[0]);
     if (rand_r(seed) % 2 == 0)
         (void)usleep(50000); /* one lives on alone for a while */
