@@ -72,6 +72,8 @@ typedef struct {
     uint32_t key; /* place of its key among the receiver's receipt keys in the channel */
 } ent_store_receipt;
 
+enum { ENT_APART_MAX = 8 };
+
 /** What is known of a member's keys in a channel beside its genesis. */
 typedef struct {
     int64_t log;
@@ -242,12 +244,24 @@ typedef struct {
     /** Keep a signed head: one row for each (log, size), never overwritten (a second one for the same size is ignored).
      */
     ENT_RC (*head_put)(ent_store *store, int64_t log, const ent_tree_head *head, ent_bytes note, ent_err *err);
+    /** Keep a signed head that is ahead of the log's entries, and that no entry acks: of each log the largest such head
+     * alone, so the one that was kept likewise before goes. A head that is put is kept for good. */
+    ENT_RC (*head_ahead)(ent_store *store, int64_t log, const ent_tree_head *head, ent_bytes note, ent_err *err);
+    /** A kept head turned out to be by a key beyond its cutoff: it is moved to those that are passed over, or goes
+     * when no entry acks it. */
+    ENT_RC (*head_pass)(ent_store *store, int64_t log, uint64_t size, ent_err *err);
+    /** Keep a head by a key beyond its cutoff that an entry acks; one row for each (log, size, root). */
+    ENT_RC (*passed_head_put)(ent_store *store, int64_t log, const ent_tree_head *head, ent_bytes note, ent_err *err);
     /** Add a receipt. A second one for the same (log, receiver, size) is stored beside the first only when it is
      * earlier than all that are held, and takes the place of one that has no signature yet; else *ret_new is false, and
      * its number is that of the earliest. Eight are kept at most: those that came first, and the earliest. */
     ENT_RC (*receipt_add)(ent_store *store, ent_store_receipt *receipt, bool *ret_new, ent_err *err);
     /** Keep a receipt that came when its key was known to be revoked: apart from the others, for it counts nothing. */
     ENT_RC (*revoked_receipt_add)(ent_store *store, const ent_store_receipt *receipt, ent_err *err);
+    /** Keep a signed receipt for another root than the log has here: apart from the others, and of each log and
+     * receiver at most ENT_APART_MAX.
+     *  @out  ret_new   false when it is kept already, or when there are so many */
+    ENT_RC (*apart_receipt_add)(ent_store *store, const ent_store_receipt *receipt, bool *ret_new, ent_err *err);
     /** The same signature again is fine, another is REFUSED. */
     ENT_RC (*receipt_sign)(ent_store *store, int64_t number, const ent_signature *signature, ent_err *err);
     /** Keep a member's newest card and cutoff note (empty = none); REFUSED when serial, announced or the cutoffs go
@@ -305,6 +319,12 @@ typedef struct {
      *  @out  ret_note   nullable */
     ENT_RC(*head_from)
     (ent_store *store, int64_t log, uint64_t at_least, ent_tree_head *ret, ent_buf *ret_note, ent_err *err);
+    /** The head that was passed over.
+     *  @out  ret_note   nullable */
+    ENT_RC(*passed_head_get)
+    (ent_store *store, int64_t log, const ent_tree_head *head, ent_buf *ret_note, ent_err *err);
+    /** Whether any head of the log was passed over. */
+    ENT_RC (*passed_head_any)(ent_store *store, int64_t log, bool *ret, ent_err *err);
     /** The receipt of the smallest size >= size by a receiver, the earliest of several; it may not be signed yet. */
     ENT_RC(*receipt_covering)
     (ent_store *store, int64_t log, uint32_t receiver, uint64_t size, ent_store_receipt *ret, ent_err *err);
@@ -346,6 +366,9 @@ typedef struct {
     ENT_RC(*blob_send_walk)
     (ent_store *store, int64_t after, size_t limit, ent_store_blob_send_row row, void *context, ent_err *err);
     ENT_RC (*fork_walk)(ent_store *store, int64_t log, ent_store_fork_row row, void *context, ent_err *err);
+    /** Receipts of one log that are kept apart, by receiver and size; they have no number. */
+    ENT_RC(*apart_receipt_walk)
+    (ent_store *store, int64_t log, ent_store_receipt_row row, void *context, ent_err *err);
     /** Write a consistent copy of all that is committed, files of bodies apart, to a file that may be there but empty;
      * it is not made durable. Writers go on meanwhile.  Blocks: as long as it takes to copy. */
     ENT_RC (*backup)(ent_store *store, const char *path, ent_err *err);

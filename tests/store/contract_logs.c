@@ -400,6 +400,102 @@ static void test_store__heads_of_every_size_are_kept(void **state)
     ent_buf_release(&note);
 }
 
+static size_t count_heads(ent_store *store, int64_t log)
+{
+    ent_tree_head head;
+    size_t count = 0;
+    for (uint64_t from = 0; store->engine->head_from(store, log, from, &head, NULL, NULL).code == ENT_OK; count++)
+        from = head.size + 1;
+    return count;
+}
+
+static void put_ahead(ent_store *store, int64_t log, uint64_t size)
+{
+    const ent_tree_head head = {.size = size, .root = fixture_digest(size)};
+    assert_ok(store->engine->head_ahead(store, log, &head, ent_text_bytes(ENT_TEXT("ahead")), NULL));
+}
+
+static void put_kept(ent_store *store, int64_t log, uint64_t size)
+{
+    const ent_tree_head head = {.size = size, .root = fixture_digest(size)};
+    assert_ok(store->engine->head_put(store, log, &head, ent_text_bytes(ENT_TEXT("kept")), NULL));
+}
+
+/* Whoever signs ever larger heads of its log, and brings no entries, gets one row. */
+static void test_store__of_heads_ahead_the_largest_is_kept(void **state)
+{
+    contract_state *contract = *state;
+    ent_store *store = contract->store;
+    ent_store_channel channel;
+    ent_store_log logs[2];
+    ent_tree_head head;
+    fixture_channel(store, "a", &channel, logs);
+    assert_ok(store->engine->begin(store, NULL));
+    put_kept(store, logs[0].number, 5);
+    put_kept(store, logs[1].number, 5);
+    for (uint64_t size = 10; size < 10010; size++)
+        put_ahead(store, logs[0].number, size);
+    put_ahead(store, logs[0].number, 50); /* smaller: not news */
+    assert_ok(store->engine->commit(store, NULL));
+    contract_reopen(contract);
+    store = contract->store;
+    assert_int_equal(count_heads(store, logs[0].number), 2);
+    assert_ok(store->engine->head_get(store, logs[0].number, UINT64_MAX, &head, NULL, NULL));
+    assert_int_equal(head.size, 10009);
+    assert_ok(store->engine->begin(store, NULL));
+    put_kept(store, logs[0].number, 10009); /* an entry acks it: now it stays */
+    put_ahead(store, logs[0].number, 20000);
+    put_ahead(store, logs[0].number, 20001);
+    put_kept(store, logs[0].number, 30000);
+    put_ahead(store, logs[0].number, 30000); /* kept already */
+    put_ahead(store, logs[0].number, 30001);
+    assert_ok(store->engine->commit(store, NULL));
+    assert_int_equal(count_heads(store, logs[0].number), 4);
+    for (uint64_t size = 10009; size <= 30000; size += 19991) {
+        assert_ok(store->engine->head_get(store, logs[0].number, size, &head, NULL, NULL));
+        assert_int_equal(head.size, size);
+    }
+    assert_int_equal(count_heads(store, logs[1].number), 1);
+}
+
+static void test_store__passed_heads_are_in_nobodys_way(void **state)
+{
+    contract_state *contract = *state;
+    ent_store *store = contract->store;
+    ent_store_channel channel;
+    ent_store_log logs[2];
+    ent_buf note = {0};
+    bool any = true;
+    fixture_channel(store, "a", &channel, logs);
+    int64_t log = logs[0].number;
+    ent_tree_head head = {.size = 7, .root = fixture_digest(7)};
+    const ent_tree_head other = {.size = 7, .root = fixture_digest(8)};
+    assert_ok(store->engine->passed_head_any(store, log, &any, NULL));
+    assert_false(any);
+    assert_ok(store->engine->begin(store, NULL));
+    put_kept(store, log, 7);
+    put_ahead(store, log, 9);
+    assert_ok(store->engine->head_pass(store, log, 7, NULL));
+    assert_ok(store->engine->head_pass(store, log, 9, NULL)); /* nothing acks it */
+    assert_ok(store->engine->head_pass(store, log, 11, NULL));
+    assert_ok(store->engine->passed_head_put(store, log, &head, ent_text_bytes(ENT_TEXT("again")), NULL));
+    assert_ok(store->engine->passed_head_put(store, log, &other, ent_text_bytes(ENT_TEXT("other")), NULL));
+    assert_ok(store->engine->commit(store, NULL));
+    contract_reopen(contract);
+    store = contract->store;
+    assert_int_equal(count_heads(store, log), 0);
+    assert_ok(store->engine->passed_head_any(store, log, &any, NULL));
+    assert_true(any);
+    assert_ok(store->engine->passed_head_any(store, logs[1].number, &any, NULL));
+    assert_false(any);
+    assert_ok(store->engine->passed_head_get(store, log, &head, &note, NULL));
+    assert_string_equal(ent_buf_string(&note), "kept");
+    assert_ok(store->engine->passed_head_get(store, log, &other, NULL, NULL));
+    head.size = 9;
+    assert_fails(store->engine->passed_head_get(store, log, &head, NULL, NULL), ENT_ABSENT);
+    ent_buf_release(&note);
+}
+
 const struct CMUnitTest *contract_log_tests(size_t *ret_count)
 {
     static const struct CMUnitTest tests[] = {
@@ -417,6 +513,8 @@ const struct CMUnitTest *contract_log_tests(size_t *ret_count)
         cmocka_unit_test(test_store__entries_are_read_within_limits),
         cmocka_unit_test(test_store__bodies_of_all_sizes_come_back),
         cmocka_unit_test(test_store__heads_of_every_size_are_kept),
+        cmocka_unit_test(test_store__of_heads_ahead_the_largest_is_kept),
+        cmocka_unit_test(test_store__passed_heads_are_in_nobodys_way),
     };
     *ret_count = sizeof tests / sizeof tests[0];
     return tests;

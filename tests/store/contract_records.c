@@ -485,6 +485,51 @@ static void test_store__receipt_by_a_revoked_key_is_in_nobodys_way(void **state)
     assert_int_equal(found.key, 1);
 }
 
+static ent_rc count_apart(void *context, const ent_store_receipt *receipt, ent_err *err)
+{
+    size_t *counts = context;
+    (void)err;
+    assert_int_equal(receipt->cosignature.timestamp_unix_s, 77);
+    assert_int_equal(receipt->cosignature.signature.bytes[63], 7);
+    counts[receipt->receiver]++;
+    return ENT_DONE;
+}
+
+static void test_store__receipts_apart_are_few_and_in_nobodys_way(void **state)
+{
+    contract_state *contract = *state;
+    ent_store *store = contract->store;
+    ent_store_channel channel;
+    ent_store_log logs[2];
+    size_t counts[3] = {0};
+    fixture_channel(store, "a", &channel, logs);
+    ent_store_receipt receipt = {.log = logs[0].number, .receiver = 1, .cosignature.timestamp_unix_s = 77};
+    ent_store_receipt found;
+    memset(receipt.cosignature.signature.bytes, 7, sizeof receipt.cosignature.signature.bytes);
+    assert_ok(store->engine->begin(store, NULL));
+    for (uint64_t i = 0; i < 3 * ENT_APART_MAX; i++) {
+        bool is_new = i >= ENT_APART_MAX;
+        receipt.head = (ent_tree_head){5, fixture_digest(i)};
+        assert_ok(store->engine->apart_receipt_add(store, &receipt, &is_new, NULL));
+        assert_int_equal(is_new, i < ENT_APART_MAX);
+        assert_ok(store->engine->apart_receipt_add(store, &receipt, &is_new, NULL));
+        assert_false(is_new);
+    }
+    bool is_new = false;
+    receipt.receiver = 2; /* another's are not crowded out */
+    assert_ok(store->engine->apart_receipt_add(store, &receipt, &is_new, NULL));
+    assert_true(is_new);
+    assert_ok(store->engine->commit(store, NULL));
+    contract_reopen(contract);
+    store = contract->store;
+    assert_ok(store->engine->apart_receipt_walk(store, logs[0].number, count_apart, counts, NULL));
+    assert_int_equal(counts[1], ENT_APART_MAX);
+    assert_int_equal(counts[2], 1);
+    assert_ok(store->engine->apart_receipt_walk(store, logs[1].number, count_apart, counts, NULL));
+    assert_int_equal(counts[1], ENT_APART_MAX);
+    assert_fails(store->engine->receipt_newest(store, logs[0].number, 1, &found, NULL), ENT_ABSENT);
+}
+
 /* ---- deliveries ---- */
 
 static void test_store__delivery_put_replaces(void **state)
@@ -798,6 +843,7 @@ const struct CMUnitTest *contract_record_tests(size_t *ret_count)
         cmocka_unit_test(test_store__unsigned_receipt_is_signed_once),
         cmocka_unit_test(test_store__keys_go_on_and_never_back),
         cmocka_unit_test(test_store__receipt_by_a_revoked_key_is_in_nobodys_way),
+        cmocka_unit_test(test_store__receipts_apart_are_few_and_in_nobodys_way),
         cmocka_unit_test(test_store__delivery_put_replaces),
         cmocka_unit_test(test_store__blob_is_wanted_until_held),
         cmocka_unit_test(test_store__wanted_blobs_are_walked_in_pages),

@@ -83,8 +83,18 @@ typedef enum {
     ENT_SQL_HEAD_PUT,
     ENT_SQL_HEAD_GET,
     ENT_SQL_HEAD_FROM,
+    ENT_SQL_HEAD_KEEP,
+    ENT_SQL_HEAD_DROP,
+    ENT_SQL_HEAD_AHEAD_GET,
+    ENT_SQL_HEAD_AHEAD_PUT,
+    ENT_SQL_HEAD_PASS,
+    ENT_SQL_PASSED_PUT,
+    ENT_SQL_PASSED_GET,
+    ENT_SQL_PASSED_ANY,
     ENT_SQL_RECEIPT_ADD,
     ENT_SQL_RECEIPT_ADD_REVOKED,
+    ENT_SQL_RECEIPT_ADD_APART,
+    ENT_SQL_RECEIPT_WALK_APART,
     ENT_SQL_RECEIPT_FIND,
     ENT_SQL_RECEIPT_ADD_TWIN,
     ENT_SQL_RECEIPT_DROP_TWIN,
@@ -269,9 +279,20 @@ ENT_RC ent_sqlite_log_opened(ent_store *store, int64_t log, uint64_t opened, ent
 ENT_RC ent_log_put_cut(ent_store *store, const ent_store_log *log, ent_err *err);
 ENT_RC ent_sqlite_log_freeze(ent_store *store, int64_t log, ent_err *err);
 ENT_RC ent_sqlite_append(ent_store *store, const ent_store_log *log, const ent_store_append *append, ent_err *err);
+
+/* heads.c */
 ENT_RC ent_sqlite_head_put(ent_store *store, int64_t log, const ent_tree_head *head, ent_bytes note, ent_err *err);
 ENT_RC ent_sqlite_head_get(ent_store *store, int64_t log, uint64_t at_most, ent_tree_head *ret, ent_buf *ret_note,
                            ent_err *err);
+ENT_RC ent_sqlite_head_from(ent_store *store, int64_t log, uint64_t at_least, ent_tree_head *ret, ent_buf *ret_note,
+                            ent_err *err);
+ENT_RC ent_sqlite_head_ahead(ent_store *store, int64_t log, const ent_tree_head *head, ent_bytes note, ent_err *err);
+ENT_RC ent_sqlite_head_pass(ent_store *store, int64_t log, uint64_t size, ent_err *err);
+ENT_RC ent_sqlite_passed_head_put(ent_store *store, int64_t log, const ent_tree_head *head, ent_bytes note,
+                                  ent_err *err);
+ENT_RC ent_sqlite_passed_head_get(ent_store *store, int64_t log, const ent_tree_head *head, ent_buf *ret_note,
+                                  ent_err *err);
+ENT_RC ent_sqlite_passed_head_any(ent_store *store, int64_t log, bool *ret, ent_err *err);
 
 /* cut.c */
 ENT_RC ent_sqlite_log_cut(ent_store *store, const ent_store_log *log, ent_err *err);
@@ -303,10 +324,11 @@ ENT_RC ent_sqlite_tile_read(ent_store *store, int64_t log, uint8_t level, uint64
                             ent_err *err);
 
 /* receipts.c */
-ENT_RC ent_sqlite_head_from(ent_store *store, int64_t log, uint64_t at_least, ent_tree_head *ret, ent_buf *ret_note,
-                            ent_err *err);
 ENT_RC ent_sqlite_receipt_add(ent_store *store, ent_store_receipt *receipt, bool *ret_new, ent_err *err);
 ENT_RC ent_sqlite_revoked_receipt_add(ent_store *store, const ent_store_receipt *receipt, ent_err *err);
+ENT_RC ent_sqlite_apart_receipt_add(ent_store *store, const ent_store_receipt *receipt, bool *ret_new, ent_err *err);
+ENT_RC ent_sqlite_apart_receipt_walk(ent_store *store, int64_t log, ent_store_receipt_row row, void *context,
+                                     ent_err *err);
 ENT_RC ent_sqlite_receipt_sign(ent_store *store, int64_t number, const ent_signature *signature, ent_err *err);
 ENT_RC ent_sqlite_receipt_covering(ent_store *store, int64_t log, uint32_t receiver, uint64_t size,
                                    ent_store_receipt *ret, ent_err *err);

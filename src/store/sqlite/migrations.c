@@ -327,6 +327,38 @@ static const char twins_10[] =
     "  SELECT RAISE(ABORT, 'what a key has shown stays shown');"
     "END;";
 
+/* heads_ahead: of each log the one head ahead of its entries that nothing acks; it gives way to a larger one.
+ * passed_heads: by a key beyond its cutoff, and acked: for those who are brought the entry. apart_receipts: for another
+ * root than the log has here. Neither counts for anything. */
+static const char heads_11[] = "CREATE TABLE heads_ahead ("
+                               "  log INTEGER PRIMARY KEY REFERENCES logs,"
+                               "  size INTEGER NOT NULL CHECK (size > 0)"
+                               ") STRICT;"
+                               "CREATE TABLE passed_heads ("
+                               "  log INTEGER NOT NULL REFERENCES logs,"
+                               "  size INTEGER NOT NULL CHECK (size > 0),"
+                               "  root BLOB NOT NULL CHECK (length(root) = 32),"
+                               "  note BLOB NOT NULL,"
+                               "  PRIMARY KEY (log, size, root)"
+                               ") STRICT, WITHOUT ROWID;"
+                               "CREATE TABLE apart_receipts ("
+                               "  log INTEGER NOT NULL REFERENCES logs,"
+                               "  receiver INTEGER NOT NULL CHECK (receiver BETWEEN 0 AND 31),"
+                               "  size INTEGER NOT NULL CHECK (size >= 0),"
+                               "  root BLOB NOT NULL CHECK (length(root) = 32),"
+                               "  timestamp_unix_s INTEGER NOT NULL CHECK (timestamp_unix_s >= 0),"
+                               "  signature BLOB NOT NULL CHECK (length(signature) = 64),"
+                               "  arrived_unix_s INTEGER NOT NULL,"
+                               "  key INTEGER NOT NULL CHECK (key BETWEEN 0 AND 64),"
+                               "  PRIMARY KEY (log, receiver, size, root)"
+                               ") STRICT, WITHOUT ROWID;"
+                               "CREATE TRIGGER passed_heads_stay BEFORE DELETE ON passed_heads BEGIN"
+                               "  SELECT RAISE(ABORT, 'signed evidence is never removed');"
+                               "END;"
+                               "CREATE TRIGGER apart_receipts_stay BEFORE DELETE ON apart_receipts BEGIN"
+                               "  SELECT RAISE(ABORT, 'signed evidence is never removed');"
+                               "END;";
+
 /* Step i brings version i to i + 1. A step that was released is never edited; a change is a new one. */
 enum { MOST_PARTS = 3 };
 static const char *const steps[][MOST_PARTS] = {
@@ -340,6 +372,7 @@ static const char *const steps[][MOST_PARTS] = {
     {fork_proofs_8},
     {reveals_9},
     {twins_10},
+    {heads_11},
 };
 enum { VERSION = sizeof steps / sizeof steps[0] };
 

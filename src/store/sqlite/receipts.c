@@ -66,6 +66,29 @@ ent_rc ent_sqlite_revoked_receipt_add(ent_store *store, const ent_store_receipt 
     return ent_sql_run(&sql, err);
 }
 
+ent_rc ent_sqlite_apart_receipt_add(ent_store *store, const ent_store_receipt *receipt, bool *ret_new, ent_err *err)
+{
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(
+        ent_sql_write(store, ENT_SQL_RECEIPT_ADD_APART,
+                      "INSERT OR IGNORE INTO apart_receipts (log, receiver, size, root, timestamp_unix_s, signature,"
+                      " arrived_unix_s, key) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8"
+                      " WHERE (SELECT count(*) FROM apart_receipts WHERE log = ?1 AND receiver = ?2) < ?9",
+                      &sql, err));
+    ent_sql_bind_int(&sql, receipt->log);
+    ent_sql_bind_int(&sql, receipt->receiver);
+    ent_sql_bind_size(&sql, receipt->head.size);
+    ent_sql_bind_hash(&sql, &receipt->head.root);
+    ent_sql_bind_size(&sql, receipt->cosignature.timestamp_unix_s);
+    ent_sql_bind_bytes(&sql, ent_bytes_of(receipt->cosignature.signature.bytes, ENT_SIGNATURE_SIZE));
+    ent_sql_bind_int(&sql, receipt->arrived_unix_s);
+    ent_sql_bind_int(&sql, receipt->key);
+    ent_sql_bind_int(&sql, ENT_APART_MAX);
+    ENT_TRY(ent_sql_run(&sql, err));
+    *ret_new = ent_sql_changes(&sql) == 1;
+    return ENT_DONE;
+}
+
 static void bind_receipt(ent_sql *sql, const ent_store_receipt *receipt)
 {
     ent_sql_bind_int(sql, receipt->log);
@@ -317,6 +340,21 @@ ent_rc ent_sqlite_receipt_unsigned_walk(ent_store *store, ent_store_receipt_row 
     ENT_TRY(ent_sql_read(store, ENT_SQL_RECEIPT_UNSIGNED,
                          "SELECT " RECEIPT_COLUMNS " FROM receipts WHERE signature IS NULL ORDER BY number", &sql,
                          err));
+    ENT_TRY(collect(&sql, &rows, err));
+    ent_sql_finish(&sql);
+    return give(&rows, row, context, err);
+}
+
+ent_rc ent_sqlite_apart_receipt_walk(ent_store *store, int64_t log, ent_store_receipt_row row, void *context,
+                                     ent_err *err)
+{
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_CLEANUP(ent_buf_release) ent_buf rows = {0};
+    ENT_TRY(ent_sql_read(store, ENT_SQL_RECEIPT_WALK_APART,
+                         "SELECT 0, log, receiver, size, root, timestamp_unix_s, signature, arrived_unix_s, key"
+                         " FROM apart_receipts WHERE log = ?1 ORDER BY receiver, size, root",
+                         &sql, err));
+    ent_sql_bind_int(&sql, log);
     ENT_TRY(collect(&sql, &rows, err));
     ent_sql_finish(&sql);
     return give(&rows, row, context, err);
