@@ -84,6 +84,23 @@ static void put_finding(listening *work, ent_json_value line)
     ent_buf_put_u8(&cli->out, '\n');
 }
 
+/* What an honest writer acked of a history that is not the one here: no finding, but nobody shall miss it. */
+static void put_acks_passed(ent_cli *cli, ent_json_value line)
+{
+    ent_json_value acks = ent_json_get(line, "acks_passed");
+    for (ent_json_iter i = ent_json_iterate(acks); ent_json_next(&i);) {
+        uint64_t count = ent_cli_count(i.value, "count");
+        bool forked = ent_text_is(ent_cli_text(i.value, "why"), "other-history");
+        ent_buf_put_format(&cli->out, "  %" PRIu64 " of its entries (the first is %" PRIu64 ") %s ", count,
+                           ent_cli_count(i.value, "first"), count == 1 ? "acks" : "ack");
+        ent_buf_put_string(&cli->out, forked ? "another history of the log of "
+                                             : "what was signed by a revoked or replaced key of ");
+        ent_cli_put_line(&cli->out, ent_cli_text(i.value, "party"));
+        ent_buf_put_string(&cli->out, forked ? ", which forked (`entente fork list`): that counts for nothing\n"
+                                             : ": that counts for nothing\n");
+    }
+}
+
 static void put_log(listening *work, ent_json_value line)
 {
     ent_cli *cli = work->cli;
@@ -109,6 +126,7 @@ static void put_log(listening *work, ent_json_value line)
     else
         ent_buf_put_string(&cli->out, ": as it was signed\n");
     ent_cli_put_style(&cli->out, cli->colour, ENT_CLI_PLAIN);
+    put_acks_passed(cli, line);
 }
 
 static void put_end(listening *work, ent_json_value line)

@@ -36,6 +36,29 @@ static void put_row(ent_cli_table *table, ent_json_value fork)
     ent_cli_table_cell(table, ENT_CLI_PLAIN, ent_buf_text(&cell));
 }
 
+/* What a member signed for, and what is not the history here: it was told another, or its receipt is a lie. */
+static void put_apart(ent_cli *cli, ent_json_value apart)
+{
+    ent_buf *out = &cli->out;
+    if (ent_json_count(apart) == 0)
+        return;
+    ent_buf_put_string(out, "\nReceipts for what no log here holds: each shows what its signer holds, or claims to.\n");
+    for (ent_json_iter i = ent_json_iterate(apart); ent_json_next(&i);) {
+        ent_buf_put_string(out, "  ");
+        ent_cli_put_line(out, ent_cli_channel_label(i.value));
+        ent_buf_put_string(out, ": ");
+        ent_cli_put_line(out, ent_cli_text(i.value, "by"));
+        ent_buf_put_string(out, " receipted ");
+        ent_cli_put_first_entries(out, ent_cli_count(i.value, "size"));
+        ent_buf_put_string(out, " of another log of ");
+        ent_cli_put_line(out, ent_cli_text(i.value, "party"));
+        ent_buf_put_string(out, " than this one, dated ");
+        ent_cli_put_time(out, ent_cli_text(i.value, "time"));
+        ent_buf_put_u8(out, '\n');
+    }
+    ent_buf_put_string(out, "Ask the one who signed for the head of that log that it holds: two heads prove a fork.\n");
+}
+
 static ent_rc list(ent_cli *cli, ent_err *err)
 {
     ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("GET", "/forks");
@@ -51,6 +74,7 @@ static ent_rc list(ent_cli *cli, ent_err *err)
     ent_json_value forks = ent_json_get(answer.root, "forks");
     if (ent_json_count(forks) == 0) {
         ent_buf_put_string(&cli->out, "No log is known to have forked.\n");
+        put_apart(cli, ent_json_get(answer.root, "apart"));
         return ENT_DONE;
     }
     ent_cli_table_column(&table, "CHANNEL", 0, 0);
@@ -62,6 +86,7 @@ static ent_rc list(ent_cli *cli, ent_err *err)
         put_row(&table, i.value);
     ENT_TRY(ent_cli_table_put(&table, &cli->out, cli->width, cli->colour, err));
     ent_buf_put_string(&cli->out, "\nA proof for others: entente fork export CHANNEL/PARTY -o fork.proof\n");
+    put_apart(cli, ent_json_get(answer.root, "apart"));
     return ENT_DONE;
 }
 

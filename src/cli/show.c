@@ -203,6 +203,17 @@ static void put_attachment(ent_cli *cli, ent_json_value file, uint64_t number)
     ent_buf_put_u8(out, '\n');
 }
 
+static void put_passed_over(ent_cli *cli, ent_text why)
+{
+    if (why.size == 0)
+        return;
+    ent_buf_put_string(&cli->out, ": ");
+    put_styled(cli, ENT_CLI_RED,
+               ent_text_is(why, "replaced-key")
+                   ? ENT_TEXT("as signed by a revoked or replaced key, beyond its cutoff; that counts for nothing")
+                   : ENT_TEXT("another history than this node holds, for that log forked; that counts for nothing"));
+}
+
 static void put_evidence(ent_cli *cli, ent_json_value message)
 {
     ent_buf *out = &cli->out;
@@ -219,7 +230,9 @@ static void put_evidence(ent_cli *cli, ent_json_value message)
         ent_cli_put_first_entries(out, ent_cli_count(i.value, "size"));
         ent_buf_put_string(out, " of ");
         ent_cli_put_line(out, slash == NULL ? origin : (ent_text){origin.data, (size_t)(slash - origin.data)});
-        ent_buf_put_string(out, "'s log\n");
+        ent_buf_put_string(out, "'s log");
+        put_passed_over(cli, ent_cli_text(i.value, "passed_over"));
+        ent_buf_put_u8(out, '\n');
     }
     put_row(cli, "Entry", ent_cli_text(message, "entry"));
 }

@@ -2,6 +2,7 @@
 #include "node/channel.h"
 #include "node/courier.h"
 #include "node/fork.h"
+#include "node/passed.h"
 
 typedef struct {
     ent_node *node;
@@ -77,6 +78,7 @@ ent_rc ent_api_fork_list(ent_api_call *call, ent_err *err)
         ENT_TRY(ent_channel_named(call->node, name, &channel, err));
     ent_json_object_begin(&writer);
     ENT_TRY(ent_api_put_forks(call->node, &writer, channel, err));
+    ENT_TRY(ent_apart_put(call->node, &writer, channel, err));
     ent_json_object_end(&writer);
     return ent_api_answer(call, &body, err);
 }

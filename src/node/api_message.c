@@ -6,6 +6,7 @@
 #include "node/channel.h"
 #include "node/courier.h"
 #include "node/message_view.h"
+#include "node/passed.h"
 #include "node/opener.h"
 #include "store/blobs.h"
 
@@ -255,6 +256,24 @@ static ent_rc time_flag(const ent_message_view *seen, const ent_row *row, int64_
     return ENT_DONE;
 }
 
+static ent_rc put_ack(const ent_message_view *seen, ent_json_writer *writer, const ent_ack *ack, ent_err *err)
+{
+    ent_channel *channel = seen->set->channel;
+    ent_ack_worth worth = ENT_ACK_COUNTS;
+    for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
+        if (ent_text_is(ack->origin, channel->members[m].origin))
+            ENT_TRY(ent_ack_weigh(seen->node, channel, m, &ack->head, &worth, err));
+    }
+    ent_json_object_begin(writer);
+    ent_json_member_text(writer, "origin", ack->origin);
+    ent_json_member_unsigned(writer, "size", ack->head.size);
+    ent_json_key(writer, "root");
+    ent_json_put_hex(writer, ent_hash_bytes(&ack->head.root));
+    ent_json_member_string(writer, "passed_over", ent_ack_worth_word(worth));
+    ent_json_object_end(writer);
+    return ENT_DONE;
+}
+
 static ent_rc put_detail(const ent_message_view *seen, ent_json_writer *writer, const ent_row *row, ent_err *err)
 {
     ent_node *node = seen->node;
@@ -281,14 +300,8 @@ static ent_rc put_detail(const ent_message_view *seen, ent_json_writer *writer, 
     ent_json_put_hex(writer, ent_hash_bytes(&row->entry.agreement));
     ent_json_key(writer, "acks");
     ent_json_array_begin(writer);
-    for (size_t i = 0; i < row->entry.ack_count; i++) {
-        ent_json_object_begin(writer);
-        ent_json_member_text(writer, "origin", row->entry.acks[i].origin);
-        ent_json_member_unsigned(writer, "size", row->entry.acks[i].head.size);
-        ent_json_key(writer, "root");
-        ent_json_put_hex(writer, ent_hash_bytes(&row->entry.acks[i].head.root));
-        ent_json_object_end(writer);
-    }
+    for (size_t i = 0; i < row->entry.ack_count; i++)
+        ENT_TRY(put_ack(seen, writer, &row->entry.acks[i], err));
     ent_json_array_end(writer);
     return ENT_DONE;
 }

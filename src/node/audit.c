@@ -83,6 +83,27 @@ static void tell_progress(ent_audit *audit)
     end_line(audit, &writer);
 }
 
+static void put_passed(const ent_audit *audit, ent_json_writer *writer)
+{
+    const ent_audit_log *log = audit->log;
+    ent_json_key(writer, "acks_passed");
+    ent_json_array_begin(writer);
+    for (size_t m = 0; m < audit->channel->genesis.member_count; m++) {
+        for (int worth = ENT_ACK_COUNTS + 1; worth < ENT_AUDIT_ACK_WORTHS; worth++) {
+            const ent_audit_acks *acks = &log->passed[m][worth];
+            if (acks->count == 0)
+                continue;
+            ent_json_object_begin(writer);
+            ent_json_member_text(writer, "party", audit->channel->genesis.members[m].name);
+            ent_json_member_string(writer, "why", ent_ack_worth_word((ent_ack_worth)worth));
+            ent_json_member_unsigned(writer, "count", acks->count);
+            ent_json_member_unsigned(writer, "first", acks->first);
+            ent_json_object_end(writer);
+        }
+    }
+    ent_json_array_end(writer);
+}
+
 static void tell_log(ent_audit *audit)
 {
     const ent_audit_log *log = audit->log;
@@ -97,6 +118,7 @@ static void tell_log(ent_audit *audit)
     ent_json_member_unsigned(&writer, "attachments", log->attachments);
     ent_json_member_unsigned(&writer, "attachments_to_come", log->wanted);
     ent_json_member_bool(&writer, "frozen", log->row.frozen);
+    put_passed(audit, &writer);
     ent_json_member_unsigned(&writer, "findings", log->findings);
     end_line(audit, &writer);
 }

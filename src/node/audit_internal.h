@@ -4,6 +4,7 @@
 
 #include "crypto/crypto.h"
 #include "node/audit.h"
+#include "node/passed.h"
 #include "seal/keys.h"
 
 enum {
@@ -37,6 +38,13 @@ typedef struct {
     ent_sha256_state hash;
 } ent_audit_files;
 
+/** Acks of a member's log that are passed over, by why (ent_ack_worth). */
+typedef struct {
+    uint64_t count;
+    uint64_t first; /* index of the entry */
+} ent_audit_acks;
+enum { ENT_AUDIT_ACK_WORTHS = ENT_ACK_REPLACED_KEY + 1 };
+
 /** One log under audit. */
 typedef struct {
     uint32_t member;
@@ -45,6 +53,7 @@ typedef struct {
     uint64_t next;
     uint64_t bytes;
     uint64_t acked[ENT_ENTRY_MAX_MEMBERS];
+    ent_audit_acks passed[ENT_ENTRY_MAX_MEMBERS][ENT_AUDIT_ACK_WORTHS];
     ent_buf bundle;
     ent_bundle_reader reader;
     uint64_t in_bundle; /* entries left in it */

@@ -187,6 +187,31 @@ static ent_rc check_body(ent_audit *audit, const ent_entry *entry, ent_err *err)
     return ENT_DONE;
 }
 
+/* An ack that does not fit the log, though its writer may be honest: he was shown another history of a log that forked,
+ * or what a key signed beyond its cutoff. */
+static ent_rc pass_ack(ent_audit *audit, uint64_t index, uint32_t member, const ent_tree_head *head, bool *ret_passed,
+                       ent_err *err)
+{
+    const ent_store_log *other = &audit->channel->logs[member];
+    ent_store *store = audit->source.store;
+    ent_err why = {0};
+    const ent_keys *keys = &audit->channel->keys[member];
+    bool is_own = member == audit->channel->self && keys->log_count > 1 && head->size > keys->log[1].from;
+    *ret_passed = other->frozen || is_own;
+    if (!*ret_passed) {
+        ent_rc rc = store->engine->passed_head_get(store, other->number, head, NULL, &why);
+        if (rc.code == ENT_ABSENT)
+            return ENT_DONE;
+        ENT_TRY(ent_audit_read(audit, rc, &why, "ack", index, ret_passed, err));
+    }
+    if (!*ret_passed)
+        return ENT_DONE;
+    ent_audit_acks *acks = &audit->log->passed[member][other->frozen ? ENT_ACK_OTHER_HISTORY : ENT_ACK_REPLACED_KEY];
+    acks->first = acks->count == 0 ? index : acks->first;
+    acks->count++;
+    return ENT_DONE;
+}
+
 /* Whether a head that an entry acks is one of the log that it names. */
 static ent_rc check_ack(ent_audit *audit, uint64_t index, uint32_t member, const ent_tree_head *head, ent_err *err)
 {
@@ -195,16 +220,22 @@ static ent_rc check_ack(ent_audit *audit, uint64_t index, uint32_t member, const
     ent_tree_head kept = {0};
     ent_err why = {0};
     bool root_known = false;
-    ent_rc rc = store->engine->head_from(store, other->number, head->size, &kept, NULL, &why);
+    bool passed = false;
+    /* Of a log that forked the kept heads may be of either history. */
+    ent_rc rc = other->frozen ? ent_rc_of(ENT_ABSENT)
+                              : store->engine->head_from(store, other->number, head->size, &kept, NULL, &why);
     if (rc.code == ENT_ABSENT || (rc.code == ENT_OK && kept.size != head->size)) {
-        if (head->size > other->tree.size)
-            return ENT_DONE; /* its entries are not here */
+        if (head->size > other->tree.size) /* its entries are not here */
+            return pass_ack(audit, index, member, head, &passed, err);
         ent_store_tiles tiles = {store, other->number};
         ent_tile_reader reader = ent_store_tile_reader(&tiles);
         rc = ent_tree_root_at(head->size, &reader, &kept.root, &why);
     }
     ENT_TRY(ent_audit_read(audit, rc, &why, "ack", index, &root_known, err));
-    if (root_known && !ent_hash_equal(&kept.root, &head->root))
+    if (!root_known || ent_hash_equal(&kept.root, &head->root))
+        return ENT_DONE;
+    ENT_TRY(pass_ack(audit, index, member, head, &passed, err));
+    if (!passed)
         ent_audit_find(audit, "ack", index,
                        "entry %llu acks a head of %llu entries of %.*s that is not that of its log",
                        (unsigned long long)index, (unsigned long long)head->size,

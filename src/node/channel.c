@@ -5,6 +5,7 @@
 #include "node/key_lost.h"
 #include "node/keys.h"
 #include "node/ledgers.h"
+#include "node/passed.h"
 #include "node/opener.h"
 #include "node/receipt.h"
 #include "node/report.h"
@@ -192,7 +193,8 @@ static ent_rc load_signed_size(ent_node *node, ent_channel *channel, ent_err *er
         ent_channel_hold(channel, ENT_HOLD_PEER_LARGER,
                          "a head of ours with %llu entries was shown to us, and this store holds %llu of them or "
                          "others: it is older than what we signed. `entente recover --from PARTY` brings back what a "
-                         "member holds; when nobody does, open a successor channel",
+                         "member holds; when nobody does, open a successor channel. If we never said it, somebody has "
+                         "our log key: `entente key revoke log`",
                          (unsigned long long)head.size, (unsigned long long)own->tree.size);
         at_most = head.size - 1;
     }
@@ -216,6 +218,7 @@ static ent_rc load_channel(void *context, const ent_store_channel *row, ent_err 
         ENT_TRY(ent_channel_keys_load(node, channel, i, err));
     ent_key_look(node, channel);
     ENT_TRY(load_signed_size(node, channel, err));
+    ENT_TRY(ent_passed_load(node, channel, err));
     ENT_TRY(ent_channel_publish(node, channel, err));
     channel = NULL;
     return ENT_DONE;

@@ -75,6 +75,12 @@ static const complaint own_frozen = {
     "Find out how it came to be (a second copy of the folder? a stolen key?), then open a channel that succeeds this "
     "one "
     "(`entente channel open --succeeds`)."};
+static const complaint apart = {
+    "receipt-apart", false,
+    "It was told another history of that log than we were, or its receipt is a lie, or a stolen key gave it. It counts "
+    "for nothing here.",
+    "`entente fork list` shows what it signed for. Ask it for the head of that log that it holds: two signed heads "
+    "prove a fork."};
 static const complaint file_out = {
     "attachment", false, "The other side cannot read an attachment that has not come to it.",
     "Attachments go behind messages, and go on by themselves where they were cut; see whether the party is reachable, "
@@ -346,6 +352,35 @@ static ent_rc look_at_third(doctor *work, ent_channel *channel, uint32_t member,
     return ENT_DONE;
 }
 
+typedef struct {
+    doctor *work;
+    ent_channel *channel;
+    uint32_t member; /* whose log */
+    uint32_t seen;   /* receivers that were told of */
+} apart_look;
+
+static ent_rc tell_apart(void *context, const ent_store_receipt *receipt, ent_err *err)
+{
+    apart_look *look = context;
+    (void)err;
+    if ((look->seen >> receipt->receiver & 1) != 0)
+        return ENT_DONE;
+    look->seen |= (uint32_t)1 << receipt->receiver;
+    place at = in_channel(look->channel, receipt->receiver);
+    at.since_unix_s = receipt->arrived_unix_s;
+    find(look->work, &apart, at, "%.*s signed that it holds entries of %.*s that are not those held here",
+         ENT_TEXT_ARG(at.party), ENT_TEXT_ARG(look->channel->genesis.members[look->member].name));
+    return ENT_DONE;
+}
+
+/* Of a log that forked nothing more is to be said. */
+static ent_rc look_at_apart(doctor *work, ent_channel *channel, uint32_t member, ent_err *err)
+{
+    apart_look look = {.work = work, .channel = channel, .member = member};
+    return work->node->store->engine->apart_receipt_walk(work->node->store, channel->members[member].log.number,
+                                                         tell_apart, &look, err);
+}
+
 static ent_rc look_at_member(doctor *work, ent_channel *channel, uint32_t member, ent_err *err)
 {
     ent_store_log log;
@@ -355,11 +390,13 @@ static ent_rc look_at_member(doctor *work, ent_channel *channel, uint32_t member
     if (log.frozen)
         find(work, own ? &own_frozen : &frozen, at, "the log of %.*s is frozen at %" PRIu64 " entries: it forked",
              ENT_TEXT_ARG(at.party), log.tree.size);
-    if (!own && atomic_load(&channel->members[member].blocked))
+    else
+        ENT_TRY(look_at_apart(work, channel, member, err));
+    if (!own && !log.frozen && atomic_load(&channel->members[member].blocked))
         find(work, &waiting, at, "what %.*s says after entry %" PRIu64 " follows on messages that are not here",
              ENT_TEXT_ARG(at.party), log.opened);
     ENT_TRY(look_at_quota(work, channel, member, err));
-    for (uint32_t third = 0; !own && third < channel->genesis.member_count; third++) {
+    for (uint32_t third = 0; !own && !log.frozen && third < channel->genesis.member_count; third++) {
         if (third != member && third != channel->self)
             ENT_TRY(look_at_third(work, channel, member, third, err));
     }

@@ -7,6 +7,7 @@
 #include "node/fork_proof.h"
 #include "node/guard.h"
 #include "node/opener.h"
+#include "node/passed.h"
 #include "node/sequencer.h"
 
 typedef struct {
@@ -179,9 +180,11 @@ uint32_t ent_fork_frozen(ent_channel *channel)
 }
 
 /* Heads of this log that came before their entries did: the new entries must lead to each of them. */
-static ent_rc compare_heads_ahead(ent_node *node, ent_channel *channel, uint32_t writer, const ent_tree *held,
+static ent_rc compare_heads_ahead(ent_node *node, ent_channel *channel, const ent_pouch_known *known,
                                   const ent_pouch *pouch, const ent_pouch_checked *checked, ent_err *err)
 {
+    const uint32_t writer = (uint32_t)known->writer;
+    const ent_tree *held = known->tree;
     int64_t log = channel->members[writer].log.number;
     uint64_t at_most = checked->head.size;
     ent_store_tiles stored = {node->store, log};
@@ -196,6 +199,9 @@ static ent_rc compare_heads_ahead(ent_node *node, ent_channel *channel, uint32_t
         if (rc.code == ENT_ABSENT || (rc.code == ENT_OK && head.size <= held->size))
             return ENT_DONE;
         ENT_TRY(rc);
+        at_most = head.size - 1;
+        if (ent_passed_beyond(known->keys[writer], ent_buf_bytes(&note), channel->members[writer].origin))
+            continue;
         for (size_t i = 0; tree.size < head.size; i++)
             ENT_TRY(ent_tree_append(&tree, &checked->leaves[i], err));
         ent_tree_root(&tree, &root);
@@ -204,14 +210,27 @@ static ent_rc compare_heads_ahead(ent_node *node, ent_channel *channel, uint32_t
             ENT_TRY(keep(node, &evidence, err));
             return refuse(&evidence, head.size, err);
         }
-        at_most = head.size - 1;
     }
     return ENT_DONE;
 }
 
+/* Whether a head ahead of what is held, that nothing acks, is smaller than one that is kept: then it is not kept. */
+static ent_rc is_surpassed(ent_node *node, ent_channel *channel, const ent_checked_head *given, bool *ret, ent_err *err)
+{
+    ent_store_log log;
+    ent_tree_head newest;
+    ent_channel_log(channel, (uint32_t)given->member, &log);
+    *ret = false;
+    if (given->head.size <= log.tree.size)
+        return ENT_DONE;
+    ent_rc rc = node->store->engine->head_get(node->store, log.number, UINT64_MAX, &newest, NULL, err);
+    *ret = rc.code == ENT_OK && newest.size > given->head.size;
+    return rc.code == ENT_ABSENT ? ENT_DONE : rc;
+}
+
 /* Heads that came with the pouch against heads of the same size that came before, where we hold neither's entries. */
-static ent_rc compare_heads_beside(ent_node *node, ent_channel *channel, ent_pouch_checked *checked, bool *ret_news,
-                                   ent_err *err)
+static ent_rc compare_heads_beside(ent_node *node, ent_channel *channel, const ent_pouch_known *known,
+                                   ent_pouch_checked *checked, bool *ret_news, ent_err *err)
 {
     size_t kept = 0;
     for (size_t i = 0; i < checked->head_count; i++) {
@@ -222,13 +241,18 @@ static ent_rc compare_heads_beside(ent_node *node, ent_channel *channel, ent_pou
         ent_rc rc = node->store->engine->head_get(node->store, log, given.head.size, &head, &note, err);
         if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
             return rc;
-        bool same_size = rc.code == ENT_OK && head.size == given.head.size;
+        bool same_size =
+            rc.code == ENT_OK && head.size == given.head.size &&
+            !ent_passed_beyond(known->keys[given.member], ent_buf_bytes(&note), channel->members[given.member].origin);
         if (same_size && !ent_hash_equal(&head.root, &given.head.root)) {
             ent_fork_evidence evidence = {channel, (uint32_t)given.member, given.note, ent_buf_bytes(&note), NULL};
             ENT_TRY(keep(node, &evidence, err));
             continue;
         }
-        *ret_news = *ret_news || (!same_size && given.member != channel->self);
+        bool kept_before = same_size;
+        if (!kept_before && !given.acked)
+            ENT_TRY(is_surpassed(node, channel, &given, &kept_before, err));
+        *ret_news = *ret_news || (!kept_before && given.member != channel->self);
         checked->heads[kept++] = given;
     }
     checked->head_count = kept;
@@ -246,8 +270,8 @@ static ent_rc apply_own_head(ent_job *job, ent_node *node, ent_err *err)
 {
     const own_head_job *work = (const own_head_job *)job;
     const ent_channel *channel = work->channel;
-    return node->store->engine->head_put(node->store, channel->members[channel->self].log.number, work->head,
-                                         work->note, err);
+    return node->store->engine->head_ahead(node->store, channel->members[channel->self].log.number, work->head,
+                                           work->note, err);
 }
 
 ent_rc ent_fork_hold(ent_node *node, ent_channel *channel, const ent_tree_head *head, ent_bytes note, const char *who,
@@ -259,7 +283,8 @@ ent_rc ent_fork_hold(ent_node *node, ent_channel *channel, const ent_tree_head *
     ent_channel_hold(channel, ENT_HOLD_PEER_LARGER,
                      "%s shows a head of our log with %llu entries, signed by us, and this store holds %llu of them or "
                      "others: it is older than what we signed. `entente recover --from %s` brings back what that "
-                     "member holds; when nobody has it all, open a successor channel",
+                     "member holds; when nobody has it all, open a successor channel. If we never said it, somebody "
+                     "has our log key: `entente key revoke log`",
                      who == NULL ? "a pouch" : who, (unsigned long long)head->size, (unsigned long long)log.tree.size,
                      who == NULL ? "PARTY" : who);
     return ent_sequencer_run(node, &work.job, err); /* kept, so that the next start knows it too */
@@ -277,13 +302,13 @@ static ent_rc compare_own_heads(ent_node *node, ent_channel *channel, const ent_
     return ENT_DONE;
 }
 
-ent_rc ent_fork_compare(ent_node *node, ent_channel *channel, uint32_t writer, const ent_tree *held,
-                        const ent_pouch *pouch, ent_pouch_checked *checked, bool *ret_news, ent_err *err)
+ent_rc ent_fork_compare(ent_node *node, ent_channel *channel, const ent_pouch_known *known, const ent_pouch *pouch,
+                        ent_pouch_checked *checked, bool *ret_news, ent_err *err)
 {
     bool news = checked->verdict == ENT_POUCH_NEW;
     if (news)
-        ENT_TRY(compare_heads_ahead(node, channel, writer, held, pouch, checked, err));
-    ENT_TRY(compare_heads_beside(node, channel, checked, &news, err));
+        ENT_TRY(compare_heads_ahead(node, channel, known, pouch, checked, err));
+    ENT_TRY(compare_heads_beside(node, channel, known, checked, &news, err));
     ENT_TRY(compare_own_heads(node, channel, checked, err));
     *ret_news = news;
     return ENT_DONE;

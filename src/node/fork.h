@@ -29,11 +29,12 @@ ENT_RC ent_fork_hold(ent_node *node, ent_channel *channel, const ent_tree_head *
 /** What the check cannot see: the pouch against signed heads that were kept before their entries came. A head of our
  * own log beyond what we signed holds the channel. A head of another log that contradicts one of its size is kept as a
  * fork and taken out of checked->heads.
- *  @in   held       right edge of the writer's log as it was checked against
+ *  @in   known      what it was checked against, with the keys that it brought: what these show to be beyond a cutoff
+ * contradicts nothing
  *  @out  ret_news   whether there are new entries, or heads that were not kept before
  *  Errors: PEER_FORK (the writer's, recorded), those of the store and the sequencer. */
-ENT_RC ent_fork_compare(ent_node *node, ent_channel *channel, uint32_t writer, const ent_tree *held,
-                        const ent_pouch *pouch, ent_pouch_checked *checked, bool *ret_news, ent_err *err);
+ENT_RC ent_fork_compare(ent_node *node, ent_channel *channel, const ent_pouch_known *known, const ent_pouch *pouch,
+                        ent_pouch_checked *checked, bool *ret_news, ent_err *err);
 
 /** Take in a proof that came by hand.
  *  @out  ret_new   whether that log was not frozen before

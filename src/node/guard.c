@@ -170,6 +170,17 @@ ent_rc ent_guard_open_head(const ent_channel *channel, ent_bytes bytes, ent_tree
     return ENT_DONE;
 }
 
+/* Whether a head is by a key of ours beyond its cutoff: whoever shows it holds what another signed with it, and knows
+ * nothing of us from there on. */
+static bool is_beyond_cutoff(const ent_channel *channel, ent_bytes bytes)
+{
+    ENT_CLEANUP(ent_note_release) ent_note note = {0};
+    ent_checkpoint checkpoint;
+    return ent_keys_open_old_head(ent_channel_keys(channel, channel->self), bytes,
+                                  ent_text_of(channel->members[channel->self].origin), &note, &checkpoint, NULL)
+               .code == ENT_OK;
+}
+
 static ent_rc take_answer(const question *asked, const ent_http_reply *reply, ent_err *err)
 {
     ent_channel *channel = asked->channel;
@@ -180,7 +191,10 @@ static ent_rc take_answer(const question *asked, const ent_http_reply *reply, en
     if (rc.code == ENT_ABSENT) /* it holds nothing of this log */
         return ENT_DONE;
     ENT_TRY(rc);
-    ENT_TRY(ent_guard_open_head(channel, ent_buf_bytes(&reply->body), &head, err));
+    rc = ent_guard_open_head(channel, ent_buf_bytes(&reply->body), &head, err);
+    if (rc.code == ENT_PEER_SIGNATURE && is_beyond_cutoff(channel, ent_buf_bytes(&reply->body)))
+        return ENT_DONE;
+    ENT_TRY(rc);
     ent_text name = channel->genesis.members[asked->member].name;
     memcpy(who, name.data, name.size);
     return ent_guard_compare(asked->guard->node, channel, &head, ent_buf_bytes(&reply->body), who, &held, err);

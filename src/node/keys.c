@@ -2,6 +2,7 @@
 
 #include "node/channel.h"
 #include "node/key_lost.h"
+#include "node/passed.h"
 #include "node/rotate.h"
 
 static const char rule[] = "design 2, Rotation";
@@ -154,7 +155,8 @@ ent_rc ent_keys_put(ent_node *node, ent_channel *channel, uint32_t member, ent_k
     ent_store_keys row = {.log = of->log.number, .serial = known->keys.serial, .announced = known->announced};
     ent_known_keys_free(of->next_keys);
     of->next_keys = known;
-    return node->store->engine->keys_put(node->store, &row, card, cutoffs, err);
+    ENT_TRY(node->store->engine->keys_put(node->store, &row, card, cutoffs, err));
+    return ent_passed_by_cutoff(node, channel, member, &known->keys, err);
 }
 
 bool ent_keys_await(const ent_node *node, const ent_channel *channel, uint64_t size)

@@ -2,6 +2,7 @@
 
 #include "node/channel.h"
 #include "node/examine.h"
+#include "node/passed.h"
 #include "node/receipt.h"
 
 #include <time.h>
@@ -65,35 +66,19 @@ static bool lacks_acked(const ent_channel *channel, const ent_ledger *ledger, co
     return false;
 }
 
-/* Whether our copy of a log that forked has the head that is acked. */
-static ent_rc is_of_ours(ent_node *node, ent_channel *channel, uint32_t member, const ent_tree_head *head, bool *ret,
-                         ent_err *err)
-{
-    ent_ledgers_roots roots = {node, channel};
-    ent_store_log log;
-    ent_hash root;
-    ent_channel_log(channel, member, &log);
-    *ret = !log.frozen;
-    if (!log.frozen || head->size > log.tree.size)
-        return ENT_DONE;
-    ENT_TRY(ent_ledgers_root(&roots, member, head->size, &root, err));
-    *ret = ent_hash_equal(&root, &head->root);
-    return ENT_DONE;
-}
-
 /* By roots, not by sizes: what its writer acks of another history may, in ours, ack him. */
 ent_rc ent_ledgers_drop_foreign(ent_node *node, ent_channel *channel, ent_entry *entry, ent_err *err)
 {
     size_t kept = 0;
-    if (atomic_load(&channel->forks) == 0)
+    if (atomic_load(&channel->forks) == 0 && !atomic_load(&channel->passed))
         return ENT_DONE;
     for (size_t i = 0; i < entry->ack_count; i++) {
-        bool ours = true;
+        ent_ack_worth worth = ENT_ACK_COUNTS;
         for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
             if (ent_text_is(entry->acks[i].origin, channel->members[m].origin))
-                ENT_TRY(is_of_ours(node, channel, m, &entry->acks[i].head, &ours, err));
+                ENT_TRY(ent_ack_weigh(node, channel, m, &entry->acks[i].head, &worth, err));
         }
-        if (ours)
+        if (worth == ENT_ACK_COUNTS)
             entry->acks[kept++] = entry->acks[i];
     }
     entry->ack_count = kept;

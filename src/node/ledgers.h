@@ -38,7 +38,7 @@ bool ent_ledgers_is_made(ent_channel *channel);
 ENT_RC ent_ledgers_past(ent_node *node, ent_channel *channel, const uint64_t *ends, ent_ledger **ret, ent_err *err);
 
 /** Leave out of an entry the acks that the ledger does not count: of a log that forked, those of another history than
- * the one that is held here.  Errors: those of the store. */
+ * the one that is held here; of any, those of what was passed over (passed.h).  Errors: those of the store. */
 ENT_RC ent_ledgers_drop_foreign(ent_node *node, ent_channel *channel, ent_entry *entry, ent_err *err);
 /** With the ledger locked: whether it holds all that an entry acks; else ent_ledger_entry would say RETRY. */
 bool ent_ledgers_knows_acked(const ent_channel *channel, const ent_ledger *ledger, const ent_entry *entry);

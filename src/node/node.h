@@ -116,6 +116,7 @@ typedef struct ent_channel {
     int64_t added_unix_s;
 
     atomic_uint forks;     /* logs of it that froze: each member is to have the proofs */
+    atomic_bool passed;    /* some head of it may have been passed over: passed.h */
     atomic_bool unsent;    /* something may have to leave; set by all, cleared by the courier */
     atomic_bool rotating;  /* our log key is being replaced: heads beyond the cutoff wait for the new one */
     atomic_bool keyless;   /* the key of our next head is lost: key_lost.h */

@@ -45,16 +45,42 @@ static ent_rc put_head(ent_packing *work, uint32_t member, uint64_t at_most, boo
     return ent_buf_check(&work->head_notes[member], err);
 }
 
+/* What was passed over is shown to all, to the log's own writer too: he has not signed it. */
+static ent_rc put_passed(ent_packing *work, uint32_t member, const ent_tree_head *head, bool *ret_put, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
+    *ret_put = false;
+    if (!atomic_load(&work->channel->passed))
+        return ENT_DONE;
+    ent_rc rc = work->node->store->engine->passed_head_get(work->node->store, work->channel->members[member].log.number,
+                                                           head, &note, err);
+    if (rc.code == ENT_ABSENT)
+        return ENT_DONE;
+    ENT_TRY(rc);
+    ent_buf_put(&work->head_notes[member], ent_buf_bytes(&note));
+    work->head_sizes[member] = head->size;
+    work->head_count++;
+    *ret_put = true;
+    return ent_buf_check(&work->head_notes[member], err);
+}
+
 static ent_rc put_acked(ent_packing *work, const ent_entry *entry, ent_err *err)
 {
+    uint32_t frozen = ent_fork_frozen(work->channel);
     for (size_t i = 0; i < entry->ack_count && work->head_count < ENT_POUCH_MAX_HEADS; i++) {
+        const ent_tree_head *head = &entry->acks[i].head;
         ent_text party = {0};
         ent_hash channel;
+        bool put = false;
         ENT_TRY(ent_origin_parse(entry->acks[i].origin, &party, &channel, err));
         int member = ent_genesis_member(&work->channel->genesis, party);
-        bool knows = (uint32_t)member == work->to && !work->forgotten; /* it signed them */
-        if (member >= 0 && !knows && entry->acks[i].head.size > work->head_sizes[member])
-            ENT_TRY(put_head(work, (uint32_t)member, entry->acks[i].head.size, true, err));
+        if (member < 0 || head->size <= work->head_sizes[member])
+            continue;
+        bool knows =
+            (uint32_t)member == work->to && !work->forgotten && (frozen >> member & 1) == 0; /* it signed them */
+        ENT_TRY(put_passed(work, (uint32_t)member, head, &put, err));
+        if (!put && !knows)
+            ENT_TRY(put_head(work, (uint32_t)member, head->size, true, err));
     }
     return ENT_DONE;
 }
@@ -90,7 +116,7 @@ ent_rc ent_packing_heads(ent_packing *work, ent_err *err)
     work->pouch.heads = ent_arena_alloc(&work->arena, channel->genesis.member_count * sizeof *work->pouch.heads);
     if (work->pouch.heads == NULL)
         return ent_packing_no_memory(err);
-    if (channel->genesis.member_count > 2 || work->forgotten)
+    if (channel->genesis.member_count > 2 || work->forgotten || ent_fork_frozen(work->channel) != 0)
         ENT_TRY(put_all_acked(work, err));
     for (uint32_t i = 0; i < channel->genesis.member_count; i++) {
         if (i == work->of)

@@ -8,6 +8,7 @@
 #include "node/key_lost.h"
 #include "node/keys.h"
 #include "node/opener.h"
+#include "node/passed.h"
 #include "node/peer.h"
 #include "node/quota.h"
 #include "node/receipt.h"
@@ -49,6 +50,10 @@ static ent_rc head_held(void *context, size_t member, const ent_tree_head *head,
     ent_rc rc =
         engine->head_get(held->node->store, held->channel->members[member].log.number, head->size, &found, &note, err);
     *ret_held = rc.code == ENT_OK && found.size == head->size && ent_hash_equal(&found.root, &head->root);
+    if (*ret_held || (rc.code != ENT_OK && rc.code != ENT_ABSENT))
+        return rc;
+    rc = engine->passed_head_get(held->node->store, held->channel->members[member].log.number, head, NULL, err);
+    *ret_held = rc.code == ENT_OK;
     return rc.code == ENT_ABSENT ? ENT_DONE : rc;
 }
 
@@ -82,8 +87,9 @@ typedef struct {
     uint64_t base; /* size of the stored log that was checked against */
     const ent_pouch *pouch;
     ent_pouch_checked *checked;
-    bool again;          /* it was ours before: no quota counts */
-    ent_keys_news *keys; /* what its cards and cutoffs add */
+    bool again;                        /* it was ours before: no quota counts */
+    ent_keys_news *keys;               /* what its cards and cutoffs add */
+    const ent_keys *const *known_keys; /* per member, with the news */
     ent_received *received;
 } receive_job;
 
@@ -214,8 +220,27 @@ static ent_rc heads_agree(const receive_job *work, ent_node *node, ent_err *err)
         ent_rc rc = node->store->engine->head_get(node->store, log, given->head.size, &head, &note, err);
         if (rc.code != ENT_OK && rc.code != ENT_ABSENT)
             return rc;
-        if (rc.code == ENT_OK && head.size == given->head.size && !ent_hash_equal(&head.root, &given->head.root))
+        if (rc.code == ENT_OK && head.size == given->head.size && !ent_hash_equal(&head.root, &given->head.root) &&
+            !ent_passed_beyond(work->known_keys[given->member], ent_buf_bytes(&note),
+                               work->channel->members[given->member].origin))
             return ent_fail(err, ENT_RETRY, NULL, "another head of that size came first");
+    }
+    return ENT_DONE;
+}
+
+/* A member may sign heads of its log without end and bring no entries: of those that nothing acks one is kept. */
+static ent_rc store_heads(const receive_job *work, ent_node *node, ent_err *err)
+{
+    const ent_store_engine *engine = node->store->engine;
+    for (size_t i = 0; i < work->checked->head_count; i++) {
+        const ent_checked_head *head = &work->checked->heads[i];
+        const ent_store_log *log = &work->channel->members[head->member].next;
+        if (head->member == work->channel->self)
+            continue;
+        if (head->acked || head->head.size <= log->tree.size)
+            ENT_TRY(engine->head_put(node->store, log->number, &head->head, head->note, err));
+        else
+            ENT_TRY(engine->head_ahead(node->store, log->number, &head->head, head->note, err));
     }
     return ENT_DONE;
 }
@@ -228,6 +253,7 @@ static ent_rc apply_receive(ent_job *job, ent_node *node, ent_err *err)
     ENT_TRY(may_store(work, err));
     ENT_TRY(heads_agree(work, node, err));
     ENT_TRY(ent_keys_may_store(work->channel, work->keys, err));
+    ENT_TRY(ent_keys_store(node, work->channel, work->keys, err)); /* first: what a cutoff undoes is in nobody's way */
     /* Ours that we have forgotten come back before a new one is signed: the first stays the first. */
     ENT_TRY(ent_receipts_store_own(node, work->channel, checked->receipts, checked->receipt_count, err));
     if (checked->verdict == ENT_POUCH_NEW) {
@@ -235,13 +261,8 @@ static ent_rc apply_receive(ent_job *job, ent_node *node, ent_err *err)
             ENT_TRY(count_entries(work, err));
         ENT_TRY(store_entries(node, work, err));
     }
-    for (size_t i = 0; i < checked->head_count; i++) {
-        const ent_checked_head *head = &checked->heads[i];
-        int64_t log = work->channel->members[head->member].log.number;
-        if (head->member != work->channel->self)
-            ENT_TRY(node->store->engine->head_put(node->store, log, &head->head, head->note, err));
-    }
-    ENT_TRY(ent_keys_store(node, work->channel, work->keys, err));
+    ENT_TRY(store_heads(work, node, err));
+    ENT_TRY(ent_passed_store(node, work->channel, checked, err));
     ENT_TRY(ent_receipts_store(node, work->channel, checked->receipts, checked->receipt_count, err));
     return ent_sequencer_check_open(node, work->channel, err);
 }
@@ -249,8 +270,10 @@ static ent_rc apply_receive(ent_job *job, ent_node *node, ent_err *err)
 static void settle_receive(ent_job *job, ent_node *node)
 {
     receive_job *work = (receive_job *)job;
-    if (work->keys->any)
+    if (work->keys->any) {
         ent_peers_renewed(node, work->pouch);
+        ent_opener_wake(node->opener); /* a cutoff may tell what an ack is worth */
+    }
     ent_store_receipt receipt;
     ent_receipts_told(node, work->channel, work->checked->receipts, work->checked->receipt_count);
     ent_receipts_came_back(work->channel, work->checked->receipts, work->checked->receipt_count);
@@ -323,6 +346,36 @@ static ent_rc compare_receipts(ent_node *node, const ent_channel *channel, const
     return ENT_DONE;
 }
 
+typedef struct {
+    ent_job job;
+    ent_channel *channel;
+    const ent_pouch *pouch;
+    ent_keys_news *keys;
+} keys_job;
+
+static ent_rc apply_keys(ent_job *job, ent_node *node, ent_err *err)
+{
+    const keys_job *work = (const keys_job *)job;
+    ENT_TRY(ent_sequencer_touch(node, work->channel, err));
+    ENT_TRY(ent_keys_may_store(work->channel, work->keys, err));
+    return ent_keys_store(node, work->channel, work->keys, err);
+}
+
+static void settle_keys(ent_job *job, ent_node *node)
+{
+    ent_peers_renewed(node, ((const keys_job *)job)->pouch);
+    ent_opener_wake(node->opener);
+}
+
+/* What the root key says holds whatever becomes of the log: of one that forked nothing else is taken any more, and a
+ * proof of the fork, or a receipt of its writer, may be by a new key. */
+static ent_rc take_keys(ent_node *node, ent_channel *channel, const ent_pouch *pouch, ent_keys_news *keys, ent_err *err)
+{
+    keys_job work = {
+        .job = {.apply = apply_keys, .settle = settle_keys}, .channel = channel, .pouch = pouch, .keys = keys};
+    return keys->any ? ent_sequencer_run(node, &work.job, err) : ENT_DONE;
+}
+
 static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, const ent_pouch *pouch, bool again,
                       ent_received *ret, ent_err *err)
 {
@@ -339,6 +392,8 @@ static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, con
     ENT_TRY(rc);
     bool is_own = writer == channel->self;
     bool beyond_signed = checked.head.size > ent_channel_signed_size(channel);
+    if (checked.verdict == ENT_POUCH_FORKED || held.log.frozen)
+        ENT_TRY(take_keys(node, channel, pouch, &keys, err));
     if (checked.verdict == ENT_POUCH_FORKED && !(is_own && beyond_signed))
         return ent_fork_record(node, channel, writer, pouch, &checked, err);
     if (is_own && (checked.verdict == ENT_POUCH_NEW || beyond_signed)) {
@@ -351,8 +406,9 @@ static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, con
     }
     if (checked.verdict == ENT_POUCH_NEW)
         ENT_TRY(ent_keys_check_new(node, channel, writer, &keys, &held.log.tree, &checked, err));
-    ENT_TRY(ent_fork_compare(node, channel, writer, &held.log.tree, pouch, &checked, &news, err));
+    ENT_TRY(ent_fork_compare(node, channel, &known, pouch, &checked, &news, err));
     ENT_TRY(compare_receipts(node, channel, &checked, &news, err));
+    ENT_TRY(ent_apart_is_news(node, channel, &checked, &news, err));
     receive_job work = {
         .job = {.apply = apply_receive, .settle = settle_receive, .weight_bytes = pouch->entries.size},
         .channel = channel,
@@ -362,6 +418,7 @@ static ent_rc take_in(ent_node *node, ent_channel *channel, uint32_t writer, con
         .checked = &checked,
         .again = again,
         .keys = &keys,
+        .known_keys = known.keys,
         .received = ret,
     };
     news = news || keys.any;

@@ -286,6 +286,15 @@ static void put_body(ent_buf *body, const ent_card *card, ent_bytes card_bytes, 
     ent_json_object_end(&writer);
 }
 
+/* A batch that was undone may have ended a hold (passed.h). */
+static void hold_again(ent_channel *channel, ent_hold before)
+{
+    if (before == ENT_HOLD_PEER_LARGER)
+        ent_channel_hold(channel, before,
+                         "a head of ours that this store does not hold was shown to us, and the key that signed it "
+                         "could not be revoked here: do it again, or `entente recover --from PARTY`");
+}
+
 /* "`channel.rotate` is the first entry under the new key": keys and entry are one transaction. Where nothing can be
  * said now, the keys alone: what is said next is by the new key, and it is told as soon as it can be. */
 static ent_rc adopt_in(ent_node *node, ent_channel *channel, const rotation *work, ent_err *err)
@@ -299,6 +308,7 @@ static ent_rc adopt_in(ent_node *node, ent_channel *channel, const rotation *wor
     ent_saying saying = {.channel = channel, .kind = "channel.rotate", .also = adopt, .also_context = &job};
     uint64_t index = 0;
     uint64_t announced = atomic_load(&channel->members[channel->self].keys)->announced;
+    ent_hold before = ent_channel_hold_now(channel);
     ENT_TRY(keys_in(work, channel, card->serial, &job.known, err));
     put_body(&body, card, job.card, &job.known->keys, work->reason);
     ent_rc rc = ent_buf_check(&body, err);
@@ -311,9 +321,12 @@ static ent_rc adopt_in(ent_node *node, ent_channel *channel, const rotation *wor
     job.known = NULL;
     if (adopted)
         return ENT_DONE;
+    hold_again(channel, before);
     ENT_TRY(keys_in(work, channel, announced, &job.known, err));
     rc = ent_sequencer_run(node, &job.job, err);
     ent_known_keys_free(job.known);
+    if (rc.code != ENT_OK)
+        hold_again(channel, before);
     return rc;
 }
 

@@ -45,31 +45,47 @@ static ent_rc check_fields(const ent_pouch_checking *checking, const ent_entry *
     return ENT_DONE;
 }
 
+static bool is_shown(ent_checked_head *heads, size_t count, size_t member, const ent_tree_head *head)
+{
+    for (size_t i = 0; i < count; i++) {
+        ent_checked_head *given = &heads[i];
+        if (given->member == member && given->head.size == head->size &&
+            ent_hash_equal(&given->head.root, &head->root)) {
+            given->acked = true;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* "an ack is accepted only if that head, signed by its own log, is in heads/ or held": what our copy of a log yields
- * was signed when it came. */
+ * was signed when it came. Whoever acks what a key signed beyond its cutoff did not know of the cutoff: no fault of
+ * his, and it counts for nothing. */
 static ent_rc ack_is_signed(const ent_pouch_checking *checking, size_t member, const ent_tree_head *head,
                             bool *ret_signed, ent_err *err)
 {
     const ent_pouch_known *known = checking->known;
-    for (size_t i = 0; i < checking->out->head_count; i++) {
-        const ent_checked_head *given = &checking->out->heads[i];
-        if (given->member == member && given->head.size == head->size &&
-            ent_hash_equal(&given->head.root, &head->root)) {
-            *ret_signed = true;
-            return ENT_DONE;
-        }
-    }
+    const ent_pouch_checked *out = checking->out;
     /* Of a log that forked its writer may have seen another history, with any number of heads: that is no fault of his,
      * and says nothing about ours. */
-    if (ent_pouch_checking_forked(checking, member)) {
+    if (is_shown(out->heads, out->head_count, member, head) || is_shown(out->passed, out->passed_count, member, head) ||
+        ent_pouch_checking_forked(checking, member)) {
         *ret_signed = true;
         return ENT_DONE;
     }
     bool is_known = false;
     ent_hash ours;
     ENT_TRY(known->root_at(known->context, member, head->size, &is_known, &ours, err));
-    if (is_known) {
-        *ret_signed = ent_hash_equal(&ours, &head->root);
+    if (is_known && ent_hash_equal(&ours, &head->root)) {
+        *ret_signed = true;
+        return ENT_DONE;
+    }
+    /* Ours he acks without showing each head, for we signed it: unless our store has forgotten it, or another signed. A
+     * larger head tells. */
+    if (member == known->self &&
+        ((!is_known && ent_pouch_checking_reaches(out->heads, out->head_count, member, head->size)) ||
+         ent_pouch_checking_reaches(out->passed, out->passed_count, member, head->size))) {
+        *ret_signed = true;
         return ENT_DONE;
     }
     return known->head_held(known->context, member, head, ret_signed, err);

@@ -47,6 +47,15 @@ static ent_rc check_head_note(const ent_pouch_checking *checking, size_t member,
     return ENT_DONE;
 }
 
+bool ent_pouch_checking_reaches(const ent_checked_head *heads, size_t count, size_t member, uint64_t size)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (heads[i].member == member && heads[i].head.size >= size)
+            return true;
+    }
+    return false;
+}
+
 void ent_pouch_checking_fork(ent_pouch_checking *checking, const ent_checked_fork *fork)
 {
     checking->forked |= (uint32_t)1 << fork->member;
@@ -87,8 +96,10 @@ static ent_rc check_heads_of(ent_pouch_checking *checking, const ent_pouch_item 
                             head->head.size, before);
         before = head->head.size;
         /* Whoever handed it on did not know of the cutoff. It counts nothing; the log itself brings what is true. */
-        if (replaced)
+        if (replaced) {
+            out->passed[out->passed_count++] = *head;
             continue;
+        }
         if (!ent_pouch_checking_forked(checking, member)) /* else nothing more is kept of that log */
             ENT_TRY(compare_head(checking, head, err));
     }
@@ -186,6 +197,8 @@ ent_rc ent_pouch_check_heads(ent_pouch_checking *checking, ent_err *err)
     ENT_TRY(count_heads(pouch, &count, err));
     ENT_TRY(ent_pouch_checking_alloc(checking, count, sizeof *out->heads, &memory, err));
     out->heads = memory;
+    ENT_TRY(ent_pouch_checking_alloc(checking, count, sizeof *out->passed, &memory, err));
+    out->passed = memory;
     for (size_t i = 0; i < pouch->head_count; i++) {
         ent_rc rc = check_heads_of(checking, &pouch->heads[i], err);
         if (rc.code != ENT_OK)
@@ -233,22 +246,26 @@ static ent_rc check_receipt_signature(const ent_pouch_checking *checking, const 
     return ENT_DONE;
 }
 
-static ent_rc wrong_root(const ent_pouch_checking *checking, const ent_checked_receipt *receipt, size_t at,
-                         ent_err *err)
-{
-    return ent_fail(err, ENT_PEER_INCONSISTENT, ENT_STEP_ENTRIES,
-                    "receipts/%04zu-%.*s: another root than the log of %.*s has at size %" PRIu64, at,
-                    ENT_TEXT_ARG(ent_pouch_checking_name(checking, receipt->receiver)),
-                    ENT_TEXT_ARG(ent_pouch_checking_name(checking, receipt->member)), receipt->head.size);
-}
-
 /* A receipt of the pouch's own log at a size among the new entries; their order by size lets one walk over the leaves
  * do. */
 typedef struct {
     uint64_t size;
     size_t kept; /* index among the checked receipts */
-    size_t at;   /* place in the pouch, for errors */
 } pending_receipt;
+
+/* The receipts of one pouch while they are looked at. */
+typedef struct {
+    ent_pouch_checking *checking;
+    ent_buf key_name;
+    pending_receipt *pending;
+    size_t pending_count;
+    size_t apart_count;
+} receipts_check;
+
+static void release_check(receipts_check *work)
+{
+    ent_buf_release(&work->key_name);
+}
 
 static int compare_pending(const void *a, const void *b)
 {
@@ -257,75 +274,104 @@ static int compare_pending(const void *a, const void *b)
     return x->size < y->size ? -1 : x->size > y->size;
 }
 
-static ent_rc check_pending(const ent_pouch_checking *checking, pending_receipt *pending, size_t count, ent_err *err)
+static ent_rc check_pending(receipts_check *work, ent_err *err)
 {
+    const ent_pouch_checking *checking = work->checking;
     ent_tree tree = *checking->known->tree;
     size_t leaf = checking->overlap;
-    if (count > 1)
-        qsort(pending, count, sizeof *pending, compare_pending);
-    for (size_t i = 0; i < count; i++) {
-        while (tree.size < pending[i].size)
+    if (work->pending_count > 1)
+        qsort(work->pending, work->pending_count, sizeof *work->pending, compare_pending);
+    for (size_t i = 0; i < work->pending_count; i++) {
+        while (tree.size < work->pending[i].size)
             ENT_TRY(ent_tree_append(&tree, &checking->leaves[leaf++], err));
         ent_hash root;
         ent_tree_root(&tree, &root);
-        const ent_checked_receipt *receipt = &checking->out->receipts[pending[i].kept];
-        if (!ent_hash_equal(&root, &receipt->head.root))
-            return wrong_root(checking, receipt, pending[i].at, err);
+        ent_checked_receipt *receipt = &checking->out->receipts[work->pending[i].kept];
+        receipt->apart = !ent_hash_equal(&root, &receipt->head.root);
+        work->apart_count += receipt->apart ? 1 : 0;
     }
     return ENT_DONE;
 }
 
-/* Whether the pouch shows that we signed more than we hold: our store is from a backup, and a receipt for what it has
- * forgotten is no lie. */
-static bool own_head_beyond(const ent_pouch_checking *checking, uint64_t size)
+/* A receipt of our log for more than it has. Either the pouch shows that we signed more than we hold: our store is from
+ * a backup, and a receipt for what it has forgotten is no lie. Or it is for what another signed with a key of ours
+ * that was replaced. *ret_apart false, without a failure: nothing can be done with it here. */
+static ent_rc check_unreached(const ent_pouch_checking *checking, const ent_checked_receipt *receipt, size_t at,
+                              bool *ret_apart, ent_err *err)
 {
-    for (size_t i = 0; i < checking->out->head_count; i++) {
-        const ent_checked_head *given = &checking->out->heads[i];
-        if (given->member == checking->known->self && given->head.size >= size)
-            return true;
+    const ent_pouch_known *known = checking->known;
+    const ent_pouch_checked *out = checking->out;
+    const ent_keys *keys = known->keys[known->self];
+    const uint64_t size = receipt->head.size;
+    *ret_apart = ent_pouch_checking_reaches(out->passed, out->passed_count, known->self, size) ||
+                 (keys != NULL && keys->log_count > 1 && size > keys->log[1].from);
+    if (*ret_apart || ent_pouch_checking_reaches(out->heads, out->head_count, known->self, size))
+        return ENT_DONE;
+    return ent_fail(err, ENT_PEER_INCONSISTENT, ENT_STEP_ENTRIES,
+                    "receipts/%04zu: a receipt of our log at size %" PRIu64 ", which it has not reached", at, size);
+}
+
+/* "signed but inconsistent with what we hold ⇒ that log's fork": a receipt is not the log's own word. It shows what its
+ * giver holds, and no more; a head of that log, which its giver brings too, decides. */
+static ent_rc check_receipt(receipts_check *work, size_t at, ent_err *err)
+{
+    ent_pouch_checking *checking = work->checking;
+    const ent_pouch_known *known = checking->known;
+    ent_pouch_checked *out = checking->out;
+    ent_checked_receipt *receipt = &out->receipts[out->receipt_count];
+    ent_rc rc = check_receipt_signature(checking, &checking->pouch->receipts[at], &work->key_name, receipt, err);
+    if (rc.code != ENT_OK)
+        return ent_pouch_checking_fail_in(err, rc, ENT_STEP_ENTRIES, "receipts/%04zu-%.*s", at,
+                                          ENT_TEXT_ARG(checking->pouch->receipts[at].party));
+    if (receipt->member == known->writer && receipt->head.size > known->tree->size &&
+        receipt->head.size <= out->tree.size) {
+        work->pending[work->pending_count++] = (pending_receipt){receipt->head.size, out->receipt_count++};
+        return ENT_DONE;
     }
-    return false;
+    bool is_known = false;
+    ent_hash ours;
+    ENT_TRY(known->root_at(known->context, receipt->member, receipt->head.size, &is_known, &ours, err));
+    receipt->apart = is_known && !ent_hash_equal(&ours, &receipt->head.root);
+    if (!is_known && !ent_pouch_checking_forked(checking, receipt->member) && receipt->member == known->self &&
+        known->writer != known->self)
+        ENT_TRY(check_unreached(checking, receipt, at, &receipt->apart, err));
+    if (is_known ||
+        receipt->apart) /* else it cannot be checked yet: the writer of that log brings it with its entries */
+        out->receipt_count++;
+    work->apart_count += receipt->apart ? 1 : 0;
+    return ENT_DONE;
+}
+
+static ent_rc set_apart(receipts_check *work, ent_err *err)
+{
+    ent_pouch_checked *out = work->checking->out;
+    size_t kept = 0;
+    void *memory = NULL;
+    if (work->apart_count == 0)
+        return ENT_DONE;
+    ENT_TRY(ent_pouch_checking_alloc(work->checking, work->apart_count, sizeof *out->apart, &memory, err));
+    out->apart = memory;
+    for (size_t i = 0; i < out->receipt_count; i++) {
+        if (out->receipts[i].apart)
+            out->apart[out->apart_count++] = out->receipts[i];
+        else
+            out->receipts[kept++] = out->receipts[i];
+    }
+    out->receipt_count = kept;
+    return ENT_DONE;
 }
 
 ent_rc ent_pouch_check_receipts(ent_pouch_checking *checking, ent_err *err)
 {
-    const ent_pouch *pouch = checking->pouch;
-    const ent_pouch_known *known = checking->known;
-    ent_pouch_checked *out = checking->out;
-    ent_buf key_name ENT_CLEANUP(ent_buf_release) = {0};
+    const size_t count = checking->pouch->receipt_count;
+    ENT_CLEANUP(release_check) receipts_check work = {.checking = checking};
     void *memory = NULL;
-    ENT_TRY(ent_pouch_checking_alloc(checking, pouch->receipt_count, sizeof *out->receipts, &memory, err));
-    out->receipts = memory;
-    ENT_TRY(ent_pouch_checking_alloc(checking, pouch->receipt_count, sizeof(pending_receipt), &memory, err));
-    pending_receipt *pending = memory;
-    size_t pending_count = 0;
-    for (size_t i = 0; i < pouch->receipt_count; i++) {
-        ent_checked_receipt *receipt = &out->receipts[out->receipt_count];
-        ent_rc rc = check_receipt_signature(checking, &pouch->receipts[i], &key_name, receipt, err);
-        if (rc.code != ENT_OK)
-            return ent_pouch_checking_fail_in(err, rc, ENT_STEP_ENTRIES, "receipts/%04zu-%.*s", i,
-                                              ENT_TEXT_ARG(pouch->receipts[i].party));
-        if (receipt->member == known->writer && receipt->head.size > known->tree->size &&
-            receipt->head.size <= out->tree.size) {
-            pending[pending_count++] = (pending_receipt){receipt->head.size, out->receipt_count++, i};
-            continue;
-        }
-        bool is_known = false;
-        ent_hash ours;
-        ENT_TRY(known->root_at(known->context, receipt->member, receipt->head.size, &is_known, &ours, err));
-        bool forked = ent_pouch_checking_forked(checking, receipt->member);
-        if (is_known && !ent_hash_equal(&ours, &receipt->head.root)) {
-            if (forked)
-                continue; /* of the other history, which its giver holds */
-            return wrong_root(checking, receipt, i, err);
-        }
-        if (!is_known && !forked && receipt->member == known->self && known->writer != known->self &&
-            !own_head_beyond(checking, receipt->head.size))
-            return ent_fail(err, ENT_PEER_INCONSISTENT, ENT_STEP_ENTRIES,
-                            "receipts/%04zu: a receipt of our log at size %" PRIu64 ", which it has not reached", i,
-                            receipt->head.size);
-        if (is_known) /* else it cannot be checked yet: the writer of that log brings it with its entries */
-            out->receipt_count++;
-    }
-    return check_pending(checking, pending, pending_count, err);
+    ENT_TRY(ent_pouch_checking_alloc(checking, count, sizeof *checking->out->receipts, &memory, err));
+    checking->out->receipts = memory;
+    ENT_TRY(ent_pouch_checking_alloc(checking, count, sizeof *work.pending, &memory, err));
+    work.pending = memory;
+    for (size_t i = 0; i < count; i++)
+        ENT_TRY(check_receipt(&work, i, err));
+    ENT_TRY(check_pending(&work, err));
+    return set_apart(&work, err);
 }

@@ -43,14 +43,16 @@ static inline bool ent_pouch_checking_forked(const ent_pouch_checking *checking,
 {
     return (checking->forked >> member & 1) != 0;
 }
+/** Whether one of these heads is a member's, of at least that size. */
+bool ent_pouch_checking_reaches(const ent_checked_head *heads, size_t count, size_t member, uint64_t size);
 /** Keep a fork that was found, and pass over what contradicts from there on. */
 void ent_pouch_checking_fork(ent_pouch_checking *checking, const ent_checked_fork *fork);
 /** Proofs of forks: each of a member's log, by its key, and verified. Fills forks. */
 ENT_RC ent_pouch_check_forks(ent_pouch_checking *checking, ent_err *err);
-/** Heads: each signed by its log; one that contradicts our copy is a fork. Fills heads and forks. */
+/** Heads: each signed by its log; one that contradicts our copy is a fork. Fills heads, passed and forks. */
 ENT_RC ent_pouch_check_heads(ent_pouch_checking *checking, ent_err *err);
-/** Receipts: each signed by its receiver, none at odds with what we hold or with the pouch's own entries. Fills
- * receipts. */
+/** Receipts: each signed by its receiver; what is at odds with what we hold, or with the pouch's own entries, is set
+ * apart. Fills receipts and apart. */
 ENT_RC ent_pouch_check_receipts(ent_pouch_checking *checking, ent_err *err);
 /** New entries: canonical, in their place, their references and acks. Fills entries and acked. */
 ENT_RC ent_pouch_check_entries(ent_pouch_checking *checking, ent_err *err);

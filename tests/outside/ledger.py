@@ -233,6 +233,7 @@ class Evidence:
     bodies: dict
     bad: frozenset = frozenset()  # messages (member, index) whose file key has shown that the body is not well-formed
     forked: frozenset = frozenset()  # members whose logs forked: nothing more of them comes
+    passed: frozenset = frozenset()  # heads (member, size, root) that a key signed beyond its cutoff
 
     def __post_init__(self):
         fields = formats.genesis_decode(self.genesis)
@@ -240,7 +241,7 @@ class Evidence:
         self.rules, self.terms, self.neutral = fields["rules"], fields["terms"], fields["neutral"]
         self.succeeds = fields["predecessor"] is not None
         self.members = [member["name"] for member in fields["members"]]
-        self.roots = {}  # of the logs that forked
+        self.roots = {}  # of the logs that are looked at
         self.entries = {name: [formats.entry_decode(entry) for entry in self.logs[name]] for name in self.members}
         self.times = {name: [kinds.parse_time(entry["time"]) for entry in rows] for name, rows in self.entries.items()}
         self.steps = {
@@ -275,9 +276,10 @@ class Evidence:
         return self.closed(sizes)
 
     def acked(self, ack):
-        """(whose log, how many entries of it an ack counts for): of a log that forked, those of the history held here."""
+        """(whose log, how many entries of it an ack counts for): of a log that forked, and of what a key signed beyond its
+        cutoff, those of the history held here."""
         other, size = ack["origin"].split("/")[0], ack["size"]
-        if other not in self.forked:
+        if other not in self.forked and (other, size, ack["root"]) not in self.passed:
             return other, size
         if other not in self.roots:
             tree = formats.Tree()

@@ -107,6 +107,11 @@ class SplitView(OutsideTest):
             self.assertIn("FROZEN", node.text("channel", "show", alias))
             self.assertIn("FORKED", node.text("show", f"{alias}/{self.cobalt.name}/0"))
             self.assertNotIn("FORKED", node.text("show", f"{alias}/{node.name}/0"))
+            found = [row for row in json.loads(node.run("doctor", "--json", check=False).stdout)["findings"]
+                     if row["what"] not in ("root-key", "invitation", "opening") and row["alias"] == alias]  # fmt: skip
+            self.assertEqual([(row["what"], row["party"]) for row in found], [("frozen", self.cobalt.name)])
+            audit = node.json("audit", "--channel", alias)
+            self.assertEqual(audit["findings"], [])
 
     def assert_others_go_on(self, alias):
         for node, other in (self.nodes, self.nodes[::-1]):
@@ -195,6 +200,13 @@ class SplitView(OutsideTest):
         self.assert_counted(self.aurora, "ring", said)
         self.assert_counted(self.aurora, "ring", f"ring/{self.cobalt.name}/1")
         self.assert_twin_agrees(self.aurora, "ring")
+        logs = {row["party"]: row["acks_passed"] for row in self.aurora.json("audit", "--channel", "ring")["logs"]}
+        passed = {"party": self.cobalt.name, "why": "other-history"}
+        self.assertEqual([row | passed for row in logs[self.boreal.name]], logs[self.boreal.name])
+        self.assertGreater(sum(row["count"] for row in logs[self.boreal.name]), 0)
+        self.assertEqual(logs[self.aurora.name], [])
+        self.assertIn("of the log of cobalt.example, which forked", self.aurora.text("audit", "--channel", "ring"))
+        self.assertIn("forked; that counts for nothing", self.aurora.text("show", said))
 
     def test_split_view__what_the_writer_says_then_is_refused_the_same_way_always(self):
         histories = self.split("later", to_aurora=1, to_boreal=2)

@@ -295,7 +295,9 @@ static void test_check_evidence__other_history_of_a_forked_log_stops_no_other(vo
     assert_int_equal(d->code, ENT_PEER_INCONSISTENT);
     delivery_free(d);
     d = deliver(s->h, s->p, AURORA);
-    assert_int_equal(d->code, ENT_PEER_INCONSISTENT);
+    assert_int_equal(d->code, ENT_OK);
+    assert_int_equal(d->checked.apart_count, 1);
+    assert_int_equal(d->checked.head_count, 1);
     delivery_free(d);
     s->h->forked = 1U << COBALT;
     d = deliver(s->h, acking, AURORA);
@@ -306,6 +308,7 @@ static void test_check_evidence__other_history_of_a_forked_log_stops_no_other(vo
     assert_int_equal(d->code, ENT_OK);
     assert_int_equal(d->checked.verdict, ENT_POUCH_NEW);
     assert_int_equal(d->checked.receipt_count, 0);
+    assert_int_equal(d->checked.apart_count, 1);
     assert_int_equal(d->checked.head_count, 0);
     assert_int_equal(d->checked.fork_count, 0);
     delivery_free(d);
@@ -597,7 +600,8 @@ static void test_check_evidence__receipt_with_two_lines_is_refused(void **state)
     ent_buf_release(&note);
 }
 
-static void test_check_evidence__receipt_for_another_root_is_refused(void **state)
+/* It shows what its giver holds, and must not stop the log of whoever carries it. */
+static void test_check_evidence__receipt_for_another_root_is_set_apart(void **state)
 {
     (void)state;
     const struct {
@@ -607,19 +611,143 @@ static void test_check_evidence__receipt_for_another_root_is_refused(void **stat
     } cases[] = {{BOREAL, 3, AURORA}, /* our own log */
                  {AURORA, 2, COBALT}, /* what is held of the pouch's log */
                  {AURORA, 3, COBALT}, /* what is new of it */
-                 {AURORA, 5, BOREAL}};
+                 {AURORA, 5, BOREAL}, /* by our own key */
+                 {COBALT, 3, AURORA}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        scene *s = scene_new();
-        ent_tree_head head = world_head(s->w, cases[i].log, cases[i].size);
-        char reason[160];
-        /* a good one beside it, so that the bad one is not the first */
-        parcel_add_receipt(s->p, s->w, AURORA, COBALT, 4);
-        head.root.bytes[0] ^= 1;
-        add_receipt(s, cases[i].receiver, cases[i].log, &head, cases[i].receiver);
-        (void)snprintf(reason, sizeof reason, "receipts/0001-%s: another root than the log of %s has at size %d",
-                       world_name(cases[i].receiver).data, world_name(cases[i].log).data, (int)cases[i].size);
-        refuse(s, ENT_PEER_INCONSISTENT, reason);
+        for (int forked = 0; forked < 2; forked++) { /* known to have forked: kept all the same */
+            scene *s = scene_new();
+            ent_tree_head head = world_head(s->w, cases[i].log, cases[i].size);
+            s->h->forked = (uint32_t)forked << COBALT;
+            holder_copy(s->h, s->w, COBALT, 4);
+            parcel_add_receipt(s->p, s->w, AURORA, COBALT, 4);
+            head.root.bytes[0] ^= 1;
+            add_receipt(s, cases[i].receiver, cases[i].log, &head, cases[i].receiver);
+            delivery *d = deliver(s->h, s->p, AURORA);
+            assert_int_equal(d->code, ENT_OK);
+            assert_int_equal(d->checked.new_count, 3);
+            assert_int_equal(d->checked.receipt_count, 1);
+            assert_int_equal(d->checked.receipts[0].receiver, COBALT);
+            assert_int_equal(d->checked.receipts[0].head.size, 4);
+            assert_int_equal(d->checked.apart_count, 1);
+            assert_int_equal(d->checked.apart[0].member, cases[i].log);
+            assert_int_equal(d->checked.apart[0].receiver, cases[i].receiver);
+            assert_true(ent_hash_equal(&d->checked.apart[0].head.root, &head.root));
+            delivery_free(d);
+            scene_free(s);
+        }
     }
+}
+
+/* The log key of Cobalt was revoked at 2 entries; whoever has it signs another history. */
+typedef struct {
+    scene *s;
+    world *thief;
+    ent_log_key log[2];
+    ent_keys keys;
+    ent_key receipt;
+} stolen;
+
+static void release_stolen(stolen *work)
+{
+    world_free(work->thief);
+    scene_free(work->s);
+}
+
+static void steal(stolen *work, size_t member)
+{
+    *work = (stolen){.s = scene_new(), .thief = world_new()};
+    world_say(work->thief, COBALT, 6, "otherwise");
+    world_say(work->thief, BOREAL, 6, "otherwise");
+    work->log[0] = (ent_log_key){.key = work->s->w->members[member].log};
+    work->log[1] = (ent_log_key){.key = {{9}}, .from = 2, .serial = 2, .revokes = true};
+    memcpy(work->receipt.value, work->s->w->members[member].receipt.bytes, sizeof work->receipt.value);
+    work->keys = (ent_keys){.serial = 2, .log = work->log, .log_count = 2};
+    work->keys.roles[ENT_KEY_ROLE_RECEIPT] = &work->receipt;
+    work->keys.role_count[ENT_KEY_ROLE_RECEIPT] = 1;
+}
+
+/* Aurora acks it before she knows of the cutoff. */
+static delivery *deliver_ack(stolen *work, size_t member, uint64_t size, bool shown)
+{
+    char origin[ENT_ORIGIN_TEXT_MAX + 1];
+    ent_entry entry = world_entry(work->s->w, AURORA);
+    ent_ack ack = {.origin = world_origin(work->s->w, member, origin), .head = world_head(work->thief, member, size)};
+    entry.acks = &ack;
+    entry.ack_count = 1;
+    world_log_entry(work->s->w, AURORA, &entry, (ent_bytes){NULL, 0});
+    parcel *acking = parcel_new(work->s->w, AURORA, 2, work->s->w->logs[AURORA].size);
+    if (shown)
+        parcel_add_head(acking, work->thief, member, size);
+    delivery *d = deliver(work->s->h, acking, AURORA);
+    parcel_free(acking);
+    return d;
+}
+
+static void test_check_evidence__ack_of_what_a_revoked_key_signed_is_taken(void **state)
+{
+    (void)state;
+    const struct {
+        size_t member;
+        uint64_t size; /* beyond our copy, and within it */
+    } cases[] = {{COBALT, 6}, {COBALT, 3}, {BOREAL, 3}, {BOREAL, 6}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ENT_CLEANUP(release_stolen) stolen work;
+        steal(&work, cases[i].member);
+        work.s->h->keys[cases[i].member] = &work.keys;
+        delivery *d = deliver_ack(&work, cases[i].member, cases[i].size, true);
+        assert_int_equal(d->code, ENT_OK);
+        assert_int_equal(d->checked.verdict, ENT_POUCH_NEW);
+        assert_int_equal(d->checked.fork_count, 0);
+        assert_int_equal(d->checked.head_count, 0);
+        assert_int_equal(d->checked.passed_count, 1);
+        assert_int_equal(d->checked.passed[0].member, cases[i].member);
+        assert_int_equal(d->checked.passed[0].head.size, cases[i].size);
+        assert_true(d->checked.passed[0].acked);
+        assert_int_equal(d->checked.acked[cases[i].member], cases[i].size);
+        delivery_free(d);
+    }
+}
+
+static void test_check_evidence__ack_of_what_nobody_signed_is_refused_still(void **state)
+{
+    (void)state;
+    ENT_CLEANUP(release_stolen) stolen work;
+    steal(&work, COBALT);
+    work.s->h->keys[COBALT] = &work.keys;
+    delivery *d = deliver_ack(&work, COBALT, 6, false);
+    assert_int_equal(d->code, ENT_PEER_INCONSISTENT);
+    delivery_free(d);
+}
+
+/* It was passed over before, with another log's pouch. */
+static void test_check_evidence__ack_of_a_head_that_was_passed_over_is_taken(void **state)
+{
+    (void)state;
+    ENT_CLEANUP(release_stolen) stolen work;
+    steal(&work, COBALT);
+    work.s->h->keys[COBALT] = &work.keys;
+    work.s->h->heads[0] = world_head(work.thief, COBALT, 3);
+    work.s->h->head_members[0] = COBALT;
+    work.s->h->head_count = 1;
+    delivery *d = deliver_ack(&work, COBALT, 3, false);
+    assert_int_equal(d->code, ENT_OK);
+    assert_int_equal(d->checked.acked[COBALT], 3);
+    delivery_free(d);
+}
+
+static void test_check_evidence__receipt_of_ours_for_what_a_thief_signed_is_set_apart(void **state)
+{
+    (void)state;
+    ENT_CLEANUP(release_stolen) stolen work;
+    steal(&work, BOREAL);
+    work.s->h->keys[BOREAL] = &work.keys;
+    ent_tree_head head = world_head(work.thief, BOREAL, 6); /* our log has fewer */
+    add_receipt(work.s, AURORA, BOREAL, &head, AURORA);
+    delivery *d = deliver(work.s->h, work.s->p, AURORA);
+    assert_int_equal(d->code, ENT_OK);
+    assert_int_equal(d->checked.receipt_count, 0);
+    assert_int_equal(d->checked.apart_count, 1);
+    delivery_free(d);
 }
 
 int main(void)
@@ -651,7 +779,11 @@ int main(void)
         cmocka_unit_test(test_check_evidence__receipt_of_the_own_log_is_refused),
         cmocka_unit_test(test_check_evidence__receipt_of_another_channel_is_refused),
         cmocka_unit_test(test_check_evidence__receipt_with_two_lines_is_refused),
-        cmocka_unit_test(test_check_evidence__receipt_for_another_root_is_refused),
+        cmocka_unit_test(test_check_evidence__receipt_for_another_root_is_set_apart),
+        cmocka_unit_test(test_check_evidence__ack_of_what_a_revoked_key_signed_is_taken),
+        cmocka_unit_test(test_check_evidence__ack_of_what_nobody_signed_is_refused_still),
+        cmocka_unit_test(test_check_evidence__ack_of_a_head_that_was_passed_over_is_taken),
+        cmocka_unit_test(test_check_evidence__receipt_of_ours_for_what_a_thief_signed_is_set_apart),
     };
     return cmocka_run_group_tests_name("check evidence", tests, NULL, NULL);
 }
