@@ -85,10 +85,78 @@ static void test_memory__nth_allocation_of_sqlite_failed_loses_nothing(void **st
     fixture_remove_folder(folder);
 }
 
+/* Reads everything, whatever comes of it. */
+static void read_in_vain(ent_store *store, int64_t log)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf out = {0};
+    uint64_t count = 0;
+    (void)store->engine->entries_read(store, log, 0, 900, SIZE_MAX, &out, &count, NULL).code;
+    (void)store->engine->body_read(store, log, 1, &out, NULL).code;
+    (void)store->engine->body_read(store, log, 899, &out, NULL).code;
+}
+
+static ent_rc count_blob(void *context, const ent_store_blob *blob, ent_err *err)
+{
+    (void)blob;
+    (void)err;
+    ++*(size_t *)context;
+    return ENT_DONE;
+}
+
+/* Two writes, and between them a reading that may fail. */
+static ent_rc write_around_reading(ent_store *store, int64_t log, uint64_t index)
+{
+    ent_store_blob blob = {.log = log, .index = index, .size = 1, .state = ENT_BLOB_HELD};
+    ENT_TRY(store->engine->begin(store, NULL));
+    ent_rc rc = store->engine->blob_add(store, &blob, NULL);
+    read_in_vain(store, log);
+    blob.at = 1;
+    if (rc.code == ENT_OK)
+        rc = store->engine->blob_add(store, &blob, NULL);
+    if (rc.code == ENT_OK)
+        return store->engine->commit(store, NULL);
+    store->engine->rollback(store);
+    return rc;
+}
+
+/* SQLite may undo a transaction when a reading in it fails; what is written next must not be committed by itself. */
+static void test_memory__reading_that_fails_leaves_no_half_transaction(void **state)
+{
+    (void)state;
+    char *folder = fixture_make_folder();
+    ent_store *store = NULL;
+    ent_store_channel channel;
+    ent_store_log logs[2];
+    ent_store_log log;
+    assert_ok(ent_store_sqlite_open(folder, &store, NULL));
+    fixture_channel(store, "a", &channel, logs);
+    assert_ok(store->engine->log_get(store, channel.number, 0, &log, NULL));
+    assert_ok(fixture_commit_append(store, &log, 900, true, NULL));
+    ent_store_close(store);
+    bool more = true;
+    for (unsigned long nth = 1; more && nth < 900; nth++) {
+        size_t found = 0;
+        assert_ok(ent_store_sqlite_open(folder, &store, NULL));
+        allocations = 0;
+        fail_at = nth;
+        ent_rc rc = write_around_reading(store, log.number, nth);
+        more = allocations >= nth;
+        fail_at = 0;
+        ent_store_close(store);
+        assert_ok(ent_store_sqlite_open(folder, &store, NULL));
+        assert_ok(store->engine->blob_walk(store, log.number, nth, count_blob, &found, NULL));
+        assert_int_equal(found, rc.code == ENT_OK ? 2 : 0);
+        ent_store_close(store);
+    }
+    assert_false(more);
+    fixture_remove_folder(folder);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory__nth_allocation_of_sqlite_failed_loses_nothing),
+        cmocka_unit_test(test_memory__reading_that_fails_leaves_no_half_transaction),
     };
     sqlite3_mem_methods ours;
     if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real) != SQLITE_OK)

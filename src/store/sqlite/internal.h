@@ -167,7 +167,7 @@ typedef struct {
     ent_connection writer;
     pthread_mutex_t writing;     /* recursive; held from begin to commit or rollback */
     _Atomic(const void *) owner; /* mark of the thread that is in a transaction, NULL = none */
-    int broken;                  /* code of a write that failed in this transaction, which can then not be committed */
+    int broken;                  /* code of a call that failed in this transaction, which can then not be committed */
     atomic_bool stopped;         /* a commit or a sync failed: nothing is read or written any more */
     int wal_frames;              /* in the write-ahead log after the last commit */
     int checkpoint_at;           /* frames that ask for the next checkpoint */

@@ -52,8 +52,11 @@ ent_rc ent_sql_write(ent_store *base, ent_sql_slot slot, const char *text, ent_s
     if (!ent_transaction_mine(store))
         return ent_fail(err, ENT_USAGE, NULL, "a write to the store outside a transaction of this thread");
     if (store->broken != ENT_OK)
-        return ent_fail(err, (ent_code)store->broken, NULL,
-                        "an earlier write in this transaction failed: roll it back");
+        return ent_fail(err, (ent_code)store->broken, NULL, "an earlier call in this transaction failed: roll it back");
+    if (sqlite3_get_autocommit(store->writer.db) != 0) {
+        ent_transaction_break(store, ENT_NOMEM);
+        return ent_fail(err, ENT_NOMEM, NULL, "the store has undone this transaction by itself: roll it back");
+    }
     ent_sql sql = {.store = store, .connection = &store->writer, .use = ENT_SQL_WRITING};
     ENT_TRY(use_slot(&sql, slot, text, err));
     *ret = sql;
@@ -141,14 +144,14 @@ void ent_sql_bind_null(ent_sql *sql)
 
 /* ---- rows ---- */
 
-/* A failed constraint undoes its own statement and leaves the transaction whole. Any other failure may have undone all
- * of it behind our back ("the transaction may be rolled back automatically", lang_transaction), after which the next
- * statement would be committed by itself. */
+/* A failed constraint undoes its own statement and leaves the transaction whole. Any other failure, of a reading
+ * statement too, may have undone all of it behind our back ("the transaction may be rolled back automatically",
+ * lang_transaction), after which the next statement would be committed by itself. */
 static ent_rc step_failed(ent_sql *sql, int rc, ent_err *err)
 {
     ent_rc failure =
         ent_sql_fail(sql->connection->db, rc, sql->use == ENT_SQL_WRITING ? "cannot write" : "cannot read", err);
-    if (sql->use == ENT_SQL_WRITING && (rc & 0xff) != SQLITE_CONSTRAINT)
+    if ((sql->use == ENT_SQL_WRITING || sql->use == ENT_SQL_INSIDE) && (rc & 0xff) != SQLITE_CONSTRAINT)
         ent_transaction_break(sql->store, failure.code);
     return failure;
 }

@@ -125,7 +125,7 @@ ent_rc ent_sqlite_commit(ent_store *base, ent_err *err)
     if (store->broken != ENT_OK) {
         ent_code code = (ent_code)store->broken;
         ent_sqlite_rollback(base);
-        return ent_fail(err, code, NULL, "nothing was committed: an earlier write in this transaction failed");
+        return ent_fail(err, code, NULL, "nothing was committed: an earlier call in this transaction failed");
     }
     int rc =
         store->vfs == NULL && ent_fault_hit(&store->fault) ? SQLITE_IOERR_FSYNC : run(store, ENT_SQL_COMMIT, "COMMIT");
