@@ -36,8 +36,8 @@ void ent_cli_put_overview(ent_buf *buf, const ent_cli_command *const *commands)
         buf,
         "\n"
         "--dir DIR (or ENTENTE_DIR) names the party's folder. Most verbs ask the node that runs there:\n"
-        "start it with `entented --dir DIR`. init, card, kinds, agreement new, check, diff and fields, and verify\n"
-        "need none.\n"
+        "start it with `entented --dir DIR`. init, restore, card, kinds, verify, key sign and agreement new, check,\n"
+        "diff and fields need none; doctor and audit go without one when none runs.\n"
         "\n"
         "CHANNEL is a channel's alias, or the first 8 or more digits of its id.\n"
         "MSG is CHANNEL/PARTY/INDEX, as `entente list` shows it.\n"
@@ -89,8 +89,9 @@ static void put_option(ent_buf *buf, const ent_cli_option *option)
 
 void ent_cli_put_help(ent_buf *buf, const ent_cli_command *command)
 {
-    ent_buf_put_format(buf, "entente %s: %s\n\nusage: entente %s %s\n\n%s\n\noptions:\n", command->words,
-                       command->summary, command->words, command->arguments, command->text);
+    const char *arguments = command->arguments;
+    ent_buf_put_format(buf, "entente %s: %s\n\nusage: entente %s%s%s\n\n%s\n\noptions:\n", command->words,
+                       command->summary, command->words, arguments[0] == 0 ? "" : " ", arguments, command->text);
     for (const ent_cli_option *option = command->options; option != NULL && option->name != NULL; option++)
         put_option(buf, option);
     for (const ent_cli_option *option = ent_cli_common_options; option->name != NULL; option++)

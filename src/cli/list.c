@@ -183,10 +183,10 @@ const ent_cli_command ent_cli_list = {
         "urgent, its name MSG for other verbs, what kind, its state, its marking, its subject; (+2) stands for two\n"
         "attachments.\n"
         "\n"
-        "States of what we said: not receipted (some member has not signed for it yet), receipted (every member\n"
-        "has), answered. Of what others said: received, answered. CONTESTED: a receiver cannot open or read it. "
-        "RECALLED:\n"
-        "its writer asks for something to be done with it; `entente show MSG` tells what.",
+        "States of what we said: HELD (logged here, and not signed before it is known how far our log goes), not\n"
+        "receipted (some member has not signed for it yet), receipted (every member has), answered. Of what others\n"
+        "said: received, answered. Of both: CONTESTED (a receiver cannot open or read it), PROVEN BAD (its file key\n"
+        "shows that), RECALLED (its writer asks for something to be done with it; `entente show MSG` tells what).",
     .examples = "  entente list --dir aurora\n"
                 "  entente list --channel north --unanswered --dir aurora\n"
                 "  entente list --since 2026-01-31 --json --dir aurora",

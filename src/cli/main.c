@@ -57,10 +57,13 @@ static const ent_cli_command *const commands[] = {
 
 static ent_rc run(ent_cli *cli, int count, char **arguments, ent_err *err)
 {
+    static char help[] = "--help";
     if (count == 1 && strcmp(arguments[0], "--version") == 0) {
         ent_cli_put_version(&cli->out);
         return ENT_DONE;
     }
+    if (count > 0 && strcmp(arguments[0], "help") == 0) /* as many would type it */
+        arguments[0] = help;
     ENT_TRY(ent_cli_arguments_read(commands, count, arguments, cli, err));
     if (cli->command != NULL && cli->help) {
         ent_cli_put_help(&cli->out, cli->command);

@@ -162,6 +162,8 @@ class Help(Case):
         listed = re.findall(r"^  ([a-z]+(?: [a-z]+)?)  +\S", out, re.MULTILINE)
         self.assertEqual(sorted(listed), sorted(VERBS))
         self.assertEqual(self.run_cli("-h")[0], out)
+        self.assertEqual(self.run_cli("help")[0], out)
+        self.assertEqual(self.run_cli("help", "peer", "add")[0], self.run_cli("peer", "add", "--help")[0])
 
     def test_help__of_each_verb_with_examples(self):
         for verb in VERBS:
@@ -171,6 +173,7 @@ class Help(Case):
             for word in ("usage: entente " + verb, "\nexamples:\n  ", "--dir DIR", "--json"):
                 self.assertIn(word, out, verb)
             self.assertTrue(all(len(line) <= 118 for line in out.splitlines()), verb)
+            self.assertEqual([line for line in out.splitlines() if line != line.rstrip()], [], verb)
             self.assertEqual(self.run_cli("-h", *verb.split())[0], out)
 
     def test_help__of_groups(self):
