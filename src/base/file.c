@@ -1,5 +1,7 @@
 #include "base/file.h"
 
+#include "base/clock.h"
+
 #include "base/alloc.h"
 
 #include <errno.h>
@@ -8,6 +10,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { SETTLE_MS = 2000 };
 
 static ent_rc fail_errno(ent_err *err, const char *what, const char *path)
 {
@@ -73,6 +77,27 @@ ent_rc ent_file_read(const char *path, size_t limit, ent_buf *ret, ent_err *err)
     if (rc.code != ENT_OK)
         ret->size = before;
     return rc;
+}
+
+ent_rc ent_file_read_settled(const char *path, size_t limit, ent_buf *ret, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_wipe) ent_buf before = {0};
+    ENT_CLEANUP(ent_buf_wipe) ent_buf now = {0};
+    int64_t until_ms = ent_clock_monotonic_ms() + SETTLE_MS;
+    ENT_TRY(ent_file_read(path, limit, &before, err));
+    for (;;) {
+        ent_buf_clear(&now);
+        ENT_TRY(ent_file_read(path, limit, &now, err));
+        if (ent_bytes_equal(ent_buf_bytes(&before), ent_buf_bytes(&now)))
+            break;
+        if (ent_clock_monotonic_ms() > until_ms)
+            return ent_fail(err, ENT_RETRY, NULL, "%s changes without a pause; try again when less is going on", path);
+        ent_buf swap = before;
+        before = now;
+        now = swap;
+    }
+    ent_buf_put(ret, ent_buf_bytes(&now));
+    return ent_buf_check(ret, err);
 }
 
 ent_rc ent_file_write_all(int fd, ent_bytes bytes, ent_err *err)

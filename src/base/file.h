@@ -9,6 +9,9 @@
 /** Read a whole file of at most limit bytes, appending to ret.  Errors: ABSENT, PEER_TOO_LARGE, IO, NOMEM.  Blocks:
  * yes. */
 ENT_RC ent_file_read(const char *path, size_t limit, ent_buf *ret, ent_err *err);
+/** Read a whole file that is being written to: until two reads in a row agree, so that it is as it was at one moment.
+ *  Errors: as above, RETRY when it changes for more than two seconds without a pause.  Blocks: yes. */
+ENT_RC ent_file_read_settled(const char *path, size_t limit, ent_buf *ret, ent_err *err);
 /** Read on to the end, at most limit bytes, appending to ret, which may hold a part after a failure.
  *  @in   path   what the error calls it
  *  Errors: PEER_TOO_LARGE, IO, NOMEM.  Blocks: yes. */

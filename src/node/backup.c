@@ -75,13 +75,29 @@ static ent_rc add_source(ent_backup *backup, const char *name, char *path, ent_b
     return added.name == NULL ? no_memory(err) : ENT_DONE;
 }
 
-static ent_rc add_small(ent_backup *backup, const char *name, const char *path, size_t limit, ent_err *err)
+static ent_rc add_read(ent_backup *backup, const char *name, ent_rc rc, ent_buf *data, ent_err *err)
 {
-    ENT_CLEANUP(ent_buf_wipe) ent_buf data = {0};
-    ent_rc rc = ent_file_read(path, limit, &data, err);
     if (rc.code != ENT_OK)
         return rc.code == ENT_ABSENT ? ENT_DONE : rc;
-    return add_source(backup, name, NULL, &data, err);
+    return add_source(backup, name, NULL, data, err);
+}
+
+static ent_rc add_small(ent_backup *backup, const char *name, const char *path, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_wipe) ent_buf data = {0};
+    ent_rc rc = ent_file_read(path, SMALL_FILE_BYTES, &data, err);
+    return add_read(backup, name, rc, &data, err);
+}
+
+/* The keeper writes to them meanwhile. */
+static ent_rc add_marks(ent_backup *backup, const ent_node *node, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_wipe) ent_buf data = {0};
+    ENT_CLEANUP(ent_free_pointer) char *path = ent_file_join(node->paths.marks, "marks");
+    if (path == NULL)
+        return no_memory(err);
+    ent_rc rc = ent_file_read_settled(path, MARKS_MAX_BYTES, &data, err);
+    return add_read(backup, "marks/marks", rc, &data, err);
 }
 
 static bool is_digest(const char *name)
@@ -175,19 +191,18 @@ static ent_rc add_certificates(ent_backup *backup, const ent_node *node, ent_err
 static ent_rc collect(ent_backup *backup, ent_node *node, ent_err *err)
 {
     ENT_CLEANUP(ent_free_pointer) char *bodies = ent_file_join(node->paths.store, "bodies");
-    ENT_CLEANUP(ent_free_pointer) char *marks = ent_file_join(node->paths.marks, "marks");
-    if (bodies == NULL || marks == NULL)
+    if (bodies == NULL)
         return no_memory(err);
     ENT_TRY(add_title(backup, node, err));
-    ENT_TRY(add_small(backup, "node.json", node->paths.config, SMALL_FILE_BYTES, err));
+    ENT_TRY(add_small(backup, "node.json", node->paths.config, err));
     ENT_CLEANUP(ent_buf_release) ent_buf card = {0};
     ent_buf_put(&card, ent_buf_bytes(&ent_node_card(node)->bytes));
     ENT_TRY(ent_buf_check(&card, err));
     ENT_TRY(add_source(backup, "card", NULL, &card, err));
-    ENT_TRY(add_small(backup, "tls.crt", node->paths.certificate, SMALL_FILE_BYTES, err));
+    ENT_TRY(add_small(backup, "tls.crt", node->paths.certificate, err));
     ENT_TRY(add_certificates(backup, node, err));
     ENT_TRY(copy_store(backup, node, err));
-    ENT_TRY(add_small(backup, "marks/marks", marks, MARKS_MAX_BYTES, err)); /* after the store: never older */
+    ENT_TRY(add_marks(backup, node, err)); /* after the store: never older */
     ENT_TRY(add_folder(backup, bodies, "store/bodies", 1, err));
     return add_folder(backup, node->paths.blobs, "blobs", 1, err);
 }

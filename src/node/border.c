@@ -4,6 +4,7 @@
 #include "node/blob_in.h"
 #include "node/border_fetch.h"
 #include "node/courier.h"
+#include "node/guard.h"
 #include "node/receive.h"
 #include "node/report.h"
 #include "node/turnstile.h"
@@ -84,7 +85,10 @@ static ent_rc admit(void *context, ent_http_request *request, ent_http_intake *r
     ent_node *node = context;
     ent_hash pin;
     ent_rc rc;
-    if (!ent_http_client_pin(request, &pin))
+    bool has_pin = ent_http_client_pin(request, &pin);
+    if (has_pin)
+        ent_guard_heard(node->guard, &pin);
+    if (!has_pin)
         rc = ent_fail(err, ENT_PEER_UNKNOWN, "design 3",
                       "%s talks only to parties whose cards it holds, and you presented no client certificate: use the "
                       "one pinned in your card",

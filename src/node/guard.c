@@ -32,6 +32,7 @@ struct ent_guard {
     bool started;
     atomic_bool stopping;
     atomic_bool woken;
+    atomic_bool pending; /* some answer is missing */
 };
 
 /* One question under way. */
@@ -229,6 +230,15 @@ static void tell_unanswered(ent_channel *channel)
             channel->id_text);
 }
 
+/* The reason without the address that was asked, which stands before it when nobody answered. */
+static void tell_problem(ent_guard_answer *answer, const char *url, const char *reason)
+{
+    size_t size = strlen(url);
+    if (strncmp(reason, url, size) == 0 && strncmp(reason + size, ": ", 2) == 0)
+        reason += size + 2;
+    (void)snprintf(answer->problem, sizeof answer->problem, "%.150s", reason);
+}
+
 static void answered(void *context, ent_rc rc, const ent_http_reply *reply, const ent_err *call_err)
 {
     question *asked = context;
@@ -242,7 +252,7 @@ static void answered(void *context, ent_rc rc, const ent_http_reply *reply, cons
     answer->answered = rc.code == ENT_OK && answer->round == asked->round;
     if (rc.code != ENT_OK) {
         answer->not_before_ms = back_off(&answer->failures);
-        (void)snprintf(answer->problem, sizeof answer->problem, "%.150s", err.text);
+        tell_problem(answer, asked->url, err.text);
         if (!atomic_load(&asked->guard->stopping))
             tell_unanswered(asked->channel);
     }
@@ -287,6 +297,10 @@ static bool consider(ent_guard *guard, ent_channel *channel, uint32_t member, un
     ent_err err = {0};
     if (answer->round != round)
         *answer = (ent_guard_answer){.round = round, .in_flight = answer->in_flight};
+    if (atomic_exchange(&channel->members[member].guard_heard, false)) {
+        answer->failures = 0;
+        answer->not_before_ms = 0;
+    }
     if (answer->answered || answer->in_flight || now_ms < answer->not_before_ms)
         return answer->answered;
     ent_rc rc = ent_peer_get(guard->node, channel->genesis.members[member].name, &peer, &err);
@@ -328,6 +342,7 @@ static uint32_t look(ent_guard *guard)
     int64_t now_ms = ent_clock_monotonic_ms();
     for (size_t i = 0; (channel = ent_channel_at(guard->node, i)) != NULL && !atomic_load(&guard->stopping); i++)
         pending = look_at_channel(guard, channel, now_ms) || pending;
+    atomic_store(&guard->pending, pending);
     return pending ? LOOK_EVERY_MS : IDLE_MS;
 }
 
@@ -386,6 +401,22 @@ void ent_guard_wake(ent_guard *guard)
         return;
     atomic_store(&guard->woken, true);
     ent_http_pool_wake(guard->pool);
+}
+
+void ent_guard_heard(ent_guard *guard, const ent_hash *pin)
+{
+    ent_channel *channel;
+    bool any = false;
+    if (guard == NULL || !atomic_load(&guard->pending))
+        return;
+    for (size_t i = 0; (channel = ent_channel_at(guard->node, i)) != NULL; i++) {
+        int member = ent_channel_hold_now(channel) == ENT_HOLD_ASKING ? ent_channel_member_by_pin(channel, pin) : -1;
+        if (member >= 0)
+            atomic_store(&channel->members[member].guard_heard, true);
+        any = any || member >= 0;
+    }
+    if (any)
+        ent_guard_wake(guard);
 }
 
 /* --- release --- */

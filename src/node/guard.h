@@ -20,6 +20,9 @@ void ent_guard_ask(ent_node *node, ent_channel *channel);
 /** Give the members a moment to answer, soon after a start; true when our log is signed up to that size now.  Blocks:
  * up to 1.5 s after the start. */
 bool ent_guard_wait(ent_node *node, ent_channel *channel, uint64_t size);
+/** A party has reached us: it is asked again at once, in every channel where its answer is missing. NULL is fine.
+ *  @in   pin   its certificate's */
+void ent_guard_heard(ent_guard *guard, const ent_hash *pin);
 /** A moment, for those who wait for the guard. */
 void ent_guard_pause(void);
 /** Verify a signed head of our own log, by the key that is valid for its size.  Errors: PEER_MALFORMED, PEER_SIGNATURE,

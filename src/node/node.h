@@ -62,7 +62,7 @@ typedef struct {
     bool answered;
     bool in_flight;
     unsigned failures;
-    int64_t not_before_ms;
+    _Atomic(int64_t) not_before_ms;
     char problem[160]; /* why there is no answer yet; "" = it was not asked yet */
 } ent_guard_answer;
 
@@ -89,6 +89,7 @@ typedef struct {
     atomic_uint forgot;    /* counts how often it was seen to have forgotten receipts: forgotten.h */
     _Atomic(int64_t) forgot_not_before_ms; /* for another look whether it did */
     ent_guard_answer guard;
+    atomic_bool guard_heard; /* as heard, for the guard */
 } ent_channel_member;
 
 /** Entries of our own log that wait for the running transaction's flush; the sequencer's alone. */

@@ -5,6 +5,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -169,6 +171,54 @@ static void test_file__failed_allocation_leaves_the_old_file(void **state)
     ent_free(path);
 }
 
+/* Writes its count at the end of a file, and then at its beginning, until it is stopped. */
+typedef struct {
+    int fd;
+    atomic_bool stop;
+} counting;
+
+enum { FAR = 1 << 20, ROUNDS = 30 };
+
+static void *count_on(void *context)
+{
+    counting *work = context;
+    for (uint64_t i = 1; !atomic_load(&work->stop); i++) {
+        if (pwrite(work->fd, &i, sizeof i, FAR) != sizeof i || pwrite(work->fd, &i, sizeof i, 0) != sizeof i)
+            return context;
+        for (int pause = 0; i % 7 == 0 && pause < 3; pause++)
+            (void)usleep(1000);
+    }
+    return NULL;
+}
+
+static void test_file_read_settled__is_of_one_moment(void **state)
+{
+    ENT_CLEANUP(ent_free_pointer) char *path = ent_file_join(*state, "count");
+    counting work = {.fd = open(path, O_RDWR | O_CREAT, 0600)};
+    pthread_t thread;
+    void *failed = NULL;
+    assert_int_equal(ftruncate(work.fd, FAR + (off_t)sizeof(uint64_t)), 0);
+    assert_int_equal(pthread_create(&thread, NULL, count_on, &work), 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        ent_buf bytes = {0};
+        uint64_t first = 0;
+        uint64_t last = 0;
+        assert_ok(ent_file_read_settled(path, FAR + sizeof first, &bytes, NULL));
+        memcpy(&first, bytes.data, sizeof first);
+        memcpy(&last, bytes.data + FAR, sizeof last);
+        assert_in_range(last - first, 0, 1);
+        ent_buf_release(&bytes);
+    }
+    atomic_store(&work.stop, true);
+    assert_int_equal(pthread_join(thread, &failed), 0);
+    assert_null(failed);
+    ent_buf bytes = {0};
+    assert_int_equal(ent_file_read_settled(path, FAR, &bytes, NULL).code, ENT_PEER_TOO_LARGE);
+    assert_int_equal(ent_file_read_settled("/nowhere/at/all", FAR, &bytes, NULL).code, ENT_ABSENT);
+    assert_int_equal(bytes.size, 0);
+    (void)close(work.fd);
+}
+
 static void test_file_join__puts_a_slash_between(void **state)
 {
     (void)state;
@@ -188,6 +238,7 @@ int main(void)
         in_a_folder(test_file_make_folder__twice_is_fine),
         cmocka_unit_test(test_file_write_all__full_disk_is_told),
         in_a_folder(test_file__failed_allocation_leaves_the_old_file),
+        in_a_folder(test_file_read_settled__is_of_one_moment),
         cmocka_unit_test(test_file_join__puts_a_slash_between),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

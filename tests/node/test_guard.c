@@ -105,6 +105,16 @@ static void test_guard__after_a_crash_the_peer_agrees_and_it_goes_on(void **stat
     fixture_pair_release(&pair);
 }
 
+static bool tells_why(void *context)
+{
+    ent_channel *channel = context;
+    (void)pthread_mutex_lock(&channel->lock);
+    bool told = strstr(channel->hold_reason, "boreal.example (Failed to connect") != NULL;
+    assert_null(strstr(channel->hold_reason, "https://"));
+    (void)pthread_mutex_unlock(&channel->lock);
+    return told;
+}
+
 static void test_guard__unreachable_peer_holds_what_is_said_until_it_answers(void **state)
 {
     (void)state;
@@ -128,6 +138,30 @@ static void test_guard__unreachable_peer_holds_what_is_said_until_it_answers(voi
     fixture_pair_assert_same(&pair);
     assert_int_equal(size_held(&pair, BOREAL, AURORA), 5);
     assert_status(&pair, AURORA, NULL, 0);
+    fixture_pair_release(&pair);
+}
+
+/* Whoever is heard of is asked at once, however long the wait was to be; and the reason tells who did not answer, and
+ * why. */
+static void test_guard__peer_that_is_heard_is_asked_at_once(void **state)
+{
+    (void)state;
+    fixture_pair pair;
+    make_pair(&pair, 2);
+    fixture_pair_crash(&pair, AURORA);
+    fixture_pair_stop(&pair, BOREAL);
+    fixture_pair_start(&pair, AURORA);
+    ent_channel *channel = fixture_channel(&pair, AURORA);
+    assert_true(fixture_wait(tells_why, channel, 20));
+    ent_guard_answer *answer = &channel->members[1 - channel->self].guard;
+    for (int i = 0; i < 3; i++) { /* the guard's thread may be about to write it */
+        answer->not_before_ms = INT64_MAX / 2;
+        (void)usleep(10000);
+    }
+    assert_int_equal(hold_of(&pair, AURORA), ENT_HOLD_ASKING);
+    fixture_pair_start(&pair, BOREAL);
+    assert_ok(say_one(&pair, BOREAL, 5));
+    await_hold(&pair, AURORA, ENT_HOLD_NONE);
     fixture_pair_release(&pair);
 }
 
@@ -331,6 +365,7 @@ int main(void)
         cmocka_unit_test(test_guard__after_a_crash_the_peer_agrees_and_it_goes_on),
         cmocka_unit_test(test_guard__unreachable_peer_holds_what_is_said_until_it_answers),
         cmocka_unit_test(test_guard__restored_with_its_marks_it_is_held_before_it_forks),
+        cmocka_unit_test(test_guard__peer_that_is_heard_is_asked_at_once),
         cmocka_unit_test(test_guard__much_that_was_held_gets_across),
         cmocka_unit_test(test_guard__own_head_that_is_here_holds_nothing),
         cmocka_unit_test(test_guard__officer_releases_after_a_minute_and_it_is_remembered),

@@ -404,7 +404,7 @@ class Asked(OutsideTest):
             self.assertEqual((pouch.origin, pouch.old_size, pouch.size), (mine, old, 3))
             self.assertEqual(pouch.entries, channel.own.entries[old:])
             self.assertEqual(pouch.bodies, {index: channel.own.bodies[index] for index in range(old, 3)})
-            given = [note for size, _, note in channel.own.receipts[node.name] if size > old]
+            given = [note for size, _, note in channel.own.receipts[node.name] if size >= old]
             self.assertEqual([note for name, note in pouch.receipts if name == node.name], given)
         pouch = Pouch.parse(ask(theirs, 0).body)
         self.assertEqual(pouch.entries, channel.logs[node.name].entries)
