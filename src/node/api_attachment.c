@@ -4,13 +4,14 @@
 #include "node/blob_range.h"
 #include "node/channel.h"
 #include "node/report.h"
+#include "node/room.h"
 #include "node/say.h"
 #include "store/blobs.h"
 
 #include <errno.h>
 #include <unistd.h>
 
-enum { PIECE_BYTES = 256 * 1024, ROOM_EVERY_BYTES = 4 << 20 };
+enum { PIECE_BYTES = 256 * 1024 };
 
 /* --- sealing what the command line streams in --- */
 
@@ -19,7 +20,7 @@ typedef struct {
     ent_channel *channel;
     ent_blob_writer *writer;
     ent_age_sealer *sealer;
-    uint64_t unchecked; /* bytes since the disk was last looked at */
+    ent_room room;
 } sealing;
 
 static void free_sealing(void *pointer)
@@ -27,6 +28,7 @@ static void free_sealing(void *pointer)
     sealing *work = pointer;
     ent_age_sealer_free(work->sealer);
     ent_blob_writer_free(work->writer);
+    ent_room_release(&work->room);
     ent_free(work);
 }
 
@@ -39,11 +41,7 @@ static ent_rc write_blob(void *context, ent_bytes bytes, ent_err *err)
 static ent_rc seal_piece(void *context, ent_bytes piece, ent_err *err)
 {
     sealing *work = context;
-    work->unchecked += piece.size;
-    if (work->unchecked >= ROOM_EVERY_BYTES) {
-        work->unchecked = 0;
-        ENT_TRY(ent_disk_has_room(work->node, ROOM_EVERY_BYTES, err));
-    }
+    ENT_TRY(ent_room_use(&work->room, piece.size, err));
     return ent_age_sealer_push(work->sealer, piece, err);
 }
 
@@ -66,8 +64,8 @@ ent_rc ent_api_attachment_admit(ent_node *node, ent_http_request *request, ent_h
     work->node = node;
     work->channel = channel;
     ent_http_attach(request, work, free_sealing);
-    if (ent_http_content_length(request, &length))
-        ENT_TRY(ent_disk_has_room(node, length, err));
+    (void)ent_http_content_length(request, &length); /* 0 when it is not known yet */
+    ENT_TRY(ent_room_begin(node, length, 0, &work->room, err));
     ent_channel_recipients(channel, recipients);
     ENT_TRY(ent_blob_writer_new(node->paths.blobs, ENT_ATTACHMENT_MAX_SEALED_BYTES, &work->writer, err));
     ENT_TRY(ent_age_sealer_new(recipients, channel->genesis.member_count, (ent_age_sink){write_blob, work},

@@ -6,12 +6,13 @@
 #include "node/quota.h"
 #include "node/receipt.h"
 #include "node/report.h"
+#include "node/room.h"
 #include "store/blob_parts.h"
 #include "store/blobs.h"
 
 #include <stdio.h>
 
-enum { PREFIX_SIZE = sizeof "/blob/" - 1, ROOM_EVERY_BYTES = 4 << 20 };
+enum { PREFIX_SIZE = sizeof "/blob/" - 1 };
 
 static const char offset_type[] = "text/x.entente.offset";
 
@@ -20,17 +21,18 @@ typedef struct {
     ent_node *node;
     ent_blob_announced about;
     ent_blob_piece *piece; /* NULL: a question, or it is held */
+    ent_room room;
     ent_store_blob blob;
     ent_channel *channel;
-    bool is_local;      /* from our own socket */
-    bool held;          /* already */
-    uint64_t unchecked; /* bytes since the disk was last looked at */
+    bool is_local; /* from our own socket */
+    bool held;     /* already */
 } incoming;
 
 static void free_incoming(void *pointer)
 {
     incoming *work = pointer;
     ent_blob_piece_free(work->piece);
+    ent_room_release(&work->room);
     ent_free(work);
 }
 
@@ -39,11 +41,7 @@ static ent_rc take_bytes(void *context, ent_bytes bytes, ent_err *err)
     incoming *work = context;
     if (work->piece == NULL)
         return ENT_DONE; /* it is held: they are not needed */
-    work->unchecked += bytes.size;
-    if (work->unchecked >= ROOM_EVERY_BYTES) { /* others fill the same disk meanwhile */
-        work->unchecked = 0;
-        ENT_TRY(ent_disk_has_room(work->node, ROOM_EVERY_BYTES, err));
-    }
+    ENT_TRY(ent_room_use(&work->room, bytes.size, err));
     return ent_blob_piece_push(work->piece, bytes, err);
 }
 
@@ -114,7 +112,7 @@ static ent_rc begin_piece(incoming *work, ent_http_request *request, ent_err *er
     uint64_t held = ent_blob_parts_held(node->parts, &work->about.digest);
     uint32_t writer = (uint32_t)ent_channel_member_of_log(work->channel, work->blob.log);
     ENT_TRY(ent_quota_attachment(node, work->channel, writer, &work->about.digest, work->about.size, err));
-    ENT_TRY(ent_disk_has_room(node, held < work->about.size ? work->about.size - held : 0, err));
+    ENT_TRY(ent_room_begin(node, held < work->about.size ? work->about.size - held : 0, 0, &work->room, err));
     ent_rc rc = ent_blob_piece_begin(node->parts, &work->about, &held, &work->piece, err);
     if (rc.code == ENT_RETRY)
         ask_later(node, err);

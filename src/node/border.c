@@ -7,6 +7,7 @@
 #include "node/guard.h"
 #include "node/receive.h"
 #include "node/report.h"
+#include "node/room.h"
 #include "node/turnstile.h"
 
 #include <stdio.h>
@@ -50,6 +51,20 @@ static ent_rc read_announced(const ent_http_request *request, ent_announced *ret
     return read_size(request, "Entente-Size", &ret->size, err);
 }
 
+/* What a pouch on its way in holds. */
+typedef struct {
+    ent_ticket *ticket;
+    ent_room room;
+} passage;
+
+static void free_passage(void *pointer)
+{
+    passage *work = pointer;
+    ent_ticket_free(work->ticket);
+    ent_room_release(&work->room);
+    ent_free(work);
+}
+
 /* "Request headers … decide 403, 409, 413, 429 and 507 before any body is read" (design 3). */
 static ent_rc admit_pouch(ent_node *node, ent_http_request *request, const ent_hash *pin, ent_http_intake *ret_intake,
                           ent_err *err)
@@ -58,9 +73,11 @@ static ent_rc admit_pouch(ent_node *node, ent_http_request *request, const ent_h
     uint64_t held = 0;
     char size[24];
     ent_announced announced = {0};
-    ent_ticket *ticket = NULL;
-    ENT_TRY(ent_turnstile_enter(node->turnstile, pin, &ticket, err));
-    ent_http_attach(request, ticket, ent_ticket_free);
+    passage *work = ent_alloc(sizeof *work);
+    if (work == NULL)
+        return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
+    ent_http_attach(request, work, free_passage);
+    ENT_TRY(ent_turnstile_enter(node->turnstile, pin, &work->ticket, err));
     ENT_TRY(read_announced(request, &announced, err));
     if (!ent_http_content_length(request, &announced.length))
         return ent_fail(err, ENT_PEER_MALFORMED, "design 3", "a pouch is sent with its Content-Length");
@@ -74,7 +91,7 @@ static ent_rc admit_pouch(ent_node *node, ent_http_request *request, const ent_h
         return ent_fail(err, ENT_PEER_TOO_LARGE, "design 11, limits",
                         "such a pouch has at most %llu bytes; this one announces %llu", (unsigned long long)limit,
                         (unsigned long long)announced.length);
-    ENT_TRY(ent_disk_has_room(node, announced.length, err));
+    ENT_TRY(ent_room_begin(node, announced.length, announced.length, &work->room, err)); /* at most 64 MiB */
     ret_intake->limit = announced.length;
     ret_intake->spool = true;
     return ENT_DONE;

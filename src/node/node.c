@@ -24,9 +24,7 @@
 #include "node/turnstile.h"
 #include "store/blobs.h"
 
-#include <sys/statvfs.h>
-
-enum { STOP_GRACE_MS = 5000, DISK_RESERVE_BYTES = 64 << 20 };
+enum { STOP_GRACE_MS = 5000 };
 
 static ent_rc open_folder(ent_node *node, const char *folder, ent_err *err)
 {
@@ -96,19 +94,6 @@ static ent_rc start_threads(ent_node *node, ent_err *err)
         ENT_TRY(ent_http_server_peers(&options, ent_border_http_handler(node), &node->peers, err));
     }
     return ent_http_server_unix(node->paths.socket, node->paths.spool, ent_api_http_handler(node), &node->local, err);
-}
-
-ent_rc ent_disk_has_room(const ent_node *node, uint64_t bytes, ent_err *err)
-{
-    struct statvfs status;
-    if (statvfs(node->paths.store, &status) != 0)
-        return ent_fail(err, ENT_IO, NULL, "cannot tell how much of the disk is free");
-    uint64_t room = (uint64_t)status.f_bavail * status.f_frsize;
-    if (room < bytes || room - bytes < DISK_RESERVE_BYTES)
-        return ent_fail(err, ENT_IO_FULL, "design 3",
-                        "the disk has %llu bytes left here, and this needs %llu beside a reserve of %d",
-                        (unsigned long long)room, (unsigned long long)bytes, DISK_RESERVE_BYTES);
-    return ENT_DONE;
 }
 
 /* Left to the node: its own data, and what names and certificates are looked up with. Not the keys; the marks only to

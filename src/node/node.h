@@ -208,18 +208,15 @@ typedef struct ent_node {
     ent_opener *opener;
     ent_alerts *alerts;
     ent_checks *checks;
-    ent_reaches *reaches;     /* how each peer was last met */
-    ent_turnstile *turnstile; /* requests of each peer under way */
-    ent_blob_parts *parts;    /* attachments on their way in */
+    ent_reaches *reaches;             /* how each peer was last met */
+    ent_turnstile *turnstile;         /* requests of each peer under way */
+    _Atomic(uint64_t) promised_bytes; /* of the disk, to them: room.h */
+    ent_blob_parts *parts;            /* attachments on their way in */
     ent_blob_worker *blob_worker;
     ent_guard *guard;
     ent_http_server *peers;
     ent_http_server *local;
 } ent_node;
-
-/** Whether the disk holds so many bytes more and a reserve, for what this node itself must still write.  Errors:
- * IO_FULL. */
-ENT_RC ent_disk_has_room(const ent_node *node, uint64_t bytes, ent_err *err);
 
 /** What a node starts with. */
 typedef struct {

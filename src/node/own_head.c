@@ -96,20 +96,20 @@ static ent_rc apply_keep(ent_job *job, ent_node *node, ent_err *err)
 static ent_rc sign_below(ent_node *node, ent_channel *channel, ent_keeper_request *request, ent_err *err)
 {
     ent_tree_proof proof;
-    request->extends = &proof;
     for (int i = 0; i < RETRIES; i++) {
-        ENT_TRY(prove_extended(node, channel, request->head.size, &request->head.root, &proof, err));
-        ENT_TRY(ent_keeper_sign(node->keeper, request, 1, err));
-        if (request->rc.code == ENT_OK)
-            break;
+        ent_keeper_request with = *request;
+        with.extends = &proof;
+        ENT_TRY(prove_extended(node, channel, with.head.size, &with.head.root, &proof, err));
+        ENT_TRY(ent_keeper_sign(node->keeper, &with, 1, err));
+        if (with.rc.code == ENT_OK) {
+            request->head = with.head;
+            request->signature = with.signature;
+            return ENT_DONE;
+        }
     }
-    request->extends = NULL;
-    return request->rc.code == ENT_OK
-               ? ENT_DONE
-               : ent_fail(err, ENT_REFUSED_KEEPER, "design 3, Rollback guard",
-                          "the keeper does not sign a head of %llu entries of channel %.8s; the log key for it may be "
-                          "gone",
-                          (unsigned long long)request->head.size, channel->id_text);
+    return ent_fail(err, ENT_REFUSED_KEEPER, "design 3, Rollback guard",
+                    "the keeper does not sign a head of %llu entries of channel %.8s; the log key for it may be gone",
+                    (unsigned long long)request->head.size, channel->id_text);
 }
 
 static ent_rc make_head(ent_node *node, ent_channel *channel, uint64_t size, ent_tree_head *ret, ent_buf *ret_note,
