@@ -130,7 +130,7 @@ decade_story() {
   tell "\"We will hand over the perpetrators if the other side does the same.\" Boreal grants a surrender; now it may hold back" \
     "until Aurora does the same. Aurora does."
   decade_surrender aurora boreal
-  run 0 '/surrender/p' entente ledger --channel decade --dir boreal
+  run 0 '/^CLASS/p;/^surrender/p;/may hold back/p' entente ledger --channel decade --dir boreal
   has 'hold back'
   decade_surrender boreal aurora
 
@@ -179,7 +179,7 @@ decade_story() {
       entente ledger --channel decade --digest --dir boreal >digest.boreal && cmp -s digest.aurora digest.boreal
   }
   wait_for "both nodes to hold the same evidence" same_digests
-  run 0 14 entente ledger --channel decade --dir aurora
+  run 0 '1,6p;/^overdue/,+1p' entente ledger --channel decade --dir aurora
   run 0 2 entente ledger --channel decade --digest --dir aurora
   run 0 2 entente ledger --channel decade --digest --dir boreal
   cmp -s digest.aurora "$out" || same_digests || fail "the two nodes print different digests"

@@ -38,6 +38,7 @@ void ent_cli_put_overview(ent_buf *buf, const ent_cli_command *const *commands)
         "--dir DIR (or ENTENTE_DIR) names the party's folder. Most verbs ask the node that runs there:\n"
         "start it with `entented --dir DIR`. init, restore, card, kinds, verify, key sign and agreement new, check,\n"
         "diff and fields need none; doctor and audit go without one when none runs.\n"
+        "Tables fit the terminal. In a pipe they are as wide as they need, or as COLUMNS in the environment says.\n"
         "\n"
         "CHANNEL is a channel's alias, or the first 8 or more digits of its id.\n"
         "MSG is CHANNEL/PARTY/INDEX, as `entente list` shows it.\n"

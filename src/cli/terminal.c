@@ -4,6 +4,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/cursor.h"
+
+enum { COLUMNS_MOST = 10000 };
+
 size_t ent_cli_point(ent_text text, uint32_t *ret_point)
 {
     if (text.size == 0)
@@ -187,8 +191,13 @@ void ent_cli_look_at_terminal(ent_cli *cli)
     struct winsize size = {0};
     const char *no_colour = getenv("NO_COLOR");
     const char *term = getenv("TERM");
-    if (!isatty(STDOUT_FILENO))
+    const char *columns = getenv("COLUMNS");
+    uint64_t wanted = 0;
+    if (!isatty(STDOUT_FILENO)) {
+        if (columns != NULL && ent_decimal_parse(ent_text_of(columns), COLUMNS_MOST, &wanted))
+            cli->width = (unsigned)wanted;
         return;
+    }
     cli->width = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
     /* no-color.org: "when present and not an empty string (regardless of its value), prevents the addition of ANSI
      * color" */

@@ -40,7 +40,8 @@ void ent_cli_put_style(ent_buf *buf, bool colour, ent_cli_style style);
 /** Style for an urgency's word: flash red, immediate yellow, priority bold. */
 ent_cli_style ent_cli_urgency_style(ent_text urgency);
 
-/** Find out about standard output: width and whether colours are wanted (a terminal, and no NO_COLOR). */
+/** Find out about standard output: its width (of no terminal, COLUMNS in the environment), and whether colours are
+ * wanted (a terminal, and no NO_COLOR). */
 void ent_cli_look_at_terminal(ent_cli *cli);
 
 #endif

@@ -28,6 +28,7 @@ from pathlib import Path
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../outside"))
 from formats import Pouch  # noqa: E402
 
+os.environ.pop("COLUMNS", None)  # tables in pipes would fit it
 ENTENTE = os.path.abspath(sys.argv[1])
 EVIDENCE = os.path.abspath(sys.argv[2])
 
@@ -800,6 +801,11 @@ class Asking(WithNode, Terminal):
         for words in (MSG, "FLASH", MESSAGE["title"] if MESSAGE.get("title") else MESSAGE["kind"], "TLP:AMBER", "short"):
             self.assertIn(words, plain)
         self.assertNotIn("…", out)
+        piped = lambda columns: subprocess.run([ENTENTE, "list", "--dir", "d"], cwd=self.folder, capture_output=True, text=True,
+                                               env=dict(os.environ, COLUMNS=columns)).stdout
+        self.assertEqual(" ".join(piped("70").split()), plain)
+        for nonsense in ("", "0", "-5", "wide", "99999999999999999999"):
+            self.assertEqual(piped(nonsense).count("\n"), 3, nonsense)
         self.assertNotIn("\033", self.on_terminal(70, "list"))
         self.assertNotIn("\u202e", out)
 
