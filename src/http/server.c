@@ -19,7 +19,7 @@
 enum {
     BACKLOG = 511,
     CONNECTION_MEMORY = 32 << 10, /* request headers and read buffer of one connection */
-    UNIX_CONNECTIONS = 192, /* more are closed at once; silent ones make room long before */
+    UNIX_CONNECTIONS = 192,       /* more are closed at once; silent ones make room long before */
     UNIX_ROOM = 64,
     ADDRESS_SIZE = 128
 };

@@ -60,7 +60,7 @@ struct ent_http_server {
     ent_http_link *links;
     unsigned link_count;
     unsigned most_links; /* beyond seven eighths of it, who does nothing makes room */
-    size_t active; /* requests begun and not completed */
+    size_t active;       /* requests begun and not completed */
     bool watch_ends;
     pthread_t watchdog;
 };
