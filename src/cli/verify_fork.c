@@ -46,6 +46,28 @@ static void put_json(ent_json_writer *writer, ent_text party, const ent_hash *ch
     ent_json_array_end(writer);
 }
 
+/* The proof stands and falls with whose keys these are: cards of others say nothing about that. */
+static ent_rc tell_keys(ent_cli_verifier *verifier, ent_text party, const ent_fork_proof *proof, ent_err *err)
+{
+    bool compared = true;
+    for (size_t i = 0; i < proof->key_count; i++) {
+        const ent_public_key *key = &proof->keys[i].key;
+        ENT_TRY(ent_cli_tell_key(verifier, party, ENT_CLI_LOG_KEY, key, err));
+        compared = compared && ent_cli_compare(verifier, party, ENT_CLI_LOG_KEY, key, NULL) == ENT_CLI_AS_ON_CARD;
+    }
+    if (verifier->card_count == 0)
+        ent_buf_put_string(
+            &verifier->text,
+            "  No card was compared: this holds only if these keys are that party's. Give its card, got\n"
+            "  elsewhere, with --card, or compare the fingerprints with its owner.\n");
+    if (verifier->card_count > 0 && !compared)
+        return ent_fail(err, ENT_PEER_SIGNATURE, "design 2, Proof",
+                        "the proof is about the log of %.*s, and no card of %.*s is among those given: get that "
+                        "party's card by a way of its own and give it with --card",
+                        ENT_TEXT_ARG(party), ENT_TEXT_ARG(party));
+    return ENT_DONE;
+}
+
 ent_rc ent_cli_verify_fork(ent_cli_verifier *verifier, const ent_cli_subject *subject, ent_err *err)
 {
     ENT_CLEANUP(ent_fork_proof_release) ent_fork_proof proof = {0};
@@ -70,15 +92,8 @@ ent_rc ent_cli_verify_fork(ent_cli_verifier *verifier, const ent_cli_subject *su
         ent_json_key(verifier->writer, "keys");
         ent_json_array_begin(verifier->writer);
     }
-    for (size_t i = 0; i < proof.key_count; i++) {
-        ent_rc rc = ent_cli_tell_key(verifier, party, ENT_CLI_LOG_KEY, &proof.keys[i].key, err);
-        if (rc.code != ENT_OK) {
-            if (verifier->writer != NULL)
-                ent_json_array_end(verifier->writer);
-            return rc;
-        }
-    }
+    ent_rc rc = tell_keys(verifier, party, &proof, err);
     if (verifier->writer != NULL)
         ent_json_array_end(verifier->writer);
-    return ENT_DONE;
+    return rc;
 }

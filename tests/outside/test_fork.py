@@ -80,7 +80,10 @@ class SplitView(OutsideTest):
         told = node.text("verify", path, "--card", self.cobalt.card_path)
         self.assertIn("VALID", told)
         self.assertIn("as on its card", told)
-        self.assertIn("compared with no card", node.text("verify", path))
+        self.assertIn("No card was compared", node.text("verify", path))
+        done = node.run("verify", path, "--card", node.card_path, check=False)
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn(f"no card of {self.cobalt.name} is among those given", (done.stdout + done.stderr).decode())
         self.assertEqual(node.run("verify", path, "--card", self.stranger().card_path, check=False).returncode, 1)
         result = node.json("verify", path, "--card", self.cobalt.card_path)["results"][0]
         self.assertEqual([head["size"] for head in result["heads"]], sizes)
