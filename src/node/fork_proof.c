@@ -113,7 +113,7 @@ ent_rc ent_fork_proof_of(ent_node *node, ent_channel *channel, uint32_t member, 
         return ent_fail(
             err, ENT_REFUSED, "design 3, Fork",
             "what shows the fork of %.*s in channel %.8s convinces this node, but nobody else: a cutoff of its "
-            "keys contradicts its log, or an older version saw it and kept too little",
+            "keys contradicts its log or another cutoff, or an older version saw it and kept too little",
             ENT_TEXT_ARG(name), channel->id_text);
     ent_buf_put(ret, ent_buf_bytes(&proof));
     return ent_buf_check(ret, err);

@@ -88,15 +88,44 @@ static ent_rc choose_card(ent_node *node, const ent_channel *channel, uint32_t m
     return ent_buf_check(card, err);
 }
 
+/* Whether two cutoff notes of one root key cannot both be true: what one says again, the other says otherwise. */
+static bool contradict(const ent_cutoffs *known, const ent_cutoffs *next)
+{
+    ent_cutoffs least = next->count < known->count ? *next : *known;
+    ent_cutoffs most = next->count < known->count ? *known : *next;
+    least.origin = most.origin; /* which is checked when the keys are worked out */
+    return ent_cutoffs_extend(&least, &most, NULL).code != ENT_OK;
+}
+
+/* "a cutoff is said once": a root key that signed two of them is in two hands, or lies. Nobody can tell which of them
+ * holds, so nothing more of that log does. */
+static ent_rc equivocated(ent_node *node, ent_channel *channel, uint32_t member, ent_bytes held, ent_bytes shown,
+                          ent_err *err)
+{
+    const ent_store_fork fork = {.note = shown, .held = held};
+    bool is_new = false;
+    if (channel->row.number != 0)
+        ENT_TRY(ent_fork_freeze(node, channel, member, &fork, &is_new, err));
+    if (is_new) /* whoever was given the other has to see ours */
+        for (uint32_t m = 0; m < channel->genesis.member_count; m++)
+            atomic_store(&channel->members[m].told[member], 0);
+    return ent_fail(
+        err, ENT_PEER_FORK, rule,
+        "the root key of %.*s signed two different cutoffs of its log in this channel: it is in other hands, or "
+        "shows each of us another. Both are kept; that log is frozen, and what follows needs a successor "
+        "channel, with a card that was compared anew",
+        ENT_TEXT_ARG(channel->genesis.members[member].name));
+}
+
 /* Take the cutoffs in if there are more of them. */
-static ent_rc choose_cutoffs(const ent_channel *channel, uint32_t member, ent_bytes bytes, const ent_buf *card,
-                             ent_buf *cutoffs, ent_err *err)
+static ent_rc choose_cutoffs(ent_node *node, ent_channel *channel, uint32_t member, ent_bytes bytes,
+                             const ent_buf *card, ent_buf *cutoffs, ent_err *err)
 {
     ENT_CLEANUP(ent_card_release) ent_card_opened opened = {0};
     const ent_member *first = &channel->genesis.members[member];
-    const ent_keys *keys = ent_channel_keys(channel, member);
     ent_public_key root = first->root;
     ent_cutoffs next;
+    ent_cutoffs held;
     if (bytes.size == 0 || ent_bytes_equal(bytes, ent_buf_bytes(cutoffs)))
         return ENT_DONE;
     if (card->size > 0) {
@@ -104,6 +133,11 @@ static ent_rc choose_cutoffs(const ent_channel *channel, uint32_t member, ent_by
         root = opened.card.root;
     }
     ENT_TRY(ent_cutoffs_parse(bytes, first->name, &root, &next, err));
+    const ent_keys *keys = ent_channel_keys(channel, member);
+    if (cutoffs->size > 0 &&
+        ent_cutoffs_parse(ent_buf_bytes(cutoffs), first->name, &root, &held, NULL).code == ENT_OK &&
+        contradict(&held, &next))
+        return equivocated(node, channel, member, ent_buf_bytes(cutoffs), bytes, err);
     if (keys->cutoffs != NULL) {
         ent_cutoffs known = *keys->cutoffs;
         known.origin = next.origin; /* which is checked when the keys are worked out */
@@ -146,7 +180,7 @@ static bool adds_nothing(const ent_channel *channel, uint32_t member, ent_known_
     return same;
 }
 
-static ent_rc read_member(ent_node *node, const ent_channel *channel, uint32_t member, const ent_pouch *pouch,
+static ent_rc read_member(ent_node *node, ent_channel *channel, uint32_t member, const ent_pouch *pouch,
                           ent_keys_news *news, ent_err *err)
 {
     ent_text name = channel->genesis.members[member].name;
@@ -165,9 +199,9 @@ static ent_rc read_member(ent_node *node, const ent_channel *channel, uint32_t m
             return rc;
     }
     ENT_TRY(choose_card(node, channel, member, card, &news->cards[member], err));
-    ENT_TRY(ent_fail_in(err,
-                        choose_cutoffs(channel, member, cutoffs, &news->cards[member], &news->cutoffs[member], err),
-                        "cutoffs/%.*s", ENT_TEXT_ARG(name)));
+    ENT_TRY(ent_fail_in(
+        err, choose_cutoffs(node, channel, member, cutoffs, &news->cards[member], &news->cutoffs[member], err),
+        "cutoffs/%.*s", ENT_TEXT_ARG(name)));
     ENT_TRY(ent_fail_in(err,
                         ent_known_keys_make(channel, member, ent_buf_bytes(&news->cards[member]),
                                             ent_buf_bytes(&news->cutoffs[member]), row.announced, &known, err),

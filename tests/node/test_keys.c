@@ -439,6 +439,80 @@ static void test_keys__bad_cutoffs_are_refused_and_another_root_is_a_fork(void *
     fixture_pair_release(&pair);
 }
 
+/* A note for the same rotation with its cutoff elsewhere, signed by the same root key. */
+static void sign_other(const fixture_pair *pair, ent_cutoff cutoff, ent_buf *ret)
+{
+    ent_err err = {0};
+    ent_paths paths = {0};
+    ent_root *root = NULL;
+    const ent_card *card = &ent_node_card(pair->nodes[AURORA])->card.card;
+    cutoff.serial = card->serial;
+    ent_cutoffs cutoffs = {.count = 1, .rows = {cutoff}};
+    cutoffs.origin = ent_text_of(fixture_channel(pair, AURORA)->members[AURORA].origin);
+    assert_ok(ent_paths_make(pair->folders[AURORA], &paths, &err));
+    assert_ok(ent_root_open(paths.root, none, &card->root, &root, &err));
+    assert_ok(ent_root_cutoffs(root, card->name, &cutoffs, ret, &err));
+    ent_root_free(root);
+    ent_paths_release(&paths);
+}
+
+static void replace_cutoffs(const ent_buf *whole, const ent_buf *cutoffs, ent_buf *ret)
+{
+    ent_err err = {0};
+    ent_pouch pouch = {0};
+    assert_ok(ent_pouch_parse(ent_buf_bytes(whole), &pouch, &err));
+    assert_int_equal(pouch.cutoff_count, 1);
+    ent_pouch_item item = {pouch.cutoffs[0].party, ent_buf_bytes(cutoffs)};
+    ent_pouch_item *before = pouch.cutoffs;
+    pouch.cutoffs = &item;
+    assert_ok(ent_pouch_put(ret, &pouch, &err));
+    pouch.cutoffs = before;
+    ent_pouch_release(&pouch);
+}
+
+/* Whichever of the two came first: nothing more of that log is taken, and all else goes on. */
+static void test_keys__two_cutoffs_of_one_rotation_freeze_the_log(void **state)
+{
+    (void)state;
+    for (int other_first = 0; other_first < 2; other_first++) {
+        fixture_pair pair;
+        ent_err err = {0};
+        ent_buf pouches[2] = {0};
+        ent_buf other = {0};
+        ent_buf answer = {0};
+        make_open(&pair);
+        uint64_t size = size_of(&pair, AURORA, AURORA);
+        assert_int_equal(rotate(&pair, cutoff_at(&pair, size, false), AURORA, &err), ENT_OK);
+        export_pouch(&pair, AURORA, &pouches[other_first]);
+        sign_other(&pair, cutoff_at(&pair, size - 1, false), &other);
+        replace_cutoffs(&pouches[other_first], &other, &pouches[1 - other_first]);
+
+        assert_true(import_bytes(&pair, BOREAL, ent_buf_bytes(&pouches[0]), NULL) < 300);
+        assert_false(frozen(&pair, BOREAL, AURORA));
+        uint64_t held = size_of(&pair, BOREAL, AURORA);
+        assert_true(import_bytes(&pair, BOREAL, ent_buf_bytes(&pouches[0]), NULL) < 300); /* the same again */
+        assert_false(frozen(&pair, BOREAL, AURORA));
+        assert_int_equal(import_bytes(&pair, BOREAL, ent_buf_bytes(&pouches[1]), &answer), 422);
+        assert_non_null(strstr(ent_buf_string(&answer), "signed two different cutoffs"));
+        assert_true(frozen(&pair, BOREAL, AURORA));
+        fixture_pair_stop(&pair, BOREAL);
+        fixture_pair_start(&pair, BOREAL);
+        assert_true(frozen(&pair, BOREAL, AURORA));
+        say(&pair, AURORA);
+        export_pouch(&pair, AURORA, &pouches[0]);
+        assert_true(import_bytes(&pair, BOREAL, ent_buf_bytes(&pouches[0]), NULL) >= 400);
+        assert_int_equal(size_of(&pair, BOREAL, AURORA), held);
+        say(&pair, BOREAL);
+        carry(&pair, BOREAL);
+        assert_int_equal(size_of(&pair, AURORA, BOREAL), size_of(&pair, BOREAL, BOREAL));
+        ent_buf_release(&pouches[0]);
+        ent_buf_release(&pouches[1]);
+        ent_buf_release(&other);
+        ent_buf_release(&answer);
+        fixture_pair_release(&pair);
+    }
+}
+
 static void test_keys__no_memory_changes_nothing(void **state)
 {
     (void)state;
@@ -473,6 +547,7 @@ int main(void)
         cmocka_unit_test(test_keys__more_than_a_pouch_beyond_the_cutoff_gets_across),
         cmocka_unit_test(test_keys__what_came_before_the_card_is_the_same),
         cmocka_unit_test(test_keys__bad_cutoffs_are_refused_and_another_root_is_a_fork),
+        cmocka_unit_test(test_keys__two_cutoffs_of_one_rotation_freeze_the_log),
         cmocka_unit_test(test_keys__no_memory_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
