@@ -171,8 +171,12 @@ ent_rc ent_audit_evidence_at(ent_audit *audit, ent_err *err)
         if (!is_ours(audit, &log->mark, "the keeper's mark"))
             ent_audit_find(audit, "mark", log->mark.size,
                            "the keeper signed another root at size %llu than the entries here give: this store is not "
-                           "the one that was signed from",
-                           (unsigned long long)log->mark.size);
+                           "the one that was signed from%s",
+                           (unsigned long long)log->mark.size,
+                           is_own(audit) && log->has_head
+                               ? "; heads of this one are signed too, so our key signed two histories. The node keeps "
+                                 "the proof when it starts (`entente fork list`); find the other copy of this folder"
+                               : "");
     }
     find_next(audit);
     return ENT_DONE;

@@ -20,6 +20,10 @@ ENT_RC ent_fork_record_others(ent_node *node, ent_channel *channel, const ent_po
 ENT_RC ent_fork_freeze(ent_node *node, ent_channel *channel, uint32_t member, const ent_store_fork *fork, bool *ret_new,
                        ent_err *err);
 
+/** At the start, when all threads run: of a channel that is held because the keeper signed otherwise, keep a fork of
+ * our own log if store and marks prove one. What cannot be kept is reported. */
+void ent_fork_find_own(ent_node *node);
+
 /** Hold a channel for good: a head that our own log key signed says more than this store knows. The head is kept.
  *  @in   note   verified
  *  @in   who    that showed it; NULL = it came with a pouch */

@@ -13,6 +13,7 @@
 #include "node/courier.h"
 #include "node/errands.h"
 #include "node/events.h"
+#include "node/fork.h"
 #include "node/guard.h"
 #include "node/key_lost.h"
 #include "node/opener.h"
@@ -173,6 +174,7 @@ ent_rc ent_node_start(const ent_node_options *options, ent_node **ret, ent_err *
     }
     node->is_started = true;
     report_started(node, channel_count);
+    ent_fork_find_own(node);
     ent_rotate_go_on(node);
     *ret = node;
     return ENT_DONE;

@@ -3,6 +3,7 @@
 #include "fixture.h"
 
 #include "node/channel.h"
+#include "node/fork.h"
 #include "node/guard.h"
 #include "node/pack.h"
 
@@ -252,6 +253,67 @@ static void test_rollback__store_and_marks_restored_together_and_released_the_pe
     fixture_pair_release(&pair);
 }
 
+static bool own_fork_seen(void *context)
+{
+    const fixture_pair *pair = context;
+    ent_store_log log;
+    ent_channel *channel = fixture_channel(pair, AURORA);
+    ent_channel_log(channel, channel->self, &log);
+    return log.frozen;
+}
+
+/* Two copies of Aurora's folder ran; now she has the store of one and the marks of the other. She finds it herself. */
+static void test_rollback__store_and_marks_of_two_copies_prove_our_own_fork(void **state)
+{
+    (void)state;
+    fixture_pair pair;
+    ent_err err = {0};
+    ent_buf proof = {0};
+    ent_fork_proof parsed = {0};
+    uint64_t index = 0;
+    fixture_pair_make(&pair);
+    fixture_pair_open(&pair);
+    say_some(&pair, AURORA, 1, 2);
+    fixture_pair_settle(&pair, 20);
+    fixture_pair_stop(&pair, BOREAL);
+    char *backup = fixture_path(pair.root, "backup");
+    char *other = fixture_path(pair.root, "other");
+    char *marks = fixture_path(pair.folders[AURORA], "marks");
+    fixture_pair_stop(&pair, AURORA);
+    fixture_folder_copy(pair.folders[AURORA], backup);
+    fixture_pair_start(&pair, AURORA);
+    say_some(&pair, AURORA, 2, 2);
+    fixture_pair_stop(&pair, AURORA);
+    fixture_folder_copy(marks, other);
+    fixture_folder_copy(backup, pair.folders[AURORA]);
+    fixture_pair_start(&pair, AURORA);
+    release_at_once(&pair);
+    say_some(&pair, AURORA, 3, 4);
+    fixture_pair_stop(&pair, AURORA);
+    fixture_folder_copy(other, marks);
+    for (int starts = 0; starts < 2; starts++) {
+        fixture_pair_start(&pair, AURORA);
+        assert_true(own_fork_seen(&pair));
+        assert_status_says_held(&pair, true);
+        ent_channel *channel = fixture_channel(&pair, AURORA);
+        ent_buf_clear(&proof);
+        assert_ok(ent_fork_proof_of(pair.nodes[AURORA], channel, channel->self, &proof, &err));
+        assert_ok(ent_fork_proof_parse(ent_buf_bytes(&proof), &parsed, &err));
+        assert_int_equal(ent_fork_proof_verify(&parsed), ENT_FORK_PROVEN);
+        assert_int_equal(parsed.heads[0].size, 5);
+        assert_int_equal(parsed.heads[1].size, 7);
+        ent_fork_proof_release(&parsed);
+        assert_int_not_equal(fixture_say(pair.nodes[AURORA], channel, fixture_mark_of(AURORA, 5, 0), &index, &err).code,
+                             ENT_OK);
+        fixture_pair_stop(&pair, AURORA);
+    }
+    ent_buf_release(&proof);
+    ent_free(backup);
+    ent_free(other);
+    ent_free(marks);
+    fixture_pair_release(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_rollback__what_the_peer_says_still_comes_in_and_is_receipted),
         cmocka_unit_test(test_rollback__restored_to_the_same_state_goes_on),
         cmocka_unit_test(test_rollback__store_and_marks_restored_together_and_released_the_peer_proves_the_fork),
+        cmocka_unit_test(test_rollback__store_and_marks_of_two_copies_prove_our_own_fork),
     };
     return cmocka_run_group_tests_name("node-rollback", tests, NULL, NULL);
 }
