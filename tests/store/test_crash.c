@@ -69,60 +69,78 @@ static uint64_t random_of(uint64_t *state, uint64_t limit)
     return (*state >> 33) % limit;
 }
 
+/* One store for some rounds, for after each of them all that it holds is read. */
+enum { ROUNDS_A_STORE = 15 };
+
+/* Rounds of a test, in one store after another. Each starts a child that writes; gives what was reported by then. */
+typedef uint64_t (*crash_round)(const char *folder, int64_t channel, int round, uint64_t *chance, uint64_t reported);
+
+static void crash_again_and_again(int rounds, uint64_t chance, crash_round one)
+{
+    uint64_t all = 0;
+    for (int round = 0; round < rounds;) {
+        char *folder = fixture_make_folder();
+        int64_t channel = make_store(folder);
+        uint64_t reported = 0;
+        for (int end = round + ROUNDS_A_STORE; round < rounds && round < end; round++) {
+            reported = one(folder, channel, round, &chance, reported);
+            check(folder, channel, reported);
+        }
+        all += reported;
+        fixture_remove_folder(folder);
+    }
+    assert_true(all > 0);
+}
+
+static uint64_t kill_it(const char *folder, int64_t channel, int round, uint64_t *chance, uint64_t reported)
+{
+    int ends[2];
+    int result = 0;
+    (void)round;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0)
+        write_for_ever(folder, channel, ends[1]);
+    (void)close(ends[1]);
+    struct timespec pause = {.tv_nsec = (long)(1000000 + random_of(chance, 60000000))};
+    (void)nanosleep(&pause, NULL);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_true(WIFSIGNALED(result));
+    reported = read_reports(ends[0], reported);
+    (void)close(ends[0]);
+    return reported;
+}
+
+static uint64_t cut_its_power(const char *folder, int64_t channel, int round, uint64_t *chance, uint64_t reported)
+{
+    int ends[2];
+    int result = 0;
+    assert_int_equal(pipe(ends), 0);
+    unsigned long nth = 1 + random_of(chance, round % 3 == 0 ? 3000 : 120);
+    pid_t child = fork();
+    if (child == 0) {
+        power_cut_install(nth);
+        write_for_ever(folder, channel, ends[1]);
+    }
+    (void)close(ends[1]);
+    reported = read_reports(ends[0], reported);
+    (void)close(ends[0]);
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_int_equal(result, 0);
+    return reported;
+}
+
 static void test_crash__killed_at_any_time_loses_nothing(void **state)
 {
     (void)state;
-    char *folder = fixture_make_folder();
-    int64_t channel = make_store(folder);
-    uint64_t reported = 0;
-    uint64_t chance = 1;
-    for (int round = 0; round < 25; round++) {
-        int ends[2];
-        int result = 0;
-        assert_int_equal(pipe(ends), 0);
-        pid_t child = fork();
-        if (child == 0)
-            write_for_ever(folder, channel, ends[1]);
-        (void)close(ends[1]);
-        struct timespec pause = {.tv_nsec = (long)(1000000 + random_of(&chance, 60000000))};
-        (void)nanosleep(&pause, NULL);
-        assert_int_equal(kill(child, SIGKILL), 0);
-        assert_int_equal(waitpid(child, &result, 0), child);
-        assert_true(WIFSIGNALED(result));
-        reported = read_reports(ends[0], reported);
-        (void)close(ends[0]);
-        check(folder, channel, reported);
-    }
-    assert_true(reported > 0);
-    fixture_remove_folder(folder);
+    crash_again_and_again(25, 1, kill_it);
 }
 
 static void test_crash__power_cut_at_any_write_loses_nothing(void **state)
 {
     (void)state;
-    char *folder = fixture_make_folder();
-    int64_t channel = make_store(folder);
-    uint64_t reported = 0;
-    uint64_t chance = 2;
-    for (int round = 0; round < 60; round++) {
-        int ends[2];
-        int result = 0;
-        assert_int_equal(pipe(ends), 0);
-        unsigned long nth = 1 + random_of(&chance, round % 3 == 0 ? 3000 : 120);
-        pid_t child = fork();
-        if (child == 0) {
-            power_cut_install(nth);
-            write_for_ever(folder, channel, ends[1]);
-        }
-        (void)close(ends[1]);
-        reported = read_reports(ends[0], reported);
-        (void)close(ends[0]);
-        assert_int_equal(waitpid(child, &result, 0), child);
-        assert_int_equal(result, 0);
-        check(folder, channel, reported);
-    }
-    assert_true(reported > 0);
-    fixture_remove_folder(folder);
+    crash_again_and_again(60, 2, cut_its_power);
 }
 
 int main(void)
