@@ -3,11 +3,12 @@ anybody can check, that log is frozen, and nothing else stops."""
 
 import json
 import os
+import sqlite3
 import unittest
 
 import formats
 import kinds
-from formats import Pouch
+from formats import Pouch, sha256
 from ledger import Evidence, Ledger
 from node import wait_for
 from outside import CHECK, INCIDENT, OutsideTest
@@ -236,6 +237,33 @@ class SplitView(OutsideTest):
         self.assert_proven(self.aurora, "hand", [2, 3])
         self.assertTrue(self.frozen(self.aurora, "hand"))
         self.assertEqual(len(histories), 2)
+
+    def test_heads__without_end_and_without_entries_leave_one_row(self):
+        """A member signs heads far beyond what it shows; they come with another member's log."""
+        channel = self.open_three("heads")
+        self.say(self.boreal, "heads")
+
+        def rows():
+            store = sqlite3.connect(f"file:{self.aurora.dir}/store/store.db?mode=ro", uri=True)
+            row = store.execute(
+                "SELECT count(*), max(h.size) FROM heads h JOIN logs l ON l.number = h.log JOIN channels c"
+                " ON c.number = l.channel WHERE c.alias = 'heads' AND l.member = 2"
+            ).fetchone()
+            store.close()
+            return row
+
+        before, _ = rows()
+        origin = channel.own.origin
+        pouch = Pouch.parse(self.boreal.api_bytes("GET", f"/pouches?channel={channel.id}&to={self.aurora.name}"))
+        for start in (5000, 1000, 9000):  # 10,000 of them, not always larger ones
+            texts = [formats.checkpoint_text(origin, size, sha256(b"%d" % size)) for size in range(start, start + 3334)]
+            pouch.heads[self.cobalt.name] = b"".join(formats.note_sign(text, origin, self.cobalt.log) for text in texts)
+            answer = self.cobalt.to[self.aurora.name].post(pouch)
+            self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(rows(), (before + 1, 12333))
+        channel.say("incident.notification", INCIDENT)
+        self.deliver(channel, self.aurora)  # and its log goes on
+        self.assertFalse(self.frozen(self.aurora, "heads"))
 
     def test_import__of_what_proves_nothing_is_refused(self):
         channel = self.open_three("calm")
