@@ -61,6 +61,8 @@ ent_text ent_cli_text(ent_json_value object, const char *key);
 uint64_t ent_cli_count(ent_json_value object, const char *key);
 /** Say which of our keys are missing, and what to do: "keys_missing" of an answer. */
 void ent_cli_put_keys_missing(ent_cli *cli, ent_json_value answer);
+/** Warn of other channels that succeed the same one: "also_succeeding" of a channel. */
+void ent_cli_warn_of_rivals(ent_json_value channel);
 /** Alias, or the first 12 digits of the id, of an object with "alias" and "channel" (or "id"). */
 ent_text ent_cli_channel_label(ent_json_value object);
 

@@ -208,6 +208,19 @@ static void put_succession(ent_cli *cli, ent_json_value channel)
     }
 }
 
+void ent_cli_warn_of_rivals(ent_json_value channel)
+{
+    ent_json_value rivals = ent_json_get(channel, "also_succeeding");
+    for (ent_json_iter i = ent_json_iterate(rivals); ent_json_next(&i);) {
+        bool invited = ent_text_is(ent_cli_text(i.value, "state"), "invited");
+        ent_text label = ent_cli_channel_label(i.value);
+        ent_cli_note(
+            "beware: %.*s succeeds the same channel (%s). What was open there is carried over to each, and owed in "
+            "both: agree with the other members on one, and let the others be refused, or unused",
+            ENT_TEXT_ARG(label), invited ? "we are invited to it" : "it is ours too");
+    }
+}
+
 /* @in   ledger   ABSENT when it was not asked for */
 static void put_channel(ent_cli *cli, ent_json_value channel, ent_json_value ledger)
 {
@@ -339,6 +352,8 @@ static ent_rc act(ent_cli *cli, const char *method, const char *word, ent_bytes 
     if (strcmp(method, "GET") == 0)
         ENT_TRY(ask_ledger(cli, answer.root, &ledger, err));
     put_channel(cli, answer.root, ledger.root);
+    ENT_TRY(ent_cli_flush(cli, err));
+    ent_cli_warn_of_rivals(answer.root);
     return ENT_DONE;
 }
 

@@ -159,6 +159,7 @@ static ent_rc run(ent_cli *cli, ent_err *err)
                  "`entente channel accept %.*s`; `entente channel show %.*s` tells how far it is",
                  shown, id.data, shown, id.data);
     note_carried(answer.root);
+    ent_cli_warn_of_rivals(answer.root);
     ENT_TRY(ent_cli_put_terms_problem(&problem, ent_buf_bytes(&terms), ent_json_get(answer.root, "members"), err));
     if (problem.size > 0 && ent_buf_string(&problem) != NULL)
         ent_cli_note("beware: %s; `entente agreement check FILE` tells before a channel is opened",

@@ -117,34 +117,49 @@ static void put_facts(ent_cli *cli, ent_json_value message)
     put_revealed(cli, ent_json_get(message, "revealed"));
 }
 
+/* A receipt by a key that was revoked: whoever has that key may have given it. */
+static void put_receipt(ent_cli *cli, ent_json_value receipt)
+{
+    ent_buf *out = &cli->out;
+    ent_text flag = ent_cli_text(receipt, "flag");
+    bool counts = ent_json_true(ent_json_get(receipt, "counts"));
+    ent_buf_put_string(out, "  ");
+    put_styled(cli, counts ? ENT_CLI_GREEN : ENT_CLI_RED, ent_cli_text(receipt, "by"));
+    ent_buf_put_string(out, counts ? " signed at " : ": a key that it had revoked signed at ");
+    ent_cli_put_time(out, ent_cli_text(receipt, "time"));
+    ent_buf_put_string(out, " that it durably holds this message (");
+    ent_cli_put_first_entries(out, ent_cli_count(receipt, "size"));
+    ent_buf_put_string(out, " of the log)");
+    if (flag.size > 0) {
+        ent_buf_put_string(out, "; ");
+        put_styled(cli, ENT_CLI_RED, flag);
+    }
+    if (!counts)
+        put_styled(cli, ENT_CLI_RED,
+                   ENT_TEXT("; it came after the revocation: it counts for nothing and starts no clock"));
+    else if (ent_json_true(ent_json_get(receipt, "revoked")))
+        put_styled(cli, ENT_CLI_YELLOW, ENT_TEXT("; that key was revoked since: it counts here, for it came before"));
+    ent_buf_put_u8(out, '\n');
+}
+
 static void put_receipts(ent_cli *cli, ent_json_value message)
 {
     ent_buf *out = &cli->out;
     ent_json_value receipts = ent_json_get(message, "receipts");
+    size_t counting = 0;
+    for (ent_json_iter i = ent_json_iterate(receipts); ent_json_next(&i);)
+        counting += ent_json_true(ent_json_get(i.value, "counts")) ? 1 : 0;
     ent_buf_put_string(out, "\nReceipts\n");
     if (ent_text_is(ent_cli_text(message, "state"), "held")) {
         ent_buf_put_string(out, "  ");
         put_styled(cli, ENT_CLI_RED, ENT_TEXT("HELD"));
         ent_buf_put_string(out,
                            ": logged here and durable, but not signed and not sent; `entente status` tells why.\n");
-    } else if (ent_json_count(receipts) == 0)
+    } else if (counting == 0)
         ent_buf_put_string(
             out, "  None yet: nobody else has signed for it. The node goes on trying; `entente status` tells why.\n");
-    for (ent_json_iter i = ent_json_iterate(receipts); ent_json_next(&i);) {
-        ent_text flag = ent_cli_text(i.value, "flag");
-        ent_buf_put_string(out, "  ");
-        put_styled(cli, ENT_CLI_GREEN, ent_cli_text(i.value, "by"));
-        ent_buf_put_string(out, " signed at ");
-        ent_cli_put_time(out, ent_cli_text(i.value, "time"));
-        ent_buf_put_string(out, " that it durably holds this message (");
-        ent_cli_put_first_entries(out, ent_cli_count(i.value, "size"));
-        ent_buf_put_string(out, " of the log)");
-        if (flag.size > 0) {
-            ent_buf_put_string(out, "; ");
-            put_styled(cli, ENT_CLI_RED, flag);
-        }
-        ent_buf_put_u8(out, '\n');
-    }
+    for (ent_json_iter i = ent_json_iterate(receipts); ent_json_next(&i);)
+        put_receipt(cli, i.value);
 }
 
 /* "12.3 MB of 2.1 GB (0%)": never 100% before it is whole. */

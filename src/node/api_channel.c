@@ -123,6 +123,32 @@ static void put_carried(ent_node *node, ent_json_writer *writer, ent_channel *ch
     ent_json_array_end(writer);
 }
 
+static bool succeeds(ent_channel *channel, const ent_hash *predecessor)
+{
+    return channel->genesis.has_predecessor && ent_hash_equal(&channel->genesis.predecessor, predecessor);
+}
+
+/* Others that succeed the same channel, ours or another's: what was open there would be owed in each. */
+static void put_rivals(ent_node *node, ent_json_writer *writer, const ent_channel *channel)
+{
+    ent_channel *other;
+    ent_json_key(writer, "also_succeeding");
+    ent_json_array_begin(writer);
+    for (size_t i = 0; channel->genesis.has_predecessor && (other = ent_channel_at(node, i)) != NULL; i++) {
+        char alias[ENT_NAME_MAX_BYTES + 1];
+        ent_channel_state state = ent_channel_state_now(other);
+        if (other == channel || state == ENT_CHANNEL_REFUSED || !succeeds(other, &channel->genesis.predecessor))
+            continue;
+        ent_channel_alias(other, alias);
+        ent_json_object_begin(writer);
+        ent_json_member_string(writer, "id", other->id_text);
+        ent_json_member_string(writer, "alias", alias[0] == 0 ? NULL : alias);
+        ent_json_member_string(writer, "state", ent_channel_state_word(state));
+        ent_json_object_end(writer);
+    }
+    ent_json_array_end(writer);
+}
+
 /* The channel that this one succeeds, and the one that succeeds it; of several the last that was opened. */
 static void put_succession(ent_node *node, ent_json_writer *writer, const ent_channel *channel)
 {
@@ -130,12 +156,13 @@ static void put_succession(ent_node *node, ent_json_writer *writer, const ent_ch
     const char *successor = NULL;
     char predecessor[ENT_CHANNEL_TEXT_SIZE + 1];
     for (size_t i = 0; (other = ent_channel_at(node, i)) != NULL; i++) {
-        if (other->genesis.has_predecessor && ent_hash_equal(&other->genesis.predecessor, &channel->id))
+        if (succeeds(other, &channel->id))
             successor = other->id_text;
     }
     ent_hex_encode(ent_hash_bytes(&channel->genesis.predecessor), predecessor);
     ent_json_member_string(writer, "succeeds", channel->genesis.has_predecessor ? predecessor : NULL);
     ent_json_member_string(writer, "succeeded_by", successor);
+    put_rivals(node, writer, channel);
 }
 
 static ent_rc put_release(void *context, const ent_store_released *release, ent_err *err)

@@ -5,6 +5,7 @@
 #include "node/alerts.h"
 #include "node/channel.h"
 #include "node/courier.h"
+#include "node/keys.h"
 #include "node/message_view.h"
 #include "node/passed.h"
 #include "node/opener.h"
@@ -125,27 +126,43 @@ static const char *receipt_flag(const ent_store_receipt *receipt, const ent_entr
     return NULL;
 }
 
+/* Of one member, if there is one: of those that count, or of those that came when their key was known to be revoked.
+ * @in/out  smallest   how far what was put covers the log: what covers more of it says nothing more of this message */
+static ent_rc put_receipt(const ent_message_view *seen, ent_json_writer *writer, const ent_row *row, uint32_t member,
+                          bool counts, uint64_t *smallest, ent_err *err)
+{
+    const ent_channel *channel = seen->set->channel;
+    ent_store *store = seen->node->store;
+    int64_t log = channel->members[row->member].log.number;
+    uint64_t size = row->entry.index + 1;
+    ent_store_receipt receipt;
+    ent_rc rc = counts ? store->engine->receipt_covering(store, log, member, size, &receipt, err)
+                       : store->engine->revoked_receipt_covering(store, log, member, size, &receipt, err);
+    if (rc.code == ENT_ABSENT || (rc.code == ENT_OK && receipt.head.size > *smallest))
+        return ENT_DONE;
+    ENT_TRY(rc);
+    *smallest = receipt.head.size;
+    ent_json_object_begin(writer);
+    ent_json_member_text(writer, "by", channel->genesis.members[member].name);
+    ent_json_member_unsigned(writer, "size", receipt.head.size);
+    ent_api_time(writer, "time", (int64_t)receipt.cosignature.timestamp_unix_s);
+    ent_json_member_string(writer, "flag", receipt_flag(&receipt, &row->entry, channel->genesis.delta_s));
+    ent_json_member_bool(writer, "revoked", ent_keys_receipt_revoked(ent_channel_keys(channel, member), receipt.key));
+    ent_json_member_bool(writer, "counts", counts);
+    ent_json_object_end(writer);
+    return ENT_DONE;
+}
+
 static ent_rc put_receipts(const ent_message_view *seen, ent_json_writer *writer, const ent_row *row, ent_err *err)
 {
-    ent_node *node = seen->node;
-    const ent_channel *channel = seen->set->channel;
     ent_json_key(writer, "receipts");
     ent_json_array_begin(writer);
-    for (uint32_t m = 0; m < channel->genesis.member_count; m++) {
-        ent_store_receipt receipt;
+    for (uint32_t m = 0; m < seen->set->channel->genesis.member_count; m++) {
+        uint64_t smallest = UINT64_MAX;
         if (m == row->member)
             continue;
-        ent_rc rc = node->store->engine->receipt_covering(node->store, channel->members[row->member].log.number, m,
-                                                          row->entry.index + 1, &receipt, err);
-        if (rc.code == ENT_ABSENT)
-            continue;
-        ENT_TRY(rc);
-        ent_json_object_begin(writer);
-        ent_json_member_text(writer, "by", channel->genesis.members[m].name);
-        ent_json_member_unsigned(writer, "size", receipt.head.size);
-        ent_api_time(writer, "time", (int64_t)receipt.cosignature.timestamp_unix_s);
-        ent_json_member_string(writer, "flag", receipt_flag(&receipt, &row->entry, channel->genesis.delta_s));
-        ent_json_object_end(writer);
+        ENT_TRY(put_receipt(seen, writer, row, m, true, &smallest, err));
+        ENT_TRY(put_receipt(seen, writer, row, m, false, &smallest, err));
     }
     ent_json_array_end(writer);
     return ENT_DONE;

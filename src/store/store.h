@@ -328,6 +328,9 @@ typedef struct {
     /** The receipt of the smallest size >= size by a receiver, the earliest of several; it may not be signed yet. */
     ENT_RC(*receipt_covering)
     (ent_store *store, int64_t log, uint32_t receiver, uint64_t size, ent_store_receipt *ret, ent_err *err);
+    /** The same of those that came when their key was known to be revoked. */
+    ENT_RC(*revoked_receipt_covering)
+    (ent_store *store, int64_t log, uint32_t receiver, uint64_t size, ent_store_receipt *ret, ent_err *err);
     /** The number of the receipt that lies `count` receipts of this log before the last with a number <= `number`; 0
      * when there are not so many. */
     ENT_RC(*receipt_before)

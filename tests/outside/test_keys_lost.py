@@ -201,6 +201,36 @@ class KeysLost(OutsideTest):
         self.aurora.start()
         self.assertEqual([r for r in self.aurora.json("doctor", check=False)["findings"] if r["what"] == "certificate"], [])
 
+    # ---- receipts by a revoked key ----------------------------------------------------------------------------------
+
+    def test_9_receipt_that_comes_after_its_key_was_revoked__shown_apart(self):
+        before = self.say(self.aurora)
+        self.boreal.stop()
+        said = self.say(self.aurora, wait=False)
+        out, back = (os.path.join(self.folder, name) for name in ("out", "back"))
+        self.aurora.run("pouch", "export", "--channel", "line", "--to", NAMES[1], "-o", out)
+        self.aurora.stop()
+        self.boreal.start()
+        self.boreal.run("pouch", "import", out)
+        self.boreal.run("pouch", "export", "--channel", "line", "--to", NAMES[0], "-o", back)
+        self.boreal.run("key", "revoke", "receipt")
+        self.boreal.stop()
+        self.aurora.start()
+        self.aurora.add_peer(os.path.join(self.boreal.dir, "card"))
+        self.aurora.run("pouch", "import", back)
+        (counted,) = self.aurora.json("show", before)["receipts"]
+        self.assertEqual((counted["revoked"], counted["counts"]), (True, True))
+        self.assertIn("was revoked since", self.aurora.text("show", before))
+        (apart,) = self.aurora.json("show", said)["receipts"]
+        self.assertEqual((apart["by"], apart["revoked"], apart["counts"]), (NAMES[1], True, False))
+        self.assertIn("counts for nothing", self.aurora.text("show", said))
+        self.assertIn("None yet", self.aurora.text("show", said))
+        self.boreal.start()
+        later = self.say(self.aurora)
+        (good,) = self.aurora.json("show", later)["receipts"]
+        self.assertEqual((good["revoked"], good["counts"]), (False, True))
+        self.assertEqual([r["counts"] for r in self.aurora.json("show", said)["receipts"]], [True, False])
+
 
 if __name__ == "__main__":
     unittest.main()

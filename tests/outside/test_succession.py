@@ -107,6 +107,35 @@ class Succession(OutsideTest):
         self.send(self.aurora, "request.preservation", "north")
         self.boreal.run("channel", "accept", channel, "--alias", "east")
 
+    def test_successor__of_which_there_is_one_already_is_warned_of(self):
+        self.open("base", "--with", "boreal.example")
+        how = ["--succeeds", "base", "--terms", TERMS]
+        one = self.aurora.run("channel", "open", *how, "--alias", "one")
+        self.assertNotIn(b"beware", one.stderr)
+        one = one.stdout.decode().strip()
+
+        def state(channel):
+            return {row["id"]: row["state"] for row in self.boreal.json("channel", "list")["channels"]}.get(channel)
+
+        wait_for(lambda: state(one) == "invited")
+        accepted = self.boreal.run("channel", "accept", one, "--alias", "one")
+        self.assertNotIn(b"beware", accepted.stderr)
+        two = self.boreal.run("channel", "open", *how, "--alias", "two")  # another member's
+        self.assertIn(b"one succeeds the same channel (it is ours too)", two.stderr)
+        two = two.stdout.decode().strip()
+        wait_for(lambda: [row["id"] for row in self.aurora.json("channel", "show", one)["also_succeeding"]] == [two])
+        shown = self.aurora.run("channel", "show", one)
+        self.assertIn(b"we are invited to it", shown.stderr)
+        accepted = self.aurora.run("channel", "accept", two, "--alias", "two")
+        self.assertIn(b"one succeeds the same channel", accepted.stderr)
+        three = self.aurora.run("channel", "open", *how, "--alias", "three")
+        self.assertEqual(three.stderr.count(b"beware"), 2)
+        three = three.stdout.decode().strip()
+        wait_for(lambda: state(three) == "invited")
+        self.boreal.run("channel", "refuse", three)  # and is no rival any more
+        rivals = {row["id"] for row in self.boreal.json("channel", "show", one)["also_succeeding"]}
+        self.assertEqual(rivals, {two})
+
     def test_successor__needs_an_open_channel(self):
         with self.assertRaisesRegex(CliError, "no channel"):
             self.aurora.run("channel", "open", "--succeeds", "nowhere", "--terms", TERMS)

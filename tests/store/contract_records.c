@@ -476,6 +476,13 @@ static void test_store__receipt_by_a_revoked_key_is_in_nobodys_way(void **state)
     assert_ok(store->engine->revoked_receipt_add(store, &receipt, NULL));
     assert_ok(store->engine->commit(store, NULL));
     assert_fails(store->engine->receipt_newest(store, logs[0].number, 1, &found, NULL), ENT_ABSENT);
+    assert_ok(store->engine->revoked_receipt_covering(store, logs[0].number, 1, 3, &found, NULL));
+    assert_int_equal(found.head.size, 5);
+    assert_memory_equal(&found.cosignature, &receipt.cosignature, sizeof receipt.cosignature);
+    assert_fails(store->engine->revoked_receipt_covering(store, logs[0].number, 1, 6, &found, NULL), ENT_ABSENT);
+    assert_fails(store->engine->revoked_receipt_covering(store, logs[0].number, 2, 1, &found, NULL), ENT_ABSENT);
+    assert_fails(store->engine->revoked_receipt_covering(store, logs[0].number, 1, UINT64_MAX, &found, NULL),
+                 ENT_ABSENT);
     receipt.key = 1;
     assert_ok(store->engine->begin(store, NULL));
     assert_ok(store->engine->receipt_add(store, &receipt, &is_new, NULL));

@@ -84,6 +84,7 @@ static const ent_store_engine engine = {
     .passed_head_get = ent_sqlite_passed_head_get,
     .passed_head_any = ent_sqlite_passed_head_any,
     .receipt_covering = ent_sqlite_receipt_covering,
+    .revoked_receipt_covering = ent_sqlite_revoked_receipt_covering,
     .receipt_before = ent_sqlite_receipt_before,
     .receipt_newest = ent_sqlite_receipt_newest,
     .receipt_walk = ent_sqlite_receipt_walk,

@@ -103,6 +103,7 @@ typedef enum {
     ENT_SQL_RECEIPT_SIGN,
     ENT_SQL_RECEIPT_SIGNED,
     ENT_SQL_RECEIPT_COVERING,
+    ENT_SQL_RECEIPT_COVERING_REVOKED,
     ENT_SQL_RECEIPT_NEWEST,
     ENT_SQL_RECEIPT_WALK,
     ENT_SQL_RECEIPT_LOG_WALK,
@@ -330,6 +331,8 @@ ENT_RC ent_sqlite_apart_receipt_add(ent_store *store, const ent_store_receipt *r
 ENT_RC ent_sqlite_apart_receipt_walk(ent_store *store, int64_t log, ent_store_receipt_row row, void *context,
                                      ent_err *err);
 ENT_RC ent_sqlite_receipt_sign(ent_store *store, int64_t number, const ent_signature *signature, ent_err *err);
+ENT_RC ent_sqlite_revoked_receipt_covering(ent_store *store, int64_t log, uint32_t receiver, uint64_t size,
+                                           ent_store_receipt *ret, ent_err *err);
 ENT_RC ent_sqlite_receipt_covering(ent_store *store, int64_t log, uint32_t receiver, uint64_t size,
                                    ent_store_receipt *ret, ent_err *err);
 ENT_RC ent_sqlite_receipt_before(ent_store *store, int64_t log, int64_t number, size_t count, int64_t *ret,

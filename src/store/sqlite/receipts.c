@@ -245,6 +245,22 @@ ent_rc ent_sqlite_receipt_covering(ent_store *store, int64_t log, uint32_t recei
     return one_receipt(&sql, ret, err);
 }
 
+ent_rc ent_sqlite_revoked_receipt_covering(ent_store *store, int64_t log, uint32_t receiver, uint64_t size,
+                                           ent_store_receipt *ret, ent_err *err)
+{
+    if (size > INT64_MAX)
+        return ent_fail(err, ENT_ABSENT, NULL, "the receipt is not in the store");
+    ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
+    ENT_TRY(ent_sql_read(store, ENT_SQL_RECEIPT_COVERING_REVOKED,
+                         "SELECT 0, log, receiver, size, root, timestamp_unix_s, signature, arrived_unix_s, key"
+                         " FROM revoked_receipts WHERE log = ?1 AND receiver = ?2 AND size >= ?3 ORDER BY size LIMIT 1",
+                         &sql, err));
+    ent_sql_bind_int(&sql, log);
+    ent_sql_bind_int(&sql, receiver);
+    ent_sql_bind_size(&sql, size);
+    return one_receipt(&sql, ret, err);
+}
+
 ent_rc ent_sqlite_receipt_before(ent_store *store, int64_t log, int64_t number, size_t count, int64_t *ret,
                                  ent_err *err)
 {
