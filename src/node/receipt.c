@@ -58,16 +58,35 @@ static ent_rc sign_again(ent_node *node, const ent_channel *channel, uint32_t me
     return request.rc;
 }
 
+/* Our first receipt that covers a size, as it is stored. One by a key that we revoked since counts for nobody who did
+ * not have it before: then our newest, which the keeper signs once more by the key of now, for the time that it was
+ * given for. */
+static ent_rc read_covering(ent_node *node, const ent_channel *channel, uint32_t member, uint64_t size,
+                            ent_store_receipt *ret, ent_err *err)
+{
+    static const ent_signature unsigned_yet;
+    const ent_store_engine *engine = node->store->engine;
+    const ent_keys *keys = ent_channel_keys(channel, channel->self);
+    int64_t log = channel->members[member].log.number;
+    ENT_TRY(engine->receipt_covering(node->store, log, channel->self, size, ret, err));
+    if (!ent_keys_receipt_revoked(keys, ret->key))
+        return ENT_DONE;
+    ENT_TRY(engine->receipt_newest(node->store, log, channel->self, ret, err));
+    if (!ent_keys_receipt_revoked(keys, ret->key))
+        return ENT_DONE;
+    ret->key = ent_channel_receipt_key(channel);
+    ret->cosignature.signature = unsigned_yet;
+    return ENT_DONE;
+}
+
 ent_rc ent_receipt_covering(ent_node *node, ent_channel *channel, uint32_t member, uint64_t size, ent_buf *ret,
                             ent_err *err)
 {
     ent_store_receipt receipt;
-    const ent_store_engine *engine = node->store->engine;
-    int64_t log = channel->members[member].log.number;
-    ENT_TRY(engine->receipt_covering(node->store, log, channel->self, size, &receipt, err));
+    ENT_TRY(read_covering(node, channel, member, size, &receipt, err));
     if (!ent_receipt_is_signed(&receipt) && sign_again(node, channel, member, &receipt, err).code != ENT_OK) {
         /* The sequencer moved the keeper's mark on meanwhile, and stored this signature before it did. */
-        ENT_TRY(engine->receipt_covering(node->store, log, channel->self, size, &receipt, err));
+        ENT_TRY(read_covering(node, channel, member, size, &receipt, err));
         if (!ent_receipt_is_signed(&receipt))
             return ent_fail(err, ENT_REFUSED_KEEPER, "design 3, Rollback guard",
                             "the keeper will not sign the receipt of size %llu again",
@@ -133,6 +152,19 @@ static ent_rc was_given_twice(ent_node *node, ent_channel *channel, const ent_ch
                                err);
 }
 
+/* By a revoked key: apart, unless it came before that was known. */
+static ent_rc add_revoked(ent_node *node, const ent_store_receipt *receipt, ent_err *err)
+{
+    ent_store_receipt held;
+    ent_rc rc = node->store->engine->receipt_covering(node->store, receipt->log, receipt->receiver, receipt->head.size,
+                                                      &held, err);
+    bool is_held = rc.code == ENT_OK && held.head.size == receipt->head.size &&
+                   memcmp(&held.cosignature, &receipt->cosignature, sizeof held.cosignature) == 0;
+    if (is_held || (rc.code != ENT_OK && rc.code != ENT_ABSENT))
+        return rc;
+    return node->store->engine->revoked_receipt_add(node->store, receipt, err);
+}
+
 static ent_rc add_receipt(ent_node *node, ent_channel *channel, ent_checked_receipt *given, ent_err *err)
 {
     ent_store_receipt receipt = {
@@ -146,7 +178,7 @@ static ent_rc add_receipt(ent_node *node, ent_channel *channel, ent_checked_rece
     /* Whoever has the key now may have given it: kept, but no clock starts, and nothing counts as delivered. */
     if (ent_keys_receipt_revoked(ent_channel_keys_next(channel, (uint32_t)given->receiver), given->key)) {
         given->is_new = false;
-        return node->store->engine->revoked_receipt_add(node->store, &receipt, err);
+        return add_revoked(node, &receipt, err);
     }
     ENT_TRY(node->store->engine->receipt_add(node->store, &receipt, &given->is_new, err));
     return given->is_new ? ENT_DONE : was_given_twice(node, channel, given, err);

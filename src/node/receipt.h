@@ -8,7 +8,8 @@
  *  @in   receipt   its receiver, head, cosignature and key */
 ENT_RC ent_receipt_put(const ent_channel *channel, uint32_t member, const ent_store_receipt *receipt, ent_buf *ret,
                        ent_err *err);
-/** Our first receipt that covers a size, as a note; signed anew if its signature was not stored before a crash.
+/** Our first receipt that covers a size, as a note; signed anew if its signature was not stored before a crash, or its
+ * key is revoked by now.
  *  Errors: ABSENT when there is none. */
 ENT_RC ent_receipt_covering(ent_node *node, ent_channel *channel, uint32_t member, uint64_t size, ent_buf *ret,
                             ent_err *err);
