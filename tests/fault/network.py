@@ -66,8 +66,8 @@ class Proxy:
             finally:
                 self.connections.discard(back)
                 back.transport.abort()
-        except OSError:
-            pass
+        except (OSError, asyncio.CancelledError):
+            pass  # cut, or the proxy ends
         finally:
             self.connections.discard(writer)
             writer.transport.abort()

@@ -13,11 +13,17 @@ from program import Program, run_program  # noqa: E402
 SEED = int(os.environ.get("ENTENTE_FAULT_SEED", random.randrange(1 << 32)))
 
 
+class WithoutRestore(Program):
+    """A ledger may differ for a while after a restore ("What is open" in docs/reliability.md)."""
+
+    STEPS = {**Program.STEPS, "restore": 0}
+
+
 class Short(unittest.TestCase):
     def test_program__in_the_end_all_hold_the_same_evidence(self):
         print(f"seed {SEED}", flush=True)
         row = Row("three parties", "program")
-        run_program(SEED, 40, row)
+        run_program(SEED, 40, row, WithoutRestore)
         self.assertEqual(row.findings, [])
 
     def test_judge__finds_what_is_lost_or_another(self):
