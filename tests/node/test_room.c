@@ -8,6 +8,7 @@
 enum { MIB = 1 << 20, RESERVE = 64 * MIB };
 
 static uint64_t free_bytes;
+static char folder[] = ".";
 
 /* As file offsets of 64 bits name it. */
 int __wrap_statvfs64(const char *path, struct statvfs *ret); /* NOLINT(bugprone-reserved-identifier): the linker's */
@@ -21,7 +22,7 @@ int __wrap_statvfs64(const char *path, struct statvfs *ret)  /* NOLINT(bugprone-
 static void test_room__what_fits_alone_and_not_beside_the_others_is_refused(void **state)
 {
     (void)state;
-    ent_node node = {.stopping = false};
+    ent_node node = {.paths.store = folder};
     ent_room first = {NULL, 0};
     ent_room second = {NULL, 0};
     ent_err err = {0};
@@ -45,7 +46,7 @@ static void test_room__many_at_a_time_stop_before_the_reserve(void **state)
 {
     enum { MANY = 40, PIECE = 32 * 1024 };
     (void)state;
-    ent_node node = {.stopping = false};
+    ent_node node = {.paths.store = folder};
     ent_room rooms[MANY] = {{NULL, 0}};
     ent_err err = {0};
     unsigned going = MANY;

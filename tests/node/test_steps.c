@@ -3,7 +3,8 @@
 
 #include "log/tree.h"
 #include "node/channel.h"
-#include "node/pack.h"
+#include "node/guard.h"
+#include "node/own_head.h"
 #include "node/receipt.h"
 
 enum { LONG_BYTES = 7 << 20, MANY_LONG = 10 /* 70 MiB */ };
@@ -46,6 +47,42 @@ static unsigned receipts_beyond(const fixture_pair *pair, uint64_t size)
     return count;
 }
 
+/* A head of any size that is signed can be had, and is what the log was then; whatever allocation fails on the way, the
+ * next try gives it. None beyond. */
+static void check_any_size(const fixture_pair *pair, uint64_t signed_size)
+{
+    ent_node *node = pair->nodes[AURORA];
+    ent_channel *channel = fixture_channel(pair, AURORA);
+    ent_store_tiles tiles = {node->store, channel->members[channel->self].log.number};
+    ent_tile_reader reader = ent_store_tile_reader(&tiles);
+    ent_err err = {0};
+    for (uint64_t size = 1; size <= signed_size; size++) {
+        ent_buf note = {0};
+        ent_tree_head head = {.size = 0};
+        ent_tree_head opened;
+        ent_hash root;
+        ent_rc rc = ent_rc_of(ENT_NOMEM);
+        for (unsigned nth = 1; rc.code == ENT_NOMEM; nth++) {
+            ent_buf_release(&note); /* one that failed stays so */
+            note = (ent_buf){0};
+            ent_alloc_fail_at(nth);
+            rc = ent_own_head(node, channel, size, &head, &note, &err);
+            ent_alloc_fail_at(0);
+            assert_true(rc.code == ENT_OK || (note.size == 0 && head.size == 0));
+        }
+        assert_ok(rc);
+        assert_int_equal(head.size, size);
+        assert_ok(ent_guard_open_head(channel, ent_buf_bytes(&note), &opened, &err));
+        assert_ok(ent_tree_root_at(size, &reader, &root, &err));
+        assert_memory_equal(&opened.root, &root, sizeof root);
+        ent_buf_release(&note);
+    }
+    ent_buf note = {0};
+    ent_tree_head head;
+    assert_fails(ent_own_head(node, channel, 0, &head, &note, &err), ENT_ABSENT);
+    assert_fails(ent_own_head(node, channel, signed_size + 1, &head, &note, &err), ENT_ABSENT);
+}
+
 /* Said while the members were asked, signed by one head, and more than the largest pouch. */
 static void test_steps__what_was_held_is_more_than_a_pouch_and_arrives(void **state)
 {
@@ -65,6 +102,7 @@ static void test_steps__what_was_held_is_more_than_a_pouch_and_arrives(void **st
     assert_int_equal(size_held(&pair, BOREAL, AURORA), size + MANY_LONG);
     assert_in_range(receipts_beyond(&pair, size), 2, MANY_LONG);
     fixture_pair_assert_same(&pair);
+    check_any_size(&pair, size + MANY_LONG);
     fixture_pair_release(&pair);
 }
 
