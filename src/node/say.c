@@ -110,15 +110,21 @@ static void draft(say_job *work, const ent_hash *agreement)
     ent_random(work->drafted.nonce, sizeof work->drafted.nonce);
 }
 
+static ent_rc find_attachments(const ent_saying *saying, const ent_node *node, ent_err *err)
+{
+    for (size_t i = 0; i < saying->attachment_count; i++)
+        if (!ent_blob_exists(node->paths.blobs, &saying->attachments[i].digest)) /* cleared away: blob_worker.c */
+            return ent_fail(err, ENT_ABSENT, "docs/api.md",
+                            "attachments[%zu] is not here any more; seal it again, and name it within days", i);
+    return ENT_DONE;
+}
+
 static ent_rc add_attachments(const say_job *work, ent_node *node, ent_err *err)
 {
     const ent_saying *saying = work->saying;
     const ent_channel *channel = saying->channel;
     int64_t log = channel->members[channel->self].log.number;
     for (size_t i = 0; i < saying->attachment_count; i++) {
-        if (!ent_blob_exists(node->paths.blobs, &saying->attachments[i].digest)) /* cleared away: blob_worker.c */
-            return ent_fail(err, ENT_ABSENT, "docs/api.md",
-                            "attachments[%zu] is not here any more; seal it again, and name it within days", i);
         ent_store_blob blob = {
             .log = log,
             .index = work->index,
@@ -245,6 +251,7 @@ static ent_rc prepare(say_job *work, ent_node *node, const ent_ledger *ledger, e
     const ent_saying *saying = work->saying;
     const ent_channel *channel = saying->channel;
     ent_hash agreement;
+    ENT_TRY(find_attachments(saying, node, err));
     work->index = channel->members[channel->self].next.tree.size;
     if (ent_ledger_size(ledger, channel->self) != work->index) {
         work->behind = true;

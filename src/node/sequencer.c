@@ -34,9 +34,10 @@ static ent_rc write_batch(ent_sequencer *sequencer, ent_job *jobs, ent_err *err)
     ENT_TRY(engine->begin(node->store, err));
     ent_rc rc = ent_sequencer_store_signed(node, &sequencer->unstored, err);
     for (ent_job *job = jobs; rc.code == ENT_OK && job != NULL; job = job->next) {
-        uint64_t changes = engine->changes(node->store);
+        uint64_t changes = engine->changes(node->store) + sequencer->appended;
         job->rc = job->apply(job, node, &job->err);
-        if (job->rc.code != ENT_OK && !fails_batch(job->rc) && engine->changes(node->store) != changes)
+        if (job->rc.code != ENT_OK && !fails_batch(job->rc) &&
+            engine->changes(node->store) + sequencer->appended != changes)
             job->rc = ent_fail(&job->err, ENT_BUG, NULL, "a job failed after it had written: the batch is undone");
         if (fails_batch(job->rc)) {
             rc = job->rc;

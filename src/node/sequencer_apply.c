@@ -68,7 +68,7 @@ ent_rc ent_sequencer_append(ent_node *node, ent_channel *channel, ent_bytes entr
 {
     ent_channel_appends *appends = &channel->appends;
     ent_store_log *next = &channel->members[channel->self].next;
-    (void)node;
+    node->sequencer->appended++;
     if (appends->count == appends->capacity)
         ENT_TRY(grow_appends(appends, err));
     size_t at = appends->count;

@@ -49,6 +49,7 @@ struct ent_sequencer {
     ent_signed_list unstored; /* signed after the last commit; stored in the next transaction */
     ent_signed_list to_sign;  /* in the running batch */
     ent_signed_list given;    /* receipts of the running batch that were signed long ago, and are stored so */
+    uint64_t appended;        /* entries of ours so far; a job that fails must not have made one */
     ent_channel **dirty;
     size_t dirty_count;
     size_t dirty_capacity;

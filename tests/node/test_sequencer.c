@@ -2,6 +2,7 @@
 #include "bench.h"
 
 #include "node/channel.h"
+#include "node/say.h"
 #include "node/sequencer.h"
 #include "store/sqlite/fault.h"
 
@@ -185,6 +186,57 @@ static void test_sequencer__a_job_without_memory_fails_its_batch_and_nothing_els
     assert_int_equal(bench_size(&b), 1);
     assert_ok(bench_say(&b, 2, &index, &err));
     assert_int_equal(index, 1);
+    bench_assert_whole(&b);
+    bench_release(&b);
+}
+
+/* It says something, and is refused all the same. */
+static ent_rc apply_half(ent_job *job, ent_node *node, ent_err *err)
+{
+    refusal *self = (refusal *)job;
+    ent_hash none = {0};
+    ENT_TRY(ent_sequencer_touch(node, self->b->channel, err));
+    ENT_TRY(ent_sequencer_append(node, self->b->channel, ent_bytes_of("half", 4), ent_bytes_of(NULL, 0), &none, err));
+    return ent_fail(err, self->code, "a rule", "refused too late");
+}
+
+/* What a refused job has appended is in memory only, where no transaction sees it. */
+static void test_sequencer__a_job_refused_after_it_appended_undoes_its_batch(void **state)
+{
+    (void)state;
+    bench b;
+    uint64_t index = 0;
+    ent_err err = {0};
+    refusal half = {.job = {.apply = apply_half}, .b = &b, .code = ENT_ABSENT};
+    bench_make(&b, false, NULL);
+    assert_ok(bench_say(&b, 1, &index, &err));
+    (void)run_refusal(&half);
+    assert_int_equal(half.got, ENT_BUG);
+    assert_int_equal(bench_size(&b), 1);
+    assert_ok(bench_say(&b, 2, &index, &err));
+    assert_int_equal(index, 1);
+    bench_assert_whole(&b);
+    bench_release(&b);
+}
+
+/* Its file was cleared away between its sealing and the message: nothing is logged. */
+static void test_sequencer__a_message_whose_attachment_is_gone_is_not_logged(void **state)
+{
+    (void)state;
+    bench b;
+    uint64_t index = 0;
+    ent_err err = {0};
+    ent_blob_ref gone = {.digest = {{7}}, .size = 3, .type = ENT_TEXT("text/plain")};
+    bench_make(&b, false, NULL);
+    ent_saying saying = {.channel = b.channel,
+                         .kind = "contact.check",
+                         .sealed = ent_bytes_of("1", 1),
+                         .attachments = &gone,
+                         .attachment_count = 1};
+    assert_fails(ent_say(&b.node, &saying, &index, &err), ENT_ABSENT);
+    assert_int_equal(bench_size(&b), 0);
+    assert_ok(bench_say(&b, 2, &index, &err));
+    assert_int_equal(index, 0);
     bench_assert_whole(&b);
     bench_release(&b);
 }
@@ -377,6 +429,8 @@ int main(void)
         cmocka_unit_test(test_sequencer__queued_together_is_one_transaction_and_one_head),
         cmocka_unit_test(test_sequencer__a_refused_job_disturbs_no_other_in_its_batch),
         cmocka_unit_test(test_sequencer__a_job_without_memory_fails_its_batch_and_nothing_else),
+        cmocka_unit_test(test_sequencer__a_job_refused_after_it_appended_undoes_its_batch),
+        cmocka_unit_test(test_sequencer__a_message_whose_attachment_is_gone_is_not_logged),
         cmocka_unit_test(test_sequencer__disk_full_in_a_write_is_told_and_undone),
         cmocka_unit_test(test_sequencer__disk_full_at_commit_is_told_and_undone),
         cmocka_unit_test(test_sequencer__heavy_jobs_go_into_batches_of_their_own),
