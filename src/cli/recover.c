@@ -4,7 +4,8 @@
 
 static const ent_cli_option options[] = {
     {"--from", NULL, "PARTY", false, "a member that holds what was lost"},
-    {"--channel", NULL, "CHANNEL", false, "only this channel; else every one that is shared with PARTY"},
+    {"--channel", NULL, "CHANNEL", false,
+     "only this channel (a forgotten one by its whole id); else all shared with PARTY"},
     {NULL, NULL, NULL, false, NULL},
 };
 
@@ -19,12 +20,14 @@ static void put_lost(ent_cli *cli, ent_json_value row)
         ent_cli_put_line(out, ent_cli_text(row, "set_aside_folder"));
         ent_buf_put_string(out, ": read them (`age -d -i DIR/keys/age.key`), and say again what still holds\n");
     }
+    uint64_t attachments = ent_cli_count(row, "attachments");
+    if (attachments > 0)
+        ent_buf_put_format(out, "    %" PRIu64 " attachment%s came back\n", attachments, attachments == 1 ? "" : "s");
     if (missing > 0)
-        ent_buf_put_format(out,
-                           "    %" PRIu64 " attachment%s of ours %s not here any more; their receivers have them\n",
-                           missing, missing == 1 ? "" : "s", missing == 1 ? "is" : "are");
+        ent_buf_put_format(out, "    %" PRIu64 " attachment%s %s still missing: ask another member for %s too\n",
+                           missing, missing == 1 ? "" : "s", missing == 1 ? "is" : "are", missing == 1 ? "it" : "them");
     if (ent_cli_text(row, "trouble").size > 0) {
-        ent_buf_put_string(out, "    not all of the others' logs came back: ");
+        ent_buf_put_string(out, "    not all came back: ");
         ent_cli_put_line(out, ent_cli_text(row, "trouble"));
         ent_buf_put_u8(out, '\n');
     }
@@ -45,6 +48,8 @@ static void put_row(ent_cli *cli, ent_json_value row)
         ent_buf_put_u8(out, '\n');
         return;
     }
+    if (ent_json_true(ent_json_get(row, "found")))
+        ent_buf_put_string(out, "this store had forgotten the channel; ");
     if (size > before)
         ent_buf_put_format(out, "our log is back from %" PRIu64 " to %" PRIu64 " entries", before, size);
     else
@@ -76,6 +81,21 @@ static ent_rc judge(ent_json_value rows, ent_err *err)
                 : ENT_DONE;
 }
 
+static void put_answer(ent_cli *cli, const char *from, ent_json_value root)
+{
+    ent_text trouble = ent_cli_text(root, "channels_trouble");
+    ent_buf_put_string(&cli->out, "From ");
+    ent_cli_put_line(&cli->out, ent_text_of(from));
+    ent_buf_put_u8(&cli->out, '\n');
+    for (ent_json_iter i = ent_json_iterate(ent_json_get(root, "channels")); ent_json_next(&i);)
+        put_row(cli, i.value);
+    if (trouble.size == 0)
+        return;
+    ent_buf_put_string(&cli->out, "  not every channel came back: ");
+    ent_cli_put_line(&cli->out, trouble);
+    ent_buf_put_u8(&cli->out, '\n');
+}
+
 static ent_rc run(ent_cli *cli, ent_err *err)
 {
     ENT_CLEANUP(ent_cli_request_release) ent_cli_request request = ent_cli_request_of("POST", "/recover");
@@ -96,17 +116,15 @@ static ent_rc run(ent_cli *cli, ent_err *err)
     ENT_TRY(ent_buf_check(&body, err));
     request.body = ent_buf_bytes(&body);
     request.content_type = "application/json";
-    ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
-    ent_json_value rows = ent_json_get(answer.root, "channels");
-    if (!cli->json) {
-        ent_buf_put_string(&cli->out, "From ");
-        ent_cli_put_line(&cli->out, ent_text_of(from));
-        ent_buf_put_u8(&cli->out, '\n');
-        for (ent_json_iter i = ent_json_iterate(rows); ent_json_next(&i);)
-            put_row(cli, i.value);
-    }
+    ENT_TRY(ent_cli_ask(cli, &request, &answer.bytes, err));
+    ENT_TRY(ent_fail_in(err, ent_json_parse(ent_buf_bytes(&answer.bytes), &answer.json, err), "the node's answer"));
+    answer.root = ent_json_root(answer.json);
+    if (cli->json)
+        ent_cli_put_answer(cli, ent_buf_text(&answer.bytes));
+    else
+        put_answer(cli, from, answer.root);
     ENT_TRY(ent_cli_flush(cli, err));
-    return judge(rows, err);
+    return judge(ent_json_get(answer.root, "channels"), err); /* the status says the same with --json */
 }
 
 const ent_cli_command ent_cli_recover = {
@@ -116,9 +134,10 @@ const ent_cli_command ent_cli_recover = {
     .text =
         "For a node that was restored from a backup: it holds less than it signed, and `entente status` says HELD.\n"
         "PARTY gives back our own entries with their receipts, then the logs of all members with the receipts that\n"
-        "we gave: nothing of it is believed that the keys do not prove. What was said here meanwhile and never\n"
-        "signed gives way and is kept as files. It can be repeated, with one member after the other. When nobody\n"
-        "holds all that was signed, the way on is a successor channel.",
+        "we gave, attachments, and channels that this store has never heard of, if we have spoken in them: nothing\n"
+        "of it is believed that the keys do not prove. What was said here meanwhile and never signed gives way and\n"
+        "is kept as files. It can be repeated, with one member after the other, and goes on where it ended. When\n"
+        "nobody holds all that was signed, the way on is a successor channel.",
     .examples = "  entente recover --from boreal.example",
     .options = options,
     .run = run,

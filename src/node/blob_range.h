@@ -20,6 +20,8 @@ typedef struct {
 
 /** Read "bytes FIRST-LAST/TOTAL" or "bytes *" "/TOTAL".  Errors: PEER_MALFORMED, PEER_TOO_LARGE. */
 ENT_RC ent_blob_range_parse(ent_text text, ent_blob_range *ret, ent_err *err);
+/** Read "bytes=FIRST-LAST" of a Range header, one range within a whole of this size.  Errors: PEER_MALFORMED. */
+ENT_RC ent_blob_range_asked(ent_text text, uint64_t total, ent_blob_range *ret, ent_err *err);
 /** Write it, with a final zero. */
 void ent_blob_range_write(const ent_blob_range *range, char ret[ENT_BLOB_RANGE_SIZE]);
 

@@ -9,6 +9,7 @@
 #include "node/ledgers.h"
 #include "node/report.h"
 #include "node/say.h"
+#include "node/sequencer.h"
 #include "node/worker.h"
 #include "store/blob_parts.h"
 #include "store/blobs.h"
@@ -164,11 +165,42 @@ static bool may_speak(ent_node *node, ent_channel *channel)
     return is_made;
 }
 
+typedef struct {
+    ent_job job;
+    const ent_channel *channel;
+    const ent_store_blob *blob;
+} own_job;
+
+static ent_rc apply_own(ent_job *job, ent_node *node, ent_err *err)
+{
+    const own_job *work = (const own_job *)job;
+    const ent_store_engine *engine = node->store->engine;
+    ENT_TRY(engine->blob_held(node->store, work->blob, err));
+    for (uint32_t m = 0; m < work->channel->genesis.member_count; m++) {
+        ent_store_blob_send send = {.log = work->blob->log,
+                                    .index = work->blob->index,
+                                    .member = m,
+                                    .digest = work->blob->digest,
+                                    .size = work->blob->size};
+        if (m != work->channel->self)
+            ENT_TRY(engine->blob_send_add(node->store, &send, err));
+    }
+    return ENT_DONE;
+}
+
+/* We had lost it, and another member gave it back: nobody is told, but who lacks it gets it. */
+static ent_rc own_is_back(ent_node *node, const ent_channel *channel, const ent_store_blob *row, ent_err *err)
+{
+    own_job work = {.job = {.apply = apply_own}, .channel = channel, .blob = row};
+    ENT_TRY(ent_sequencer_run(node, &work.job, err));
+    ent_courier_wake(node->courier);
+    return ENT_DONE;
+}
+
 static ent_rc see_wanted(void *context, const ent_store_blob *row, ent_err *err)
 {
     look *on = context;
     bundle *said = &on->said;
-    (void)err;
     on->last = *row;
     on->count++;
     if (said->count > 0 && (said->blobs[0].log != row->log || said->index != row->index))
@@ -178,6 +210,8 @@ static ent_rc see_wanted(void *context, const ent_store_blob *row, ent_err *err)
         return ENT_DONE;
     if (said->count == 0) {
         ent_channel *channel = channel_of_log(on->node, row->log);
+        if (channel != NULL && channel->members[channel->self].log.number == row->log)
+            return own_is_back(on->node, channel, row, err);
         if (channel == NULL || channel == on->waiting)
             return ENT_DONE;
         if (!may_speak(on->node, channel)) {

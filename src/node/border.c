@@ -2,6 +2,7 @@
 
 #include "base/cursor.h"
 #include "node/blob_in.h"
+#include "node/border_blob.h"
 #include "node/border_fetch.h"
 #include "node/courier.h"
 #include "node/guard.h"
@@ -112,15 +113,18 @@ static ent_rc admit(void *context, ent_http_request *request, ent_http_intake *r
                       node->config.name);
     else if (is_pouch(request))
         rc = admit_pouch(node, request, &pin, ret_intake, err);
+    else if (ent_blob_out_is(request))
+        rc = ent_blob_out_admit(node, request, &pin, err);
     else if (is_blob(request))
         rc = ent_blob_in_admit(node, request, &pin, ret_intake, err);
     else if (ent_fetch_is(request))
         rc = ent_fetch_admit(node, request, &pin, err);
     else
-        rc = ent_fail(err, ENT_ABSENT, "design 3",
-                      "there is POST /pouch, PUT /blob/<sha256>, GET /head and GET /pouch here, nothing else");
+        rc = ent_fail(
+            err, ENT_ABSENT, "design 3",
+            "there is POST and GET /pouch, PUT and GET /blob/<sha256>, GET /head and GET /channels here, nothing else");
     bool is_answer = (is_blob(request) && (rc.code == ENT_WAITING || rc.code == ENT_PEER_STALE)) ||
-                     (ent_fetch_is(request) && rc.code == ENT_ABSENT);
+                     ((ent_fetch_is(request) || ent_blob_out_is(request)) && rc.code == ENT_ABSENT);
     if (rc.code != ENT_OK && !is_answer)
         report_refused(request, "request.refused", err);
     return rc;
@@ -167,6 +171,8 @@ static ent_rc handle(void *context, ent_http_request *request, ent_http_response
     ent_node *node = context;
     if (ent_fetch_is(request))
         return ent_fetch_handle(node, request, response, err);
+    if (ent_blob_out_is(request))
+        return ent_blob_out_handle(node, request, response, err);
     ent_rc rc = is_pouch(request) ? handle_pouch(node, request, response, err)
                                   : ent_blob_in_handle(node, request, response, err);
     if (rc.code != ENT_OK)

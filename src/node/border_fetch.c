@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/cursor.h"
 #include "node/channel.h"
+#include "node/channel_list.h"
 #include "node/forgotten.h"
 #include "node/pack.h"
 #include "node/peer.h"
@@ -16,10 +17,15 @@ static bool is_pouch(const ent_http_request *request)
     return ent_text_is(ent_http_path(request), "/pouch");
 }
 
+static bool is_list(const ent_http_request *request)
+{
+    return ent_text_is(ent_http_path(request), "/channels");
+}
+
 bool ent_fetch_is(const ent_http_request *request)
 {
     return ent_text_is(ent_http_method(request), "GET") &&
-           (ent_text_is(ent_http_path(request), "/head") || is_pouch(request));
+           (ent_text_is(ent_http_path(request), "/head") || is_pouch(request) || is_list(request));
 }
 
 /* --- whose log, and who asks --- */
@@ -62,11 +68,49 @@ static ent_rc read_old_size(const ent_http_request *request, uint64_t *ret, ent_
     return ENT_DONE;
 }
 
+/* --- which channels --- */
+
+static ent_rc read_after(const ent_http_request *request, ent_hash *ret, bool *ret_any, ent_err *err)
+{
+    ent_text after = ent_http_query(request, "after");
+    *ret_any = after.data != NULL;
+    return *ret_any ? ent_hex_decode(after, ret->bytes, sizeof ret->bytes, err) : ENT_DONE;
+}
+
+/* Any party whose card is known may ask: what it is told are its own channels. */
+static ent_rc admit_list(ent_node *node, const ent_http_request *request, const ent_hash *pin, ent_err *err)
+{
+    ent_peer peer;
+    ent_hash after;
+    bool any = false;
+    ENT_TRY(ent_peer_by_pin(node, pin, &peer, err));
+    return read_after(request, &after, &any, err);
+}
+
+static ent_rc handle_list(ent_node *node, const ent_http_request *request, ent_http_response *response, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf list = {0};
+    ent_hash pin;
+    ent_hash after;
+    bool any = false;
+    if (!ent_http_client_pin(request, &pin))
+        return ent_fail(err, ENT_PEER_UNKNOWN, "design 3", "no client certificate");
+    ENT_TRY(read_after(request, &after, &any, err));
+    ENT_TRY(ent_channel_list_put(node, &pin, any ? &after : NULL, &list, err));
+    response->status = 200;
+    response->content_type = "text/plain; charset=utf-8";
+    response->body = list;
+    list = (ent_buf){0};
+    return ENT_DONE;
+}
+
 ent_rc ent_fetch_admit(ent_node *node, const ent_http_request *request, const ent_hash *pin, ent_err *err)
 {
     ent_channel *channel = NULL;
     uint32_t member = 0;
     uint64_t old_size = 0;
+    if (is_list(request))
+        return admit_list(node, request, pin, err);
     ENT_TRY(check_asker(node, ent_http_query(request, "origin"), pin, &channel, &member, err));
     return is_pouch(request) ? read_old_size(request, &old_size, err) : ENT_DONE;
 }
@@ -156,6 +200,8 @@ ent_rc ent_fetch_handle(ent_node *node, const ent_http_request *request, ent_htt
     ent_channel *channel = NULL;
     uint32_t member = 0;
     ENT_CLEANUP(ent_buf_release) ent_buf note = {0};
+    if (is_list(request))
+        return handle_list(node, request, response, err);
     if (is_pouch(request))
         return handle_pouch(node, request, response, err);
     ENT_TRY(find_log(node, ent_http_query(request, "origin"), &channel, &member, err));

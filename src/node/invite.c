@@ -204,7 +204,20 @@ static ent_rc keeps_stored(ent_node *node, const ent_channel *known, const ent_p
     return ENT_DONE;
 }
 
-ent_rc ent_invite_receive(ent_node *node, const ent_pouch *pouch, ent_bytes bytes, const ent_hash *pin,
+/* What differs for a channel that a store has forgotten. */
+static ent_rc check_forgotten(ent_node *node, const ent_channel *channel, const invite_job *work, ent_err *err)
+{
+    const ent_member *own = &channel->genesis.members[channel->self];
+    ENT_TRY(ent_invite_check_member(own, &ent_node_card(node)->card.card, err));
+    if (work->shown.size == 0)
+        return ent_fail(err, ENT_REFUSED, "design 3, Rollback guard",
+                        "it shows no head of our log in channel %.8s, so nothing says that we were in it: such an "
+                        "invitation is for its opener to send",
+                        channel->id_text);
+    return ENT_DONE;
+}
+
+static ent_rc take_invite(ent_node *node, const ent_pouch *pouch, ent_bytes bytes, const ent_hash *pin, bool forgotten,
                           ent_received *ret, ent_err *err)
 {
     ENT_CLEANUP(ent_channel_release) ent_channel *channel = NULL;
@@ -215,7 +228,7 @@ ent_rc ent_invite_receive(ent_node *node, const ent_pouch *pouch, ent_bytes byte
     if (pouch->genesis.size == 0)
         return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2",
                         "this channel is not known here, and the pouch brings no genesis");
-    if (bytes.size > ENT_INVITE_MAX_BYTES)
+    if (!forgotten && bytes.size > ENT_INVITE_MAX_BYTES)
         return ent_fail(err, ENT_PEER_TOO_LARGE, "design 2, Genesis", "an invitation is at most %d bytes",
                         ENT_INVITE_MAX_BYTES);
     ent_channel_id(pouch->genesis, &real);
@@ -227,18 +240,21 @@ ent_rc ent_invite_receive(ent_node *node, const ent_pouch *pouch, ent_bytes byte
     if (writer < 0 || (uint32_t)writer == channel->self)
         return ent_fail(err, ENT_PEER_FORBIDDEN, "design 3, step 2", "%.*s cannot invite us to this channel",
                         ENT_TEXT_ARG(party));
-    ENT_TRY(check_own(&channel->genesis.members[channel->self], &ent_node_card(node)->card.card, err));
+    if (!forgotten)
+        ENT_TRY(check_own(&channel->genesis.members[channel->self], &ent_node_card(node)->card.card, err));
     ENT_TRY(check_opener(node, &channel->genesis.members[writer], pin, err));
     ENT_CLEANUP(ent_keys_news_release) ent_keys_news keys = {.any = false};
     ENT_TRY(
         ent_keys_of_pouch(node, channel, pouch, &keys, err)); /* else it could be accepted, and then not be taken in */
     invite_job work = {.job = {.apply = apply_invite, .settle = settle_invite}, .channel = channel, .pouch = bytes};
     ENT_TRY(check_invite(channel, (uint32_t)writer, pouch, &keys, &work, err));
+    if (forgotten)
+        ENT_TRY(check_forgotten(node, channel, &work, err));
     ent_channel *known = ent_channel_find(node, &id);
     bool keeps = false;
-    if (known == NULL)
+    if (known == NULL && !forgotten)
         ENT_TRY(count_invites(node, party, err));
-    else
+    if (known != NULL)
         ENT_TRY(keeps_stored(node, known, pouch, bytes, &keeps, err));
     if (keeps) {
         *ret = (ent_received){
@@ -255,4 +271,22 @@ ent_rc ent_invite_receive(ent_node *node, const ent_pouch *pouch, ent_bytes byte
                           .writer = (uint32_t)writer,
                           .size = pouch->size};
     return ENT_DONE;
+}
+
+ent_rc ent_invite_receive(ent_node *node, const ent_pouch *pouch, ent_bytes bytes, const ent_hash *pin,
+                          ent_received *ret, ent_err *err)
+{
+    return take_invite(node, pouch, bytes, pin, false, ret, err);
+}
+
+ent_rc ent_invite_forgotten(ent_node *node, ent_bytes bytes, ent_text origin, ent_err *err)
+{
+    ENT_CLEANUP(ent_pouch_release) ent_pouch pouch = {0};
+    ent_received received = {0};
+    ENT_TRY(ent_pouch_parse(bytes, &pouch, err));
+    if (!ent_text_equal(pouch.origin, origin) || pouch.old_size != 0)
+        return ent_fail(err, ENT_PEER_MISMATCH, "design 3, Rollback guard", "it is another log than was asked for");
+    ent_rc rc = take_invite(node, &pouch, bytes, NULL, true, &received, err);
+    ent_received_release(&received);
+    return rc;
 }

@@ -11,6 +11,12 @@ enum { ENT_INVITE_MAX_BYTES = 1 << 20, ENT_INVITES_MAX = 64, ENT_INVITES_A_PEER 
 ENT_RC ent_invite_receive(ent_node *node, const ent_pouch *pouch, ent_bytes bytes, const ent_hash *pin,
                           ent_received *ret, ent_err *err);
 
+/** Take a channel back that this store has forgotten, as an invitation that is held: what a member gives of its log has
+ * the genesis and a head of ours, signed by us. It may be as large as any pouch, and our keys may have changed since.
+ *  @in   origin   the log that was asked for
+ *  Errors: REFUSED when it shows no head of ours, PEER_MISMATCH for another log, else as ent_invite_receive. */
+ENT_RC ent_invite_forgotten(ent_node *node, ent_bytes pouch, ent_text origin, ent_err *err);
+
 /** What `channel open` asks for. Everything borrows. */
 typedef struct {
     const ent_text *with;

@@ -7,6 +7,7 @@
 #include "node/opener.h"
 #include "node/peer.h"
 #include "node/receive.h"
+#include "node/recover_more.h"
 #include "node/recover_own.h"
 #include "node/report.h"
 #include "node/sequencer.h"
@@ -161,6 +162,7 @@ static void report_recovered(const ent_channel *channel, const char *from, const
     ent_report_number(&report, "size_before", ret->size_before);
     ent_report_number(&report, "size", ret->size);
     ent_report_number(&report, "others", ret->others);
+    ent_report_number(&report, "attachments", ret->attachments);
     ent_report_number(&report, "set_aside", ret->set_aside);
     ent_report_string(&report, "hold", ent_hold_word(ret->hold));
     ent_report_end(&report);
@@ -180,6 +182,7 @@ static ent_rc recover(ent_node *node, ent_channel *channel, uint32_t from, ent_r
     if (pull_others(node, channel, &peer, ret, &others_err).code != ENT_OK)
         (void)snprintf(ret->trouble, sizeof ret->trouble, "%.500s", others_err.text);
     ent_opener_wake(node->opener);
+    ENT_TRY(ent_recover_blobs(node, channel, &peer, ret, err));
     tell_hold(node, channel, ret);
     report_recovered(channel, peer.name, ret);
     return ENT_DONE;

@@ -25,7 +25,6 @@ typedef struct {
     ent_store_log seen;  /* our log when it was looked at */
     ent_store_log kept;  /* the same, cut to what agrees with the pouch */
     ent_keys_news *keys; /* of the pouch */
-    uint64_t missing;    /* out: attachments */
 } restoring;
 
 /* --- what is here, up to where it agrees --- */
@@ -196,7 +195,6 @@ static ent_rc add_attachment(restoring *work, const ent_entry *entry, uint32_t a
         .state = is_here ? ENT_BLOB_HELD : ENT_BLOB_WANTED,
     };
     ENT_TRY(store->engine->blob_add(store, &blob, err));
-    work->missing += !is_here;
     for (uint32_t m = 0; is_here && m < channel->genesis.member_count; m++) {
         ent_store_blob_send send = {
             .log = blob.log, .index = blob.index, .member = m, .digest = blob.digest, .size = blob.size};
@@ -225,6 +223,7 @@ static ent_rc reopen(ent_node *node, ent_channel *channel, ent_err *err)
     if (channel->next_row.state != ENT_CHANNEL_INVITED)
         return ENT_DONE;
     channel->next_row.state = ENT_CHANNEL_OPENING;
+    ENT_TRY(node->store->engine->invite_put(node->store, channel->row.number, (ent_bytes){NULL, 0}, err));
     return node->store->engine->channel_update(node->store, &channel->next_row, err);
 }
 
@@ -244,7 +243,6 @@ static ent_rc apply_restore(ent_job *job, ent_node *node, ent_err *err)
     restoring *work = (restoring *)job;
     ent_channel *channel = work->channel;
     ent_channel_member *own = &channel->members[channel->self];
-    work->missing = 0;
     ENT_TRY(ent_sequencer_touch(node, channel, err));
     if (own->next.tree.size != work->seen.tree.size)
         return ent_fail(err, ENT_RETRY, NULL, "something was said meanwhile");
@@ -338,7 +336,6 @@ static ent_rc take_back(ent_node *node, ent_channel *channel, const ent_pouch *p
             rc = set_aside(&work, ret, err);
             if (rc.code == ENT_OK)
                 rc = ent_sequencer_run(node, &work.job, err);
-            ret->attachments_missing += rc.code == ENT_OK ? work.missing : 0;
         }
         ent_pouch_checked_release(&work.checked);
         if (rc.code != ENT_RETRY)

@@ -362,6 +362,9 @@ typedef struct {
      */
     ENT_RC(*blob_wanted_walk)
     (ent_store *store, const ent_store_blob *after, size_t limit, ent_store_blob_row row, void *context, ent_err *err);
+    /** All, held or not, likewise. */
+    ENT_RC(*blob_all_walk)
+    (ent_store *store, const ent_store_blob *after, size_t limit, ent_store_blob_row row, void *context, ent_err *err);
     /** Whether an entry names it and it is not held. */
     ENT_RC (*blob_is_wanted)(ent_store *store, const ent_hash *digest, bool *ret, ent_err *err);
     /** Whether an entry names it. */

@@ -114,6 +114,8 @@ DECODERS = {
     "ent_errand_request_parse": "errand",
     "ent_errand_answer_parse": "errand",
     "ent_blob_range_parse": "blob_range",
+    "ent_blob_range_asked": "blob_range",
+    "ent_channel_list_next": "channel_list",
     "ent_cli_key_request_parse": "key_request",
     "ent_cli_verify_report": "report",  # reports of anybody
 }

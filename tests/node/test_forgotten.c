@@ -119,8 +119,8 @@ static void lose(fixture_pair *pair, const loss *how)
 static void test_forgotten__first_receipts_come_back_with_what_was_lost(void **state)
 {
     static const loss cases[] = {
-        {.with_marks = true, .late = 3, .each = 1},
-        {.with_marks = true, .both_speak = true, .late = 3, .each = 1},
+        {.with_marks = true, .late = 2, .each = 1},
+        {.with_marks = true, .both_speak = true, .late = 2, .each = 1},
         {.with_marks = false, .late = 2, .each = MANY}, /* more than one pouch, and the keeper knows the last receipt */
     };
     (void)state;

@@ -222,6 +222,21 @@ class Channel:
             pouch.cards = {name: card for name, card in self.party.cards.items() if name in self.members}
         return pouch
 
+    def give_back(self, writer, old_size):
+        """A log again from an entry on, for a member that may have lost it."""
+        log = self.logs[writer]
+        need(old_size <= len(log), "usage", f"{len(log)} held")
+        need(log.head, "not-open", "nothing is held of this log")
+        pouch = Pouch(log.origin, old_size, len(log), checkpoint=log.head, entries=log.entries[old_size:])
+        pouch.bodies = {index: sealed for index, sealed in log.bodies.items() if index >= old_size}
+        pouch.heads = {name: other.head for name, other in self.logs.items() if name != writer and other.head}
+        for receiver, rows in sorted(log.receipts.items()):
+            pouch.receipts += [(receiver, note) for size, _, note in rows if old_size <= size]
+        if old_size == 0:
+            pouch.genesis = self.genesis_bytes
+            pouch.cards = {name: card for name, card in self.party.cards.items() if name in self.members}
+        return pouch
+
     # ---- hearing ----------------------------------------------------------------------------------------------------
 
     def take_receipt(self, data, receiver, least):
@@ -488,12 +503,34 @@ class Party:
         reason = {"error": {"code": "not-found", "rule": "", "text": "nothing is held of this log"}}
         return Answer(404, "application/json", compact(reason))
 
+    def recovered(self, request, path, query):
+        """GET /pouch, /channels and /blob, for a node that was restored."""
+        asker = next(name for name, card in self.cards.items() if formats.card_parse(card)["tls"] == request.pin)
+        shared = {key: channel for key, channel in self.channels.items() if asker in channel.members}
+        if path == "/channels":
+            known = sorted(key for key, channel in shared.items() if len(channel.logs[asker]) > 0)
+            return Answer(200, "text/plain", b"".join(f"{key}\n".encode() for key in known if key > query.get("after", "")))
+        if path == "/pouch":
+            writer, _, channel_id = query["origin"].partition("/entente/")
+            need(channel_id in shared, "forbidden", channel_id)
+            return Answer(200, "application/x-tar", shared[channel_id].give_back(writer, int(query["old"])).encode())
+        whole = self.blobs.get(path.removeprefix("/blob/"))
+        if whole is None:
+            reason = {"error": {"code": "not-found", "rule": "", "text": "no such attachment"}}
+            return Answer(404, "application/json", compact(reason))
+        first, last = (int(part) for part in re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers["Range"]).groups())
+        need(len(whole) == int(query["size"]) and last < len(whole), "malformed", "range")
+        return Answer(206, "application/octet-stream", whole[first : last + 1])
+
     def answer_checked(self, request):
         need(request.pin in [formats.card_parse(card)["tls"] for card in self.cards.values()], "unknown-peer", "pin")
         if request.method == "PUT" and request.path.startswith("/blob/"):
             return self.take_blob(request.path[6:], request.headers.get("Content-Range"), request.body)
         if request.method == "GET" and request.path.startswith("/head?origin="):
             return self.newest_head(urllib.parse.unquote(request.path.partition("=")[2]))
+        path, _, query = request.path.partition("?")
+        if request.method == "GET" and (path in ("/pouch", "/channels") or path.startswith("/blob/")):
+            return self.recovered(request, path, dict(urllib.parse.parse_qsl(query)))
         need((request.method, request.path) == ("POST", "/pouch"), "not-found", request.path)
         pouch = Pouch.parse(request.body)
         need(request.headers["Entente-Origin"] == pouch.origin, "mismatch", "Entente-Origin")

@@ -59,9 +59,8 @@ class Backup(OutsideTest):
         big = self.path("big")
         with open(big, "wb") as file:
             file.write(os.urandom(3_000_000))
-        self.aurora.run("send", "evidence.item", "--channel", "line", "--attach", big, "--body", "-", stdin=json.dumps(
-            {"fields": {"title": "disk", "collected_at": "2021-05-30T11:00:00Z", "custodian": "us"},
-             "files": [{"name": "big"}]}).encode(), check=False)  # fmt: skip
+        self.aurora.run("send", "evidence.item", "--channel", "line", "--attach", big, "--body",
+                        os.path.join(EXAMPLES, "evidence.item.json"))  # fmt: skip
         threads = [threading.Thread(target=speak, args=(node,)) for node in (self.aurora, self.boreal)]
         for thread in threads:
             thread.start()

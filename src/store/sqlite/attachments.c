@@ -111,17 +111,22 @@ ent_rc ent_sqlite_blob_walk(ent_store *store, int64_t log, uint64_t index, ent_s
     return ENT_DONE;
 }
 
-static ent_rc collect_wanted(ent_store *store, const ent_store_blob *after, size_t limit, ent_buf *rows, ent_err *err)
+static const char wanted_sql[] =
+    "SELECT entry, at, digest, size, state FROM blobs INDEXED BY blobs_wanted WHERE state = 1"
+    " AND (entry, at) > (?1, ?2) ORDER BY entry, at LIMIT ?3";
+static const char all_sql[] = "SELECT entry, at, digest, size, state FROM blobs WHERE (entry, at) > (?1, ?2)"
+                              " ORDER BY entry, at LIMIT ?3";
+
+static ent_rc collect(ent_store *store, bool wanted, const ent_store_blob *after, size_t limit, ent_buf *rows,
+                      ent_err *err)
 {
     int64_t key = -1;
     if (after != NULL && !ent_store_entry_key(after->log, after->index, &key))
         return ent_fail(err, ENT_USAGE, NULL, "log %lld has no entry %llu", (long long)after->log,
                         (unsigned long long)after->index);
     ENT_CLEANUP(ent_sql_finish) ent_sql sql = {0};
-    ENT_TRY(ent_sql_read(store, ENT_SQL_BLOB_WANTED,
-                         "SELECT entry, at, digest, size, state FROM blobs INDEXED BY blobs_wanted WHERE state = 1"
-                         " AND (entry, at) > (?1, ?2) ORDER BY entry, at LIMIT ?3",
-                         &sql, err));
+    ENT_TRY(
+        ent_sql_read(store, wanted ? ENT_SQL_BLOB_WANTED : ENT_SQL_BLOB_ALL, wanted ? wanted_sql : all_sql, &sql, err));
     ent_sql_bind_int(&sql, key);
     ent_sql_bind_int(&sql, after == NULL ? 0 : after->at);
     ent_sql_bind_size(&sql, limit > INT64_MAX ? INT64_MAX : limit);
@@ -138,15 +143,27 @@ static ent_rc collect_wanted(ent_store *store, const ent_store_blob *after, size
     return ent_buf_check(rows, err);
 }
 
-ent_rc ent_sqlite_blob_wanted_walk(ent_store *store, const ent_store_blob *after, size_t limit, ent_store_blob_row row,
-                                   void *context, ent_err *err)
+static ent_rc walk(ent_store *store, bool wanted, const ent_store_blob *after, size_t limit, ent_store_blob_row row,
+                   void *context, ent_err *err)
 {
     ENT_CLEANUP(ent_buf_release) ent_buf rows = {0};
-    ENT_TRY(collect_wanted(store, after, limit, &rows, err));
+    ENT_TRY(collect(store, wanted, after, limit, &rows, err));
     const ent_store_blob *blobs = (const ent_store_blob *)(const void *)rows.data;
     for (size_t at = 0; at < rows.size / sizeof *blobs; at++)
         ENT_TRY(row(context, &blobs[at], err));
     return ENT_DONE;
+}
+
+ent_rc ent_sqlite_blob_wanted_walk(ent_store *store, const ent_store_blob *after, size_t limit, ent_store_blob_row row,
+                                   void *context, ent_err *err)
+{
+    return walk(store, true, after, limit, row, context, err);
+}
+
+ent_rc ent_sqlite_blob_all_walk(ent_store *store, const ent_store_blob *after, size_t limit, ent_store_blob_row row,
+                                void *context, ent_err *err)
+{
+    return walk(store, false, after, limit, row, context, err);
 }
 
 static ent_rc is_there(ent_sql *sql, const ent_hash *digest, bool *ret, ent_err *err)

@@ -96,6 +96,7 @@ static const ent_store_engine engine = {
     .blob_bytes_held = ent_sqlite_blob_bytes_held,
     .blob_walk = ent_sqlite_blob_walk,
     .blob_wanted_walk = ent_sqlite_blob_wanted_walk,
+    .blob_all_walk = ent_sqlite_blob_all_walk,
     .blob_is_wanted = ent_sqlite_blob_is_wanted,
     .blob_is_named = ent_sqlite_blob_is_named,
     .blob_send_walk = ent_sqlite_blob_send_walk,

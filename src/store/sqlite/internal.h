@@ -118,6 +118,7 @@ typedef enum {
     ENT_SQL_BLOB_BYTES_HELD,
     ENT_SQL_BLOB_WALK,
     ENT_SQL_BLOB_WANTED,
+    ENT_SQL_BLOB_ALL,
     ENT_SQL_BLOB_IS_WANTED,
     ENT_SQL_BLOB_IS_NAMED,
     ENT_SQL_BLOB_SEND_ADD,
@@ -366,6 +367,8 @@ ENT_RC ent_sqlite_blob_walk(ent_store *store, int64_t log, uint64_t index, ent_s
                             ent_err *err);
 ENT_RC ent_sqlite_blob_send_add(ent_store *store, const ent_store_blob_send *send, ent_err *err);
 ENT_RC ent_sqlite_blob_send_done(ent_store *store, int64_t number, ent_err *err);
+ENT_RC ent_sqlite_blob_all_walk(ent_store *store, const ent_store_blob *after, size_t limit, ent_store_blob_row row,
+                                void *context, ent_err *err);
 ENT_RC ent_sqlite_blob_wanted_walk(ent_store *store, const ent_store_blob *after, size_t limit, ent_store_blob_row row,
                                    void *context, ent_err *err);
 ENT_RC ent_sqlite_blob_is_named(ent_store *store, const ent_hash *digest, bool *ret, ent_err *err);
