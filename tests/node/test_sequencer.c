@@ -228,6 +228,8 @@ static void test_sequencer__a_message_whose_attachment_is_gone_is_not_logged(voi
     ent_err err = {0};
     ent_blob_ref gone = {.digest = {{7}}, .size = 3, .type = ENT_TEXT("text/plain")};
     bench_make(&b, false, NULL);
+    b.node.paths.blobs = strdup("/nonexistent");
+    assert_non_null(b.node.paths.blobs);
     ent_saying saying = {.channel = b.channel,
                          .kind = "contact.check",
                          .sealed = ent_bytes_of("1", 1),
@@ -238,6 +240,8 @@ static void test_sequencer__a_message_whose_attachment_is_gone_is_not_logged(voi
     assert_ok(bench_say(&b, 2, &index, &err));
     assert_int_equal(index, 0);
     bench_assert_whole(&b);
+    free(b.node.paths.blobs);
+    b.node.paths.blobs = NULL;
     bench_release(&b);
 }
 
