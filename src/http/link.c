@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "http/tls_internal.h"
 
+enum { FRESH_MS = 1000 };
+
 /* libmicrohttpd's own timeout is renewed by a single byte, so one byte a minute would hold a connection for ever. Here
  * every state that waits for the client has a deadline instead: a window of 30 s must move 30 KiB, and headers must be
  * complete in time. */
@@ -120,8 +122,9 @@ static void name_remote(ent_http_link *link, const struct sockaddr *address)
     }
 }
 
-/* Which connection has been spare for longest: those that never had an answer before those that had one. */
-static ent_http_link *least_needed(const ent_http_server *server)
+/* Which connection has been spare for longest, and since before then: those that never had an answer before those that
+ * had one. */
+static ent_http_link *least_needed(const ent_http_server *server, long long before_ms)
 {
     ent_http_link *found = NULL;
     long long found_ms = LLONG_MAX;
@@ -129,7 +132,7 @@ static ent_http_link *least_needed(const ent_http_server *server)
     for (ent_http_link *link = server->links; link != NULL; link = link->next) {
         long long spare_ms = atomic_load_explicit(&link->spare_ms, memory_order_relaxed);
         bool served = atomic_load_explicit(&link->served, memory_order_relaxed);
-        if (spare_ms == LLONG_MAX || served > found_served || (served == found_served && spare_ms >= found_ms))
+        if (spare_ms >= before_ms || served > found_served || (served == found_served && spare_ms >= found_ms))
             continue;
         found = link;
         found_ms = spare_ms;
@@ -139,12 +142,15 @@ static ent_http_link *least_needed(const ent_http_server *server)
 }
 
 /* Silent connections of many addresses could keep all others out for as long as an idle one is kept. So the last eighth
- * is not theirs: who comes when the rest is taken gets in, and the one that has done nothing for longest is closed. */
+ * is not theirs: who comes when the rest is taken gets in, and the one that has done nothing for longest is closed.
+ * While half of it is free, those that have just come or just been answered have a moment to say what they want. */
 static void make_room(ent_http_server *server)
 {
-    if (server->link_count < server->most_links - server->most_links / 8)
+    unsigned spare = server->most_links - server->link_count;
+    if (spare > server->most_links / 8)
         return;
-    ent_http_link *link = least_needed(server);
+    bool scarce = spare <= server->most_links / 16;
+    ent_http_link *link = least_needed(server, scarce ? LLONG_MAX : ent_clock_monotonic_ms() - FRESH_MS);
     if (link == NULL)
         return;
     (void)shutdown(link->fd, SHUT_RDWR);

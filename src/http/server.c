@@ -19,8 +19,7 @@
 enum {
     BACKLOG = 511,
     CONNECTION_MEMORY = 32 << 10, /* request headers and read buffer of one connection */
-    UNIX_CONNECTIONS = 192,       /* more are closed at once; silent ones make room long before */
-    UNIX_ROOM = 64,
+    UNIX_CONNECTIONS = 192,
     ADDRESS_SIZE = 128
 };
 
@@ -334,7 +333,7 @@ ent_rc ent_http_server_unix(const char *path, const char *spool_folder, ent_http
     };
     struct stat status = {0};
     ENT_TRY(new_server(handler, spool_folder, &server, err));
-    server->most_links = UNIX_ROOM;
+    server->most_links = UNIX_CONNECTIONS;
     server->unix_path = ent_text_copy(ent_text_of(path));
     if (server->unix_path == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");

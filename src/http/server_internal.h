@@ -59,7 +59,7 @@ struct ent_http_server {
     pthread_cond_t changed;
     ent_http_link *links;
     unsigned link_count;
-    unsigned most_links; /* beyond seven eighths of it, who does nothing makes room */
+    unsigned most_links; /* of the last eighth of them, who does nothing makes room */
     size_t active;       /* requests begun and not completed */
     bool watch_ends;
     pthread_t watchdog;

@@ -351,15 +351,17 @@ class Waiting(OutsideTest):
             json.dump(CHECK, file)
         command = [os.path.join(BUILD, "entente"), "send", "contact.check", "--channel", "line", "--body", path,
                    "--wait", "receipt", "--timeout", "60", "--dir", node.dir]  # fmt: skip
-        looking = http.client.HTTPConnection("node", timeout=PATIENCE_S)  # has its place before they come
-        looking.sock = socket.socket(socket.AF_UNIX)
-        self.addCleanup(looking.close)
-        looking.sock.settimeout(PATIENCE_S)
-        looking.sock.connect(os.path.join(node.dir, "socket"))
 
         def size():
-            looking.request("GET", "/api/v1/channels/line")
-            members = json.loads(looking.getresponse().read())["members"]
+            looking = http.client.HTTPConnection("node", timeout=PATIENCE_S)  # anew: an idle one makes room for others
+            looking.sock = socket.socket(socket.AF_UNIX)
+            looking.sock.settimeout(PATIENCE_S)
+            try:
+                looking.sock.connect(os.path.join(node.dir, "socket"))
+                looking.request("GET", "/api/v1/channels/line")
+                members = json.loads(looking.getresponse().read())["members"]
+            finally:
+                looking.close()
             return next(member["size"] for member in members if member["name"] == node.name)
 
         waited = 0
