@@ -42,11 +42,13 @@ typedef struct {
     ent_buf message;
     ent_buf clock;
     ent_text state;
+    ent_buf shown; /* the state, and what else is to be said of it */
     ent_cli_style style;
 } words;
 
 static void release_words(words *row)
 {
+    ent_buf_release(&row->shown);
     ent_buf_release(&row->due);
     ent_buf_release(&row->owes);
     ent_buf_release(&row->what);
@@ -161,6 +163,8 @@ static void read_words(ent_json_value channel, ent_json_value row, int64_t now, 
     ent_cli_put_msg(&ret->message, channel, ent_cli_text(row, "message"));
     put_clock(&ret->clock, channel, row);
     ret->state = ent_cli_text(row, "state");
+    ent_buf_put_text(&ret->shown, ret->state);
+    ent_buf_put_string(&ret->shown, ent_json_true(ent_json_get(row, "contested")) ? ", contested" : "");
     ret->style = state_style(ret->state, ent_cli_text(row, "due"), now);
 }
 
@@ -171,7 +175,7 @@ static void put_table_row(ent_cli_table *table, const words *row)
     ent_cli_table_cell(table, ENT_CLI_PLAIN, ent_buf_text(&row->what));
     ent_cli_table_cell(table, ENT_CLI_PLAIN, ent_buf_text(&row->message));
     ent_cli_table_cell(table, ENT_CLI_PLAIN, ent_buf_text(&row->clock));
-    ent_cli_table_cell(table, row->style, row->state);
+    ent_cli_table_cell(table, row->style, ent_buf_text(&row->shown));
 }
 
 /* On a narrow terminal three lines a row: nothing is cut. */
@@ -179,7 +183,7 @@ static void put_block(ent_cli *cli, const words *row)
 {
     ent_buf *out = &cli->out;
     ent_cli_put_style(out, cli->colour, row->style);
-    ent_cli_put_line(out, row->state);
+    ent_cli_put_line(out, ent_buf_text(&row->shown));
     ent_cli_put_style(out, cli->colour, ENT_CLI_PLAIN);
     ent_buf_put_string(out, "  ");
     ent_cli_put_line(out, ent_buf_text(&row->due));

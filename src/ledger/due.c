@@ -214,6 +214,18 @@ static ent_duty_state state_of(ent_fold_state *fold, ent_duty *duty, const ent_d
     return ENT_DUTY_OPEN;
 }
 
+/* As far as its log tells of the revocation at the moment. */
+static bool is_contested(const ent_folding *room, const ent_message *message)
+{
+    const ent_contests *contests = message == NULL ? NULL : &room->ledger->logs[message->member].contests;
+    for (size_t i = 0; contests != NULL && i < contests->count; i++) {
+        const struct ent_contested *row = &contests->rows[i];
+        if (row->from <= message->index && message->index < row->until && row->until < room->cut[message->member])
+            return true;
+    }
+    return false;
+}
+
 ent_rc ent_duties_settle(ent_fold_state *fold, ent_err *err)
 {
     ent_folding *room = fold->room;
@@ -222,6 +234,7 @@ ent_rc ent_duties_settle(ent_fold_state *fold, ent_err *err)
         set_start(fold, duty, &room->more[i]);
         ENT_TRY(set_due(fold, duty, &room->more[i], err));
         duty->state = state_of(fold, duty, &room->more[i]);
+        duty->contested = is_contested(room, room->more[i].message) || is_contested(room, room->more[i].act);
     }
     return ENT_DONE;
 }

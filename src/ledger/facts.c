@@ -152,6 +152,9 @@ ent_rc ent_facts_read(const ent_body *body, ent_text kind, ent_facts *ret, ent_e
     } else if (ent_text_is(kind, "channel.reveal")) {
         facts.reveals = bytes_of(body, "digest", &facts.revealed, sizeof facts.revealed) &&
                         bytes_of(body, "file_key", facts.file_key.bytes, sizeof facts.file_key.bytes);
+    } else if (ent_text_is(kind, "channel.rotate")) {
+        facts.contests =
+            ent_json_unsigned(ent_json_get(body->fields, "contested_from"), ENT_LOG_MAX_SIZE, &facts.contests_from);
     } else if (ent_text_is(kind, "contact.check")) {
         read_check(body, &facts);
     } else if (ent_text_is(kind, "attribution.claim")) {

@@ -57,8 +57,10 @@ typedef struct {
     bool has_terms; /* channel.genesis, channel.amendment */
     ent_hash replaces;
     ent_hash commitment;
-    ent_buf terms; /* owned */
-    bool reveals;  /* channel.reveal: for the node; what it shows makes a message proven_bad, or not */
+    ent_buf terms;          /* owned */
+    bool contests;          /* channel.rotate: the log key was revoked … */
+    uint64_t contests_from; /* … and what its log holds from this index up to the message is contested */
+    bool reveals;           /* channel.reveal: for the node; what it shows makes a message proven_bad, or not */
     ent_hash revealed;
     ent_file_key file_key;
     bool proven_bad; /* its writer has shown the file key, and the body is not well-formed; then nothing else is set */

@@ -110,6 +110,16 @@ typedef struct {
     size_t capacity;
 } ent_toggles;
 
+/** Entries of a log that a revoked key may have signed: from one on, up to the message that says so. */
+typedef struct {
+    struct ent_contested {
+        uint64_t from;
+        uint64_t until; /* index of that message */
+    } * rows;
+    size_t count;
+    size_t capacity;
+} ent_contests;
+
 struct ent_ledger {
     ent_hash channel;
     const ent_genesis *genesis;
@@ -125,6 +135,7 @@ struct ent_ledger {
         ent_tree tree;
         ent_frontier receipts[ENT_ENTRY_MAX_MEMBERS];
         ent_toggles toggles;
+        ent_contests contests;
         const ent_amended *stands_by; /* the last that this member proposed or accepted */
         const ent_carried *carried;   /* duties of its own from the channel before, as its first entry lists them */
         size_t carried_count;

@@ -48,6 +48,7 @@ void ent_ledger_free(ent_ledger *ledger)
         for (uint32_t r = 0; r < ledger->member_count; r++)
             ent_free(ledger->logs[m].receipts[r].rows);
         ent_free(ledger->logs[m].toggles.rows);
+        ent_free(ledger->logs[m].contests.rows);
     }
     for (size_t i = 0; i < ledger->thread_chunks; i++)
         ent_free(ledger->threads[i]);
@@ -291,6 +292,19 @@ static ent_rc follow_suspension(ent_ledger *ledger, const ent_message *message, 
     return ENT_DONE;
 }
 
+/* "What lies between the cutoff and the revocation is contested": its own log says so, so that all who hold it agree.
+ */
+static ent_rc follow_revocation(ent_ledger *ledger, const ent_message *message, const ent_facts *facts, ent_err *err)
+{
+    ent_contests *contests = &ledger->logs[message->member].contests;
+    if (!facts->contests || facts->contests_from >= message->index)
+        return ENT_DONE;
+    if (!ent_ledger_grow(&contests->rows, contests->count, &contests->capacity, sizeof *contests->rows))
+        return ent_ledger_no_memory(err);
+    contests->rows[contests->count++] = (struct ent_contested){facts->contests_from, message->index};
+    return ENT_DONE;
+}
+
 /* Who declines an extension declines that of the terms he knows to be in force. */
 static void follow_decline(ent_ledger *ledger, const ent_message *message, const ent_facts *facts)
 {
@@ -345,6 +359,7 @@ static ent_rc follow(ent_ledger *ledger, ent_message *message, const ent_facts *
         return ENT_DONE;
     follow_decline(ledger, message, facts);
     ENT_TRY(follow_suspension(ledger, message, err));
+    ENT_TRY(follow_revocation(ledger, message, facts, err));
     ENT_TRY(follow_recall(ledger, message, err));
     ENT_TRY(follow_evidence(ledger, message, facts, err));
     return ent_terms_follow(ledger, message, facts, err);

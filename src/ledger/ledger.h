@@ -125,6 +125,7 @@ typedef struct {
     int64_t done_unix_s; /* when has_act and it was receipted */
     bool claimed;        /* done_unix_s is the act's own time, bounded by receipts, not the receipt for it */
     ent_outcome outcome; /* of the act */
+    bool contested;      /* a log key that was revoked may have signed the message, or the act */
 } ent_duty;
 
 typedef struct {

@@ -185,6 +185,8 @@ static void put_duty(writing *w, const ent_duty *duty)
     put_time(w, done, duty->done_unix_s);
     if (done && duty->claimed)
         put_word(w, "claimed");
+    if (duty->contested)
+        put_word(w, "contested");
     end_line(w);
 }
 

@@ -83,6 +83,7 @@ void ent_account_put_duty(ent_channel *channel, ent_json_writer *writer, const e
     ent_json_member_string(writer, "urgency", ent_urgency_word(duty->urgency));
     ent_json_member_bool(writer, "exercise", duty->exercise);
     ent_json_member_string(writer, "state", ent_duty_state_word(duty->state));
+    ent_json_member_bool(writer, "contested", duty->contested);
     ent_account_put_time(writer, "due", duty->has_due, duty->due_unix_s);
     put_signed(writer, "left_s", has_due, has_due ? duty->due_unix_s - now : 0);
     put_start(channel, writer, duty);

@@ -1,5 +1,6 @@
 #include "node/examine.h"
 
+#include "node/keys.h"
 #include "node/opener.h"
 
 void ent_examined_release(ent_examined *examined)
@@ -15,6 +16,22 @@ bool ent_examine_failed(ent_rc rc)
     ent_class error_class = ent_code_class(rc.code);
     return error_class == ENT_CLASS_IO || error_class == ENT_CLASS_NOMEM || error_class == ENT_CLASS_BUG ||
            error_class == ENT_CLASS_RETRY;
+}
+
+/* A writer may contest only what a cutoff of its revoked key leaves open. The cutoff is known: without it the head that
+ * covers the entry could not be verified. Our own is checked as it is made. */
+static ent_rc check_revocation(const ent_channel *channel, uint32_t member, const ent_facts *facts, ent_err *err)
+{
+    const ent_keys *keys = ent_channel_keys(channel, member);
+    if (!facts->contests || member == channel->self)
+        return ENT_DONE;
+    for (size_t i = 1; i < keys->log_count; i++) {
+        if (keys->log[i].revokes && keys->log[i].from == facts->contests_from)
+            return ENT_DONE;
+    }
+    return ent_fail(err, ENT_PEER_INVALID, "design 2, Rotation",
+                    "it contests entries from %llu on, and no cutoff says that a key was revoked there",
+                    (unsigned long long)facts->contests_from);
 }
 
 static ent_rc examine(ent_node *node, ent_channel *channel, uint32_t member, const ent_entry *entry, ent_examined *work,
@@ -43,7 +60,8 @@ static ent_rc examine(ent_node *node, ent_channel *channel, uint32_t member, con
                         "the body is not sealed as agreed: some member may be unable to open it");
     ENT_TRY(ent_body_parse(node->kinds, entry->kind, ent_buf_bytes(&work->plain), entry->attachment_count, &work->body,
                            err));
-    return ent_facts_read(&work->body, entry->kind, &work->facts, err);
+    ENT_TRY(ent_facts_read(&work->body, entry->kind, &work->facts, err));
+    return check_revocation(channel, member, &work->facts, err);
 }
 
 ent_rc ent_examine(ent_node *node, ent_channel *channel, uint32_t member, const ent_entry *entry, ent_examined *ret,

@@ -74,7 +74,7 @@ static ent_rc refuse(const ent_fork_evidence *evidence, uint64_t size, ent_err *
     return ent_fail(
         err, ENT_PEER_FORK, "design 3, Fork",
         "the log of %.*s forked: two heads signed by it contradict each other at size %llu. Both are kept as "
-        "proof; that log is frozen",
+        "proof; that log is frozen, and what follows needs a successor channel",
         ENT_TEXT_ARG(evidence->channel->genesis.members[evidence->member].name), (unsigned long long)size);
 }
 

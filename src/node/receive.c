@@ -191,7 +191,10 @@ static ent_rc may_store(const receive_job *work, ent_err *err)
     if (work->checked->verdict != ENT_POUCH_NEW)
         return ENT_DONE;
     if (member->next.frozen)
-        return ent_fail(err, ENT_REFUSED_FROZEN, "design 3, Fork", "the log of %.*s is frozen here: it forked",
+        return ent_fail(err, ENT_REFUSED_FROZEN, "design 3, Fork",
+                        "the log of %.*s is frozen here: two histories of it were signed, and members may hold it "
+                        "differently; a key that is revoked since does not thaw it. Go on in a channel that succeeds "
+                        "this one (entente channel open --succeeds)",
                         ENT_TEXT_ARG(channel->genesis.members[work->writer].name));
     ENT_TRY(may_pass_before_open(work, err));
     if (member->next.tree.size != work->base || member->receipt_in_batch)

@@ -255,8 +255,23 @@ static ent_rc apply_adopt(ent_job *job, ent_node *node, ent_err *err)
     return adopt(work, node, err);
 }
 
-static void put_body(ent_buf *body, const ent_card *card, ent_bytes card_bytes, const ent_keys *keys, ent_text reason)
+/* The first entry that a key may have signed which was revoked since the log told of keys last. */
+static bool contested_from(const ent_keys *keys, uint64_t announced, uint64_t *ret)
 {
+    for (size_t i = 1; i < keys->log_count; i++) {
+        if (!keys->log[i].revokes || keys->log[i].serial <= announced)
+            continue;
+        *ret = keys->log[i].from;
+        return true;
+    }
+    return false;
+}
+
+/* @in   announced   serial of the card that the log told of before */
+static void put_body(ent_buf *body, const ent_card *card, ent_bytes card_bytes, const ent_keys *keys,
+                     uint64_t announced, ent_text reason)
+{
+    uint64_t from = 0;
     ent_hash digest;
     ent_json_writer writer = ent_json_writer_of(body);
     ent_sha256(card_bytes, &digest);
@@ -280,6 +295,8 @@ static void put_body(ent_buf *body, const ent_card *card, ent_bytes card_bytes, 
     ent_json_array_end(&writer);
     if (keys->log_count > 1 && keys->log[keys->log_count - 1].serial == card->serial)
         ent_json_member_unsigned(&writer, "cutoff_size", keys->log[keys->log_count - 1].from);
+    if (contested_from(keys, announced, &from))
+        ent_json_member_unsigned(&writer, "contested_from", from);
     if (reason.size > 0)
         ent_json_member_text(&writer, "reason", reason);
     ent_json_object_end(&writer);
@@ -310,7 +327,7 @@ static ent_rc adopt_in(ent_node *node, ent_channel *channel, const rotation *wor
     uint64_t announced = atomic_load(&channel->members[channel->self].keys)->announced;
     ent_hold before = ent_channel_hold_now(channel);
     ENT_TRY(keys_in(work, channel, card->serial, &job.known, err));
-    put_body(&body, card, job.card, &job.known->keys, work->reason);
+    put_body(&body, card, job.card, &job.known->keys, announced, work->reason);
     ent_rc rc = ent_buf_check(&body, err);
     if (rc.code == ENT_OK && ent_channel_state_now(channel) == ENT_CHANNEL_OPEN)
         rc = ent_say_body(node, &saying, ent_buf_bytes(&body), &index, NULL);
@@ -465,7 +482,7 @@ static ent_rc announce_in(ent_node *node, ent_channel *channel, ent_err *err)
     job.cutoffs = ent_buf_bytes(&cutoffs);
     ENT_TRY(ent_card_parse(job.card, &work.opened, err));
     ENT_TRY(ent_known_keys_make(channel, channel->self, job.card, job.cutoffs, row.serial, &job.known, err));
-    put_body(&body, &work.opened.card, job.card, &job.known->keys, work.reason);
+    put_body(&body, &work.opened.card, job.card, &job.known->keys, row.announced, work.reason);
     ent_rc rc = ent_buf_check(&body, err);
     if (rc.code == ENT_OK)
         rc = ent_say_body(node, &saying, ent_buf_bytes(&body), &index, err);

@@ -192,6 +192,40 @@ static void test_act__dated_ahead_is_done_at_the_receipt(void **state)
     assert_false(duty.claimed);
 }
 
+/* --- contested by a revocation --- */
+
+/* What whoever had the log key may have said: from the cutoff up to what tells of it, of that log alone. */
+static void test_revocation__marks_duties_of_what_it_contests(void **state)
+{
+    world *w = *state;
+    ent_ledger_ref before = ask(w);
+    ent_ledger_ref asked = ask(w);
+    ent_facts told = {.contests = true, .contests_from = asked.index};
+    (void)world_answer(w, B, before, ENT_OUTCOME_GRANTED, 0);
+    assert_false(world_duty(w, asked, ENT_DUTY_ANSWER, B).contested);
+    world_pass(w, 10);
+    (void)SAY(w, A, "channel.rotate", .facts = &told);
+    ent_ledger_ref after = ask(w);
+    assert_true(world_duty(w, asked, ENT_DUTY_ANSWER, B).contested);
+    assert_true(world_duty(w, asked, ENT_DUTY_ACKNOWLEDGE, B).contested);
+    assert_false(world_duty(w, before, ENT_DUTY_ANSWER, B).contested);
+    assert_false(world_duty(w, after, ENT_DUTY_ANSWER, B).contested);
+    assert_int_equal(world_duty(w, asked, ENT_DUTY_ANSWER, B).state, ENT_DUTY_OPEN); /* it is owed all the same */
+}
+
+static void test_revocation__marks_what_a_contested_act_does(void **state)
+{
+    world *w = *state;
+    ent_ledger_ref asked = ask(w);
+    ent_ledger_ref answer = world_answer(w, B, asked, ENT_OUTCOME_GRANTED, 0);
+    ent_facts empty = {.contests = true, .contests_from = answer.index + 1};
+    ent_facts told = {.contests = true, .contests_from = answer.index};
+    (void)SAY(w, B, "channel.rotate", .facts = &empty); /* of nothing */
+    assert_false(world_duty(w, asked, ENT_DUTY_ANSWER, B).contested);
+    (void)SAY(w, B, "channel.rotate", .facts = &told);
+    assert_true(world_duty(w, asked, ENT_DUTY_ANSWER, B).contested);
+}
+
 /* --- what stands still --- */
 
 static void test_clarification__stops_the_clock(void **state)
@@ -539,6 +573,8 @@ int main(void)
         TEST(test_act__is_not_late_by_a_receipt_that_was_withheld),
         TEST(test_act__dated_back_is_bounded_by_its_writers_receipts),
         TEST(test_act__dated_ahead_is_done_at_the_receipt),
+        TEST(test_revocation__marks_duties_of_what_it_contests),
+        TEST(test_revocation__marks_what_a_contested_act_does),
         TEST(test_clarification__stops_the_clock),
         TEST(test_clarification__dated_back_takes_no_time_away),
         TEST(test_clarification__asked_without_a_receipt_stops_the_clock),

@@ -409,12 +409,14 @@ class Duty:
     act: Message = None
     done: int = None
     claimed: bool = False
+    contested: bool = False
     state: str = ""
 
     def line(self):
         words = [self.type, self.debtor, self.creditor or "*", self.message.ref, self.state.replace(" ", "-")]
         words += [self.urgency, time_text(self.start), time_text(self.due), self.act.ref if self.act else "-"]
-        return " duty " + " ".join(words) + f" {time_text(self.done)}" + (" claimed" if self.claimed else "")
+        marks = (" claimed" if self.claimed else "") + (" contested" if self.contested else "")
+        return " duty " + " ".join(words) + f" {time_text(self.done)}" + marks
 
 
 @dataclass(eq=False)
@@ -466,6 +468,7 @@ class Ledger:
         self.genesis = Amendment(None, None, evidence.terms)
         self.amendments = []
         self.suspensions = {name: [] for name in self.members}  # messages that suspend and resume, in turn
+        self.revocations = {name: [] for name in self.members}  # (first contested index, index of who says so)
         self.take_in()
         for message in self.messages.values():
             self.place(message)
@@ -642,6 +645,8 @@ class Ledger:
         rows = self.suspensions[message.writer]
         if message.kind == ("channel.resume" if len(rows) % 2 else "channel.suspend"):
             rows.append(message)
+        if message.kind == "channel.rotate" and message.fields.get("contested_from") is not None:
+            self.revocations[message.writer].append((message.fields["contested_from"], message.index))
         if message.kind == "channel.review" and message.fields["purpose"] == "decline-extension":
             self.in_force(message).declines.setdefault(message.writer, message)
         if message.kind == "channel.amendment":
@@ -1035,8 +1040,14 @@ class Ledger:
                 if until is not None:
                     stop[3] = max(until, stop[2])
 
+    def is_contested(self, message):
+        """Whether a revoked key may have signed it, as its own log tells."""
+        rows = self.revocations[message.writer] if message else []
+        return any(first <= message.index < told for first, told in rows)
+
     def settle(self, thread, duty):
         message, agreement = duty.message, thread.agreement
+        duty.contested = self.is_contested(message) or self.is_contested(duty.act)
         duty.start = self.receipted(message, [duty.debtor] if duty.creditor else message.to)
         if not duty.creditor and duty.start is not None:
             duty.start = max(duty.start, message.time)

@@ -281,6 +281,8 @@ class Scenario:
         if hostile and self.random.random() < 0.4:
             kind = self.random.choice([*kinds.KINDS, "future.kind", "answer.response"])
             kind = "answer.acknowledgement" if kind == "channel.genesis" else kind
+        if self.random.random() < 0.03:
+            kind, reply = "channel.rotate", None
         self.log(name, kind, self.body(name, kind, reply), reply, hostile)
 
     def log(self, name, kind, body, reply=None, hostile=False):
@@ -409,6 +411,10 @@ class Scenario:
         elif kind == "evidence.item":
             claims = [ref for ref in self.known(name) if self.messages[ref][0]["kind"] == "attribution.claim"]
             fields["supports"] = self.random.sample(claims, min(len(claims), self.random.randint(0, 2)))
+        elif kind == "channel.rotate":
+            fields["contested_from"] = self.random.randrange(len(self.members[name].log) + 2)
+            if chance() < 0.2:
+                fields.pop("contested_from")
         elif kind == "channel.review":
             fields["purpose"] = self.random.choice(["periodic", "decline-extension"])
         return body

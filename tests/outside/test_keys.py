@@ -7,7 +7,7 @@ import time
 import unittest
 
 import formats
-from node import BUILD, wait_for
+from node import BUILD, EXAMPLES, wait_for
 from outside import OutsideTest
 
 NAMES = ["aurora.example", "boreal.example", "cobalt.example"]
@@ -112,6 +112,31 @@ class Keys(OutsideTest):
             self.assertIsNone(contested[later])
             self.assertIn("contested", node.text("show", after_cutoff).lower())
         self.say(self.boreal)
+
+    def digests(self):
+        """what each ledger says of the line"""
+        return [node.text("ledger", "--channel", "line", "--digest") for node in self.nodes]
+
+    def test_4a_revoke__duties_of_what_is_contested_say_so(self):
+        body = os.path.join(EXAMPLES, "request.information.json")
+        ask = ["send", "request.information", "--channel", "line", "--body", body]
+        wait_for(self.settled)
+        self.cobalt.stop()  # so that the cutoff lies before what is asked now
+        asked = self.aurora.text(*ask).splitlines()[-1]
+        wait_for(lambda: self.boreal.run("show", asked, check=False).returncode == 0)
+        self.aurora.run("key", "revoke", "log", "--reason", "compromise")
+        self.cobalt.start()
+        later = self.aurora.text(*ask, "--wait", "receipt", "--timeout", "30").splitlines()[-1]
+        wait_for(self.settled)
+        wait_for(lambda: len(set(self.digests())) == 1)
+        for node in self.nodes:
+            rows = node.json("ledger", "--channel", "line")["obligations"]
+            marks = {message: {row["contested"] for row in rows if row["message"] == message} for message in (asked, later)}
+            self.assertEqual(marks, {asked: {True}, later: {False}})
+            self.assertIn(", contested", node.text("ledger", "--channel", "line"))
+        self.boreal.stop()  # the ledger is made anew, with all there at once
+        self.boreal.start()
+        wait_for(lambda: len(set(self.digests())) == 1)
 
     def test_4b_prove__under_the_newest_key(self):
         message = self.say(self.aurora)

@@ -105,6 +105,14 @@ class Reveal(OutsideTest):
         self.assertIn("shown its file key", ledger["refused"][0]["reason"])
         return channel, index
 
+    def test_rotate__that_contests_what_no_cutoff_does_is_not_valid(self):
+        channel = self.open_with(self.party, self.node, "false-rotate")
+        fields = {"serial": 2, "card_digest": "00" * 32, "keys": ["log"], "contested_from": 0}
+        index = channel.say("channel.rotate", {"fields": fields})
+        self.deliver(channel, self.node)
+        self.wait_contested("false-rotate", index)
+        self.assertIn("no cutoff", self.shown("false-rotate", index)["contested"])
+
     def test_bad__a_body_that_is_not_valid(self):
         channel, index = self.assert_proven_bad(
             "invalid", lambda channel: sealing.seal(b'{"fields":{}}', channel.recipients())
