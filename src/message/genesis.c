@@ -63,7 +63,9 @@ ent_rc ent_origin_parse(ent_text origin, ent_text *ret_party, ent_hash *ret_chan
     const char *slash = origin.size == 0 ? NULL : memchr(origin.data, '/', origin.size);
     size_t at = slash == NULL ? 0 : (size_t)(slash - origin.data);
     ent_text party = {origin.data, at};
-    ent_text rest = {origin.data + at, origin.size - at};
+    ent_text rest = origin;
+    if (at > 0) /* an empty text may point nowhere */
+        rest = (ent_text){origin.data + at, origin.size - at};
     if (slash == NULL || !ent_name_valid(party) || !ent_text_starts(rest, origin_middle))
         return ent_fail(err, ENT_PEER_MALFORMED, "design.md, section 2 \"Origin\"",
                         "an origin is <party>/entente/<channel id>");
