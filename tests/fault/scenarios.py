@@ -24,6 +24,9 @@ def say_at_last(world, channel, **options):
         need(world.died(PATIENCE_S), "hangs", "it neither answers nor ends")
         world.up()
         said = world.say(channel, **options)
+    if said["held"]:  # after a crash others are asked first, in each of hundreds of channels
+        world.wait(lambda: not world.node.api("GET", "/status")["held"], "what is held to be signed")
+        said = world.say(channel, **options)
     need(said["done"], "losses", f"not receipted: {said}")
 
 
