@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "node/account.h"
 #include "node/channel.h"
+#include "node/channel_list.h"
 #include "node/events.h"
 #include "node/invite.h"
 #include "node/ledgers.h"
@@ -227,6 +228,66 @@ static void test_memory__failed_at_any_allocation_of_a_call_it_says_so_and_goes_
     scene_release(&s);
 }
 
+/* Boreal's certificate asks Aurora which channels they share. */
+static ent_rc list_channels(scene *s, ent_err *err)
+{
+    ENT_CLEANUP(ent_buf_release) ent_buf list = {0};
+    ent_hash pin = s->channel->genesis.members[1].tls;
+    ENT_TRY(ent_channel_list_put(s->pair.nodes[AURORA], &pin, NULL, &list, err));
+    assert_int_equal(list.size, ENT_CHANNEL_LIST_LINE);
+    return ENT_DONE;
+}
+
+/* A channel comes back that is not forgotten at all: all of it is checked, and then it is known. */
+static ent_rc take_back_channel(scene *s, ent_err *err)
+{
+    ent_packed packed;
+    ENT_TRY(ent_pack_again(s->pair.nodes[AURORA], fixture_channel(&s->pair, AURORA), 0, 1, 0, &packed, err));
+    ent_rc rc = ent_invite_forgotten(s->node, ent_buf_bytes(&packed.bytes), ent_text_of(packed.origin), err);
+    ent_packed_release(&packed);
+    return rc.code == ENT_RETRY ? ENT_DONE : rc;
+}
+
+typedef struct {
+    ent_job job;
+    const ent_channel *channel;
+} forgetting;
+
+static ent_rc apply_forgetting(ent_job *job, ent_node *node, ent_err *err)
+{
+    const forgetting *work = (const forgetting *)job;
+    ent_store_delivery delivery;
+    ENT_TRY(node->store->engine->delivery_get(node->store, work->channel->members[0].log.number, 1, &delivery, err));
+    assert_true(delivery.confirmed > 0);
+    delivery.confirmed = 0;
+    return node->store->engine->delivery_put(node->store, &delivery, err);
+}
+
+/* Boreal has said that it holds nothing: its own receipts go along, and it takes them. */
+static void test_memory__failed_at_any_allocation_of_telling_again_it_says_so(void **state)
+{
+    (void)state;
+    scene s;
+    ent_packed packed;
+    ent_pouch pouch = {0};
+    ent_err err = {0};
+    scene_make(&s);
+    ent_node *aurora = s.pair.nodes[AURORA];
+    forgetting work = {.job = {.apply = apply_forgetting}, .channel = fixture_channel(&s.pair, AURORA)};
+    assert_ok(ent_sequencer_run(aurora, &work.job, &err));
+    assert_ok(ent_pack(aurora, fixture_channel(&s.pair, AURORA), 0, 1, &packed, &err));
+    assert_ok(ent_pouch_parse(ent_buf_bytes(&packed.bytes), &pouch, &err));
+    assert_true(pouch.receipt_count > 0 && ent_text_is(pouch.receipts[0].party, "boreal.example"));
+    ent_pouch_release(&pouch);
+    exhaust(&s, pack);
+    exhaust(&s, list_channels);
+    exhaust(&s, take_back_channel);
+    ent_buf_release(&s.pouch);
+    s.pouch = packed.bytes;
+    exhaust(&s, receive_what_is_held);
+    scene_release(&s);
+}
+
 static void carry_log(const scene *s, const ent_hash *id, unsigned from)
 {
     ent_packed packed;
@@ -320,6 +381,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory__failed_at_any_allocation_of_a_call_it_says_so_and_goes_on),
+        cmocka_unit_test(test_memory__failed_at_any_allocation_of_telling_again_it_says_so),
         cmocka_unit_test(test_memory__failed_at_any_allocation_of_carrying_for_a_third_it_says_so),
         cmocka_unit_test(test_memory__failed_at_any_allocation_of_a_start_it_ends_cleanly),
     };
