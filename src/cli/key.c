@@ -134,14 +134,22 @@ ent_rc ent_cli_key_roles(const ent_cli *cli, ent_cli_rotation *rotation, ent_err
 void ent_cli_key_put_done(ent_cli *cli, const ent_cli_rotation *rotation)
 {
     ent_buf *out = &cli->out;
-    ent_buf_put_format(out, "Card %llu is in use:", (unsigned long long)rotation->next.serial);
+    ent_buf_put_format(out, "Card %llu is in use", (unsigned long long)rotation->next.serial);
+    const char *before = ": ";
     for (ent_key_role role = ENT_KEY_ROLE_LOG; role < ENT_KEY_ROLE_COUNT; role++) {
-        if (rotation->changes[role])
-            ent_buf_put_format(out, " %s", ent_key_role_word(role));
+        if (!rotation->changes[role])
+            continue;
+        ent_buf_put_format(out, "%s%s", before, ent_key_role_word(role));
+        before = ", ";
     }
-    ent_buf_put_format(out, "%s %s.\n", rotation->changes_root ? " root" : "",
-                       rotation->revoke ? "revoked and replaced" : "replaced");
+    if (rotation->changes_root)
+        ent_buf_put_format(out, "%sroot", before);
+    bool known = before[0] == ':' && !rotation->changes_root; /* an installation repeated: it was done before */
+    ent_buf_put_format(out, "%s.\n", known ? " already" : rotation->revoke ? " revoked and replaced" : " replaced");
     ent_buf_put_string(out, "Every channel is told with the next pouch. `entente card` prints the card for others.\n");
+    if (rotation->revoke && rotation->changes[ENT_KEY_ROLE_LOG])
+        ent_buf_put_string(out, "What not every member had receipted, also what was held, is contested from now on:\n"
+                                "`entente list` marks it CONTESTED; say again what still holds.\n");
     if (rotation->changes[ENT_KEY_ROLE_TLS])
         ent_buf_put_string(out, rotation->revoke
                                     ? "Restart the node now: until then it has no certificate that peers accept.\n"

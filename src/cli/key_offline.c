@@ -146,7 +146,7 @@ static ent_rc sign(ent_cli *cli, ent_err *err)
 
 const ent_cli_command ent_cli_key_sign = {
     .words = "key sign",
-    .arguments = "REQUEST --root-dir DIR -o FILE",
+    .arguments = "REQUEST [--root-dir DIR -o FILE]",
     .summary = "show a request of `key prepare`, and sign it; where the root key is",
     .text =
         "Needs no node and no network. Shows what the root key is asked to sign; with -o it signs. A request that was\n"

@@ -112,7 +112,12 @@ static void put_facts(ent_cli *cli, ent_json_value message)
     if (ent_cli_text(message, "contested").size > 0) {
         ent_cli_put_label(out, "CONTESTED");
         put_styled(cli, ENT_CLI_RED, ent_cli_text(message, "contested"));
-        ent_buf_put_string(out, "\n              Its writer can settle that: `entente reveal MSG`\n");
+        ent_buf_put_u8(out, '\n');
+        if (ent_cli_text(ent_json_get(message, "revealed"), "shows").size == 0)
+            ent_buf_put_string(out,
+                               "              A doubt about the body its writer can settle: `entente reveal MSG`\n");
+        ent_buf_put_string(out,
+                           "              What a revoked key may have signed its writer says again: `entente send`\n");
     }
     put_revealed(cli, ent_json_get(message, "revealed"));
 }

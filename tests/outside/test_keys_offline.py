@@ -87,6 +87,7 @@ class KeysOffline(OutsideTest):
         late = self.say(self.aurora)
         self.sign_it()
         self.install()
+        self.assertIn("is in use already.", self.install().stdout.decode())
         self.assertTrue(self.card()["former"][-1]["revoked"])
         self.assertIn("revoked", self.boreal.json("show", late)["contested"])
         self.say(self.aurora)
