@@ -57,7 +57,9 @@ ent_rc ent_api_attachment_admit(ent_node *node, ent_http_request *request, ent_h
                         "\"%.*s\" is not a media type (lower case, at most 64 bytes)",
                         (int)(type.size > 100 ? 100 : type.size), type.data);
     if (ent_channel_state_now(channel) != ENT_CHANNEL_OPEN)
-        return ent_fail(err, ENT_REFUSED_NOT_OPEN, "design 2, Genesis", "channel %.8s is not open", channel->id_text);
+        return ent_fail(err, ENT_REFUSED_NOT_OPEN, "design 2, Genesis",
+                        "channel %.8s is not open; `entente channel show %.8s` tells why", channel->id_text,
+                        channel->id_text);
     sealing *work = ent_alloc(sizeof *work);
     if (work == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");
