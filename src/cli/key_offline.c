@@ -183,6 +183,7 @@ static ent_rc install(ent_cli *cli, ent_err *err)
     ENT_CLEANUP(ent_cli_answer_release) ent_cli_answer made = {0};
     ENT_CLEANUP(ent_card_release) ent_card_opened card = {0};
     ENT_CLEANUP(ent_buf_release) ent_buf bundle = {0};
+    ent_err why = {0};
     const char *path = cli->positional[0];
     ENT_TRY(ent_crypto_init(err));
     ENT_TRY(ent_cli_read(path, ENT_CLI_ROTATION_MAX_BYTES, &bundle, err));
@@ -196,7 +197,12 @@ static ent_rc install(ent_cli *cli, ent_err *err)
     compare(&rotation, &card.card);
     request.body = ent_buf_bytes(&bundle);
     request.content_type = "application/json";
-    ENT_TRY(ent_cli_ask_json(cli, &request, &answer, err));
+    ent_rc rc = ent_cli_ask_json(cli, &request, &answer, &why);
+    if (rc.code == ENT_RETRY) /* what is signed will never fit again, however often it is tried */
+        return ent_fail(err, ENT_REFUSED, why.rule, "%s", why.text);
+    if (rc.code != ENT_OK)
+        *err = why;
+    ENT_TRY(rc);
     if (!cli->json)
         ent_cli_key_put_done(cli, &rotation);
     return ENT_DONE;

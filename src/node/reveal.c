@@ -3,6 +3,7 @@
 #include "node/channel.h"
 #include "node/courier.h"
 #include "node/examine.h"
+#include "node/keys.h"
 #include "node/ledgers.h"
 #include "node/opener.h"
 #include "node/report.h"
@@ -152,8 +153,15 @@ ent_rc ent_reveal_say(ent_node *node, ent_channel *channel, uint64_t index, ent_
     ENT_CLEANUP(ent_buf_wipe) ent_buf body = {0};
     ent_file_key key = {{0}};
     ent_entry entry;
+    uint64_t revoked = 0;
     int64_t log = channel->members[channel->self].log.number;
     ENT_TRY(ent_channel_entry(node, channel, channel->self, index, &arena, NULL, &entry, err));
+    ENT_TRY(ent_keys_contested(node, channel, channel->self, index, &revoked, err));
+    if (revoked != 0)
+        return ent_fail(err, ENT_REFUSED, "design 2, Rotation",
+                        "message %llu is contested because the log key was revoked that it was said under: its file "
+                        "key settles nothing. Say it again",
+                        (unsigned long long)index);
     if (!entry.has_body)
         return ent_fail(err, ENT_REFUSED, "design 3", "message %llu has no body whose key could be shown",
                         (unsigned long long)index);

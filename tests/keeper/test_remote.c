@@ -35,6 +35,17 @@ static void *serve_lane(void *context)
     return NULL;
 }
 
+/* Whoever has answered has all that it allocates before the first request. */
+static void await_answer(int end)
+{
+    ent_buf bytes = {0};
+    ent_wire_request request = {.kind = ENT_WIRE_PUBLICS};
+    assert_ok(ent_wire_request_put(&request, &bytes, NULL));
+    assert_ok(ent_lane_send(end, ent_buf_bytes(&bytes), -1, NULL));
+    assert_ok(ent_lane_receive(end, &bytes, NULL, NULL));
+    ent_buf_release(&bytes);
+}
+
 static void open_scene(void **state, scene *s)
 {
     char *keys = below(state, "keys");
@@ -50,6 +61,7 @@ static void open_scene(void **state, scene *s)
         s->lanes[i].keeper = s->served;
         s->lanes[i].socket = pair[1];
         assert_int_equal(pthread_create(&s->lanes[i].thread, NULL, serve_lane, &s->lanes[i]), 0);
+        await_answer(s->ends[i]);
     }
     if (ent_keeper_connect(s->ends, ENT_KEEPER_LANES, &s->keeper, &err).code != ENT_OK)
         fail_msg("%s", err.text);

@@ -14,6 +14,7 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 BUILD = os.environ.get("ENTENTE_BUILD", os.path.join(SOURCE, "build"))
 EXAMPLES = os.path.join(SOURCE, "examples")
 PATIENCE_S = float(os.environ.get("ENTENTE_PATIENCE", "20"))  # a node under sanitizers is slower
+SANITIZED = "ASAN_OPTIONS" in os.environ
 
 
 def free_port():

@@ -75,6 +75,7 @@ class KeysLost(OutsideTest):
         held = self.aurora.run("send", "contact.check", "--channel", "line", check=False)
         self.assertIn("held: ", held.stderr.decode())
         self.assertIn("key revoke log", held.stderr.decode())
+        self.assertIn("contested if the key is revoked", held.stderr.decode())
         self.assertEqual([row["hold"] for row in self.aurora.status()["held"]], ["key"])
         self.assertEqual(self.aurora.channel("line")["hold"], "key")
         self.say(self.boreal)  # what comes is receipted and read
@@ -89,6 +90,9 @@ class KeysLost(OutsideTest):
         shown = self.aurora.text("show", held.stdout.decode().strip())
         self.assertIn("CONTESTED", shown)
         self.assertIn("its writer says again", shown)
+        useless = self.aurora.run("reveal", held.stdout.decode().strip(), check=False)
+        self.assertEqual(useless.returncode, 1)
+        self.assertIn("Say it again", useless.stderr.decode())
         self.say(self.aurora)
         self.say(self.boreal)
         wait_for(self.settled)

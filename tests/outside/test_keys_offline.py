@@ -98,7 +98,7 @@ class KeysOffline(OutsideTest):
         self.prepare("log")
         self.sign_it()
         self.say(self.aurora)
-        self.refused(self.install(check=False), "prepare the rotation again", 3)
+        self.refused(self.install(check=False), "prepare the rotation again", 1)
         self.assertEqual(self.card(), before)
         self.prepare("log")  # takes the same new key, and the log as it is now
         self.sign_it()
