@@ -148,6 +148,10 @@ static void put_result(ent_cli *cli, const ent_archive *archive, const char *fol
     if (!has_keys)
         ent_buf_put_format(out, "  put the keys back:   %s/keys/ (mode 0700, files 0600), from where you keep them\n",
                            folder);
+    else
+        ent_buf_put_format(
+            out, "  see to the keys:     %s/keys/ holds them as the old folder did, under its passphrase or none\n",
+            folder);
     ent_buf_put_format(
         out,
         "  stop the old node:   two nodes of one party would contradict each other\n"
