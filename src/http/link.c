@@ -15,6 +15,8 @@
 
 enum { FRESH_MS = 1000 };
 
+enum { LEAVE_MS = 5, LEAVING_AT_ONCE = 32 };
+
 /* libmicrohttpd's own timeout is renewed by a single byte, so one byte a minute would hold a connection for ever. Here
  * every state that waits for the client has a deadline instead: a window of 30 s must move 30 KiB, and headers must be
  * complete in time. */
@@ -146,7 +148,7 @@ static ent_http_link *least_needed(const ent_http_server *server, long long befo
  * While half of it is free, those that have just come or just been answered have a moment to say what they want. */
 static void make_room(ent_http_server *server)
 {
-    unsigned spare = server->most_links - server->link_count;
+    unsigned spare = server->link_count < server->most_links ? server->most_links - server->link_count : 0;
     if (spare > server->most_links / 8)
         return;
     bool scarce = spare <= server->most_links / 16;
@@ -155,6 +157,17 @@ static void make_room(ent_http_server *server)
         return;
     (void)shutdown(link->fd, SHUT_RDWR);
     ent_http_link_rest(link);
+    link->leaving = true;
+    server->leaving_count++;
+}
+
+void ent_http_links_await_room(ent_http_server *server)
+{
+    (void)pthread_mutex_lock(&server->mutex);
+    bool many = server->leaving_count > LEAVING_AT_ONCE;
+    (void)pthread_mutex_unlock(&server->mutex);
+    if (many)
+        (void)poll(NULL, 0, LEAVE_MS);
 }
 
 static void open_link(ent_http_server *server, struct MHD_Connection *connection, void **socket_context)
@@ -201,6 +214,8 @@ static void close_link(ent_http_server *server, ent_http_link *link)
     if (link->next != NULL)
         link->next->previous = link->previous;
     server->link_count--;
+    if (link->leaving)
+        server->leaving_count--;
     (void)pthread_mutex_unlock(&server->mutex);
     ent_free(link);
 }

@@ -19,7 +19,9 @@
 enum {
     BACKLOG = 511,
     CONNECTION_MEMORY = 32 << 10, /* request headers and read buffer of one connection */
-    UNIX_CONNECTIONS = 192,
+    UNIX_CONNECTIONS =
+        384, /* beyond, who comes is closed at once; those that make room are counted until they are gone */
+    UNIX_ROOM = 192,
     ADDRESS_SIZE = 128
 };
 
@@ -78,6 +80,8 @@ static enum MHD_Result on_accept(void *context, const struct sockaddr *address, 
     ent_http_server *server = context;
     (void)address;
     (void)size;
+    if (server->unix_path != NULL)
+        ent_http_links_await_room(server);
     return atomic_load(&server->stopping) ? MHD_NO : MHD_YES;
 }
 
@@ -333,7 +337,7 @@ ent_rc ent_http_server_unix(const char *path, const char *spool_folder, ent_http
     };
     struct stat status = {0};
     ENT_TRY(new_server(handler, spool_folder, &server, err));
-    server->most_links = UNIX_CONNECTIONS;
+    server->most_links = UNIX_ROOM;
     server->unix_path = ent_text_copy(ent_text_of(path));
     if (server->unix_path == NULL)
         return ent_fail(err, ENT_NOMEM, NULL, "out of memory");

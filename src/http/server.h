@@ -106,8 +106,7 @@ ENT_RC ent_http_server_peers(const ent_http_peers_options *options, ent_http_han
  * be allowed to.  Errors: REFUSED when a node answers there, or it is no socket; IO, USAGE. */
 ENT_RC ent_http_unix_clear(const char *path, ent_err *err);
 /** Listen on a Unix socket (mode 0600; a stale socket file is replaced, a live one refused). One thread per connection,
- * at most 192; of the last eighth of them, silent ones make room. Errors: REFUSED when another node answers there, IO.
- */
+ * at most 384; from 168 on, silent ones make room. Errors: REFUSED when another node answers there, IO. */
 ENT_RC ent_http_server_unix(const char *path, const char *spool_folder, ent_http_handler handler, ent_http_server **ret,
                             ent_err *err);
 /** The port really bound. */

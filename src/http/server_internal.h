@@ -34,6 +34,7 @@ typedef struct ent_http_link {
     atomic_long window_unsent; /* what lay in the kernel then */
     atomic_llong spare_ms;     /* since when it could make room for another; LLONG_MAX: it may not */
     atomic_bool served;        /* a request of it was taken and answered */
+    bool leaving;              /* it was closed to make room; guarded by the server's mutex */
     int64_t left_ms;           /* while paused; this and the rest: the connection's thread only */
     void *session;             /* GnuTLS session; NULL without TLS */
     bool pin_asked;
@@ -59,14 +60,19 @@ struct ent_http_server {
     pthread_cond_t changed;
     ent_http_link *links;
     unsigned link_count;
-    unsigned most_links; /* of the last eighth of them, who does nothing makes room */
-    size_t active;       /* requests begun and not completed */
+    unsigned leaving_count; /* of these */
+    unsigned most_links;    /* of the last eighth of them, who does nothing makes room */
+    size_t active;          /* requests begun and not completed */
     bool watch_ends;
     pthread_t watchdog;
 };
 
 /* --- link.c: connections and the watchdog over them --- */
 
+/** Accept more slowly while many that make room are not gone yet: there is a limit beyond which libmicrohttpd closes
+ * whoever comes. For a server with a thread for each connection: the thread that accepts is also the one that notes who
+ * has gone, after each, so it must not wait for that. */
+void ent_http_links_await_room(ent_http_server *server);
 ENT_RC ent_http_watchdog_start(ent_http_server *server, ent_err *err);
 void ent_http_watchdog_stop(ent_http_server *server);
 /** MHD_NotifyConnectionCallback. */

@@ -213,7 +213,7 @@ static void test_unix__silent_stream_outlives_window_and_idle_time(void **state)
 static void test_unix__more_connections_than_the_limit_wait_their_turn(void **state)
 {
     fixture *made = *state;
-    enum { CONNECTIONS = 240, CLOSED = 180 };
+    enum { CONNECTIONS = 420, CLOSED = 400 };
     ent_http_pool *pool = NULL;
     raw held[CONNECTIONS];
     for (size_t i = 0; i < CONNECTIONS; i++)
@@ -238,7 +238,7 @@ static void test_unix__more_connections_than_the_limit_wait_their_turn(void **st
 static void test_unix__silent_connections_make_room_for_others(void **state)
 {
     fixture *made = *state;
-    enum { CONNECTIONS = 300, AT_ONCE = 20 };
+    enum { CONNECTIONS = 500, AT_ONCE = 50 };
     raw kept;
     raw silent[CONNECTIONS];
     ent_buf got = {0};
