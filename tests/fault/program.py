@@ -391,13 +391,16 @@ class Program:
                    for reader in self.nodes if not self.has_file(reader, writer, index)]  # fmt: skip
         return f"the parties do not come to hold the same: {state}\nattachments that are missing: {missing}\n{json.dumps(status)[:3000]}\nevidence: {json.dumps(apart)[:4000]}"
 
+    def is_alike(self):
+        lines = {node.api_bytes("GET", "/ledger/lines?channel=line&what=evidence") for node in self.nodes}
+        return len(lines) == 1
+
     def judge(self):
         for node in self.nodes:
             status = node.api("GET", "/status")
             need(not status["forks"], "divergences", f"{node.name}: a fork: {status['forks']}")
             need(not status["held"], "losses", f"{node.name} is held: {status['held']}")
-        lines = {node.api_bytes("GET", "/ledger/lines?channel=line&what=evidence") for node in self.nodes}
-        need(len(lines) == 1, "divergences", "the evidence of the parties differs")
+        self.wait(self.is_alike, lambda: self.difference([]))  # the last receipts may still be on their way
         for writer in self.nodes:
             entries = {}
             for index, nonce in writer.told.items():

@@ -356,7 +356,7 @@ class Starved(OutsideTest):
                 if made < wanted - 600:
                     opened.callback(connection.close)
                 connection.settimeout(PATIENCE_S)
-                connection.bind((f"127.0.0.{2 + made % addresses}", 0))
+                connection.bind((f"127.{1 + os.getpid() % 250}.0.{2 + made % addresses}", 0))  # of this run alone: ports run out
                 connection.connect(("127.0.0.1", self.node.port))
                 if made >= wanted - 600:
                     connection.close()
