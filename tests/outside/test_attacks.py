@@ -373,7 +373,7 @@ class Starved(OutsideTest):
         self.flood(CONNECTIONS // 4, 100)
 
     def test_4_socket__held_by_many_silent_callers_answers_others(self):
-        """Local callers that hang: the socket takes 64 connections at a time."""
+        """Local callers that hang, more than the socket has places for."""
         with contextlib.ExitStack() as opened:
             for made in range(1000):
                 connection = socket.socket(socket.AF_UNIX)
