@@ -50,8 +50,7 @@ void ent_key_look(const ent_node *node, ent_channel *channel)
 
 static const char *const held_up[ENT_KEY_ROLE_COUNT] = {
     [ENT_KEY_ROLE_LOG] =
-        "nothing of ours is signed or sent; what is said is logged here and waits, and is contested if the key "
-        "is revoked in the end",
+        "nothing of ours is signed or sent; what is said waits, and is contested if the key is revoked",
     [ENT_KEY_ROLE_RECEIPT] = "nothing that comes is receipted; it is kept and read, and sent again by its writers",
     [ENT_KEY_ROLE_AGE] = "nothing sealed to us can be opened, so nothing can be answered or said; it is receipted",
     [ENT_KEY_ROLE_TLS] = "no peer is reached or let in; pouches go by hand",
